@@ -24,6 +24,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define MSM_ABI_VERSION 1
 
@@ -34,6 +35,9 @@ enum { MSM_F32 = 0, MSM_BF16 = 1, MSM_F16 = 2, MSM_I32 = 3 };  // f16 only as a 
 // ---------------------------------------------------------------------------------------------------------- context
 
 int msm_abi_version(void);
+
+// CPU only: the instruction sets that this processor runs, best first, comma-separated ("avx512bf16,avx512,avx2,portable").
+const char* msm_cpu_isas(void);
 
 // Opens the device. `threads` 0 means: as many as the machine has (CPU only). Returns null and fills `error` (a
 // zero-terminated sentence, at most `error_bytes`) when it cannot.
@@ -169,6 +173,7 @@ void msm_adamw(msm_context*, float* params, const float* grads, float* m, float*
 void msm_sample(msm_context*, int32_t* ids, float* logprobs, const float* logits, int64_t logits_stride, const float* temperature,
                 const float* top_p, const float* uniforms, int64_t B, int64_t V);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

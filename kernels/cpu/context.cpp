@@ -1,0 +1,171 @@
+// defines: the msm_* functions of the context, the stream, scratch memory
+#include "context.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "isa.h"
+#include "onednn.h"
+
+struct msm_context {
+  std::mutex mutex;
+  std::condition_variable wake, idle;
+  std::deque<msm::Task> tasks;
+  bool running = false, closing = false;
+  std::string error;     // first error since the last sync; later tasks are dropped while it is set
+  std::string reported;  // what the last msm_sync / msm_read returned a pointer to
+  std::string description;
+  std::thread worker;
+};
+
+namespace {
+
+int thread_count = 1;
+
+void work(msm_context* context) {
+  omp_set_num_threads(thread_count);
+  std::unique_lock<std::mutex> lock(context->mutex);
+  for (;;) {
+    context->wake.wait(lock, [&] { return context->closing || !context->tasks.empty(); });
+    if (context->tasks.empty()) return;
+    msm::Task task = context->tasks.front();
+    context->tasks.pop_front();
+    if (!context->error.empty()) {
+      if (context->tasks.empty()) context->idle.notify_all();
+      continue;
+    }
+    context->running = true;
+    lock.unlock();
+    std::string error;
+    try {
+      task.run(task.storage);
+    } catch (const std::exception& failure) {
+      error = std::string(task.op) + ": " + failure.what();
+    }
+    lock.lock();
+    context->running = false;
+    if (!error.empty()) context->error = error;
+    if (context->tasks.empty()) context->idle.notify_all();
+  }
+}
+
+void wait(msm_context* context, std::unique_lock<std::mutex>& lock) {
+  context->idle.wait(lock, [&] { return context->tasks.empty() && !context->running; });
+}
+
+const char* take_error(msm_context* context) {
+  if (context->error.empty()) return nullptr;
+  context->reported.swap(context->error);
+  context->error.clear();
+  return context->reported.c_str();
+}
+
+struct Scratch {
+  void* memory[msm::SCRATCH_SLOTS] = {};
+  size_t bytes[msm::SCRATCH_SLOTS] = {};
+  ~Scratch() {
+    for (void* slot : memory) free(slot);
+  }
+};
+
+}  // namespace
+
+namespace msm {
+
+void push(msm_context* context, const Task& task) {
+  std::lock_guard<std::mutex> lock(context->mutex);
+  context->tasks.push_back(task);
+  context->wake.notify_one();
+}
+
+void fail(const char* message) { throw std::runtime_error(message); }
+
+int threads() { return thread_count; }
+
+void* scratch(ScratchSlot slot, size_t bytes) {
+  static thread_local Scratch own;
+  if (own.bytes[slot] < bytes) {
+    free(own.memory[slot]);
+    const size_t rounded = (bytes + 63) / 64 * 64;
+    own.memory[slot] = aligned_alloc(64, rounded);
+    if (!own.memory[slot]) abort();  // a few megabytes: the machine is beyond help
+    own.bytes[slot] = rounded;
+  }
+  return own.memory[slot];
+}
+
+}  // namespace msm
+
+int msm_abi_version(void) { return MSM_ABI_VERSION; }
+
+msm_context* msm_open(int threads, char* error, int64_t error_bytes) {
+  if (!msm::isa_supported()) {
+    snprintf(error, static_cast<size_t>(error_bytes), "this processor cannot run the %s build of the kernels", msm::isa_name());
+    return nullptr;
+  }
+  thread_count = threads > 0 ? threads : omp_get_num_procs();
+  msm::onednn_open();
+  msm_context* context = new msm_context;
+  char text[512];
+  snprintf(text, sizeof text,
+           "{\"backend\":\"cpu\",\"isa\":\"%s\",\"threads\":%d,\"onednn\":%s%s%s,\"memoryBytes\":%lld}", msm::isa_name(),
+           thread_count, msm::onednn_version() ? "\"" : "", msm::onednn_version() ? msm::onednn_version() : "null",
+           msm::onednn_version() ? "\"" : "",
+           static_cast<long long>(sysconf(_SC_PHYS_PAGES)) * static_cast<long long>(sysconf(_SC_PAGE_SIZE)));
+  context->description = text;
+  context->worker = std::thread(work, context);
+  return context;
+}
+
+void msm_close(msm_context* context) {
+  {
+    std::lock_guard<std::mutex> lock(context->mutex);
+    context->closing = true;
+    context->wake.notify_one();
+  }
+  context->worker.join();
+  delete context;
+}
+
+const char* msm_describe(msm_context* context) { return context->description.c_str(); }
+
+uint64_t msm_alloc(msm_context*, int64_t bytes) {
+  const size_t rounded = (static_cast<size_t>(bytes > 0 ? bytes : 1) + 63) / 64 * 64;
+  return reinterpret_cast<uint64_t>(aligned_alloc(64, rounded));
+}
+
+void msm_free(msm_context* context, uint64_t address) {
+  std::unique_lock<std::mutex> lock(context->mutex);
+  wait(context, lock);
+  free(reinterpret_cast<void*>(address));
+}
+
+void msm_write(msm_context* context, uint64_t target, const void* source, int64_t bytes) {
+  std::unique_lock<std::mutex> lock(context->mutex);
+  wait(context, lock);
+  memcpy(reinterpret_cast<void*>(target), source, static_cast<size_t>(bytes));
+}
+
+const char* msm_read(msm_context* context, void* target, uint64_t source, int64_t bytes) {
+  std::unique_lock<std::mutex> lock(context->mutex);
+  wait(context, lock);
+  if (!context->error.empty()) return take_error(context);
+  memcpy(target, reinterpret_cast<const void*>(source), static_cast<size_t>(bytes));
+  return nullptr;
+}
+
+const char* msm_sync(msm_context* context) {
+  std::unique_lock<std::mutex> lock(context->mutex);
+  wait(context, lock);
+  return take_error(context);
+}
