@@ -1,0 +1,67 @@
+/** @file A backend: device memory, one stream of work, and the ops. TypeScript above this folder cannot tell backends apart. */
+import type { Ops } from "./ops.js";
+import type { DeviceBuffer, Dtype, Tensor } from "./tensor.js";
+import { DTYPE_BYTES } from "./tensor.js";
+
+export interface BackendInfo {
+  backend: "cpu" | "cuda" | "cuda-emulated";
+  /** Instruction set or compute capability. */
+  isa: string;
+  threads: number;
+  /** Version of oneDNN, null where it is absent or turned off. */
+  onednn: string | null;
+  memoryBytes: number;
+}
+
+export interface Backend {
+  readonly info: BackendInfo;
+  readonly ops: Ops;
+  /** Contents are undefined. Throws a RunError that names the size when there is not enough memory. */
+  alloc(bytes: number): DeviceBuffer;
+  free(buffer: DeviceBuffer): void;
+  /** Host to device; waits for the work before it, `source` may be reused on return. */
+  write(buffer: DeviceBuffer, byteOffset: number, source: ArrayBufferView): void;
+  /** Device to host, in stream order. Rejects with the stream's first error. */
+  read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Waits for all work. Rejects with the stream's first error, which names the op. */
+  sync(): Promise<void>;
+  close(): void;
+}
+
+/** A new tensor without gaps in memory of its own. */
+export function allocTensor(backend: Backend, dtype: Dtype, rows: number, cols: number): Tensor {
+  const buffer = backend.alloc(rows * cols * DTYPE_BYTES[dtype]);
+  return { buffer, dtype, offset: 0, rows, cols, stride: cols };
+}
+
+/** Writes a tensor without gaps from host values of the same layout (bf16 and f16 as Uint16Array bit patterns). */
+export function writeTensor(backend: Backend, tensor: Tensor, values: ArrayBufferView): void {
+  const bytes = tensor.rows * tensor.cols * DTYPE_BYTES[tensor.dtype];
+  if (tensor.stride !== tensor.cols && tensor.rows > 1) throw new RangeError("writeTensor needs a tensor without gaps");
+  if (values.byteLength !== bytes) throw new RangeError(`${values.byteLength} bytes for a tensor of ${bytes}`);
+  backend.write(tensor.buffer, tensor.offset * DTYPE_BYTES[tensor.dtype], values);
+}
+
+/** Values of an f32 or bf16 tensor, row by row, without its gaps. */
+export async function readFloats(backend: Backend, tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
+  const { rows, cols, stride, dtype } = tensor;
+  const out = new Float32Array(rows * cols);
+  if (out.length === 0) return out;
+  const span = (rows - 1) * stride + cols;
+  const bytes = await backend.read(tensor.buffer, tensor.offset * DTYPE_BYTES[dtype], span * DTYPE_BYTES[dtype]);
+  if (dtype === "f32") {
+    const values = new Float32Array(bytes.buffer, 0, span);
+    for (let i = 0; i < rows; i++) out.set(values.subarray(i * stride, i * stride + cols), i * cols);
+  } else {
+    const halves = new Uint16Array(bytes.buffer, 0, span);
+    const bits = new Uint32Array(out.buffer);
+    for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) bits[i * cols + j] = halves[i * stride + j]! << 16;
+  }
+  return out;
+}
+
+/** Values of an i32 tensor without gaps. */
+export async function readInts(backend: Backend, tensor: Tensor): Promise<Int32Array> {
+  const bytes = await backend.read(tensor.buffer, tensor.offset * 4, tensor.rows * tensor.cols * 4);
+  return new Int32Array(bytes.buffer);
+}

@@ -1,0 +1,77 @@
+/** @file Opens a backend library (kernels/ops.h) with koffi. */
+import koffi, { type LibraryHandle } from "koffi";
+import { InputError, messageOf, RunError } from "../errors.js";
+import type { Backend, BackendInfo } from "./backend.js";
+import { bindOps, type NativeBuffer } from "./native-ops.js";
+import type { DeviceBuffer } from "./tensor.js";
+
+const ABI_VERSION = 1;
+const ERROR_BYTES = 1024;
+
+function load(path: string): LibraryHandle {
+  try {
+    return koffi.load(path);
+  } catch (error) {
+    throw new InputError(`cannot load ${path}: ${messageOf(error)}. Run \`npm run build\`; \`train-msm doctor\` says what is missing`);
+  }
+}
+
+/** The instruction sets that this processor runs, best first, as the library at `path` sees them. */
+export function cpuIsas(path: string): string[] {
+  return (load(path).func("msm_cpu_isas", "str", [])() as string).split(",");
+}
+
+/** Opens the library; `threads` 0 means as many as the machine has. Throws an InputError that says why it cannot. */
+export function openNative(path: string, threads: number): Backend {
+  const library = load(path);
+  const version = library.func("msm_abi_version", "int", [])() as number;
+  if (version !== ABI_VERSION)
+    throw new InputError(`${path} has interface ${version}, this release needs ${ABI_VERSION}: run \`npm run build\``);
+
+  const reason = Buffer.alloc(ERROR_BYTES);
+  const context: unknown = library.func("msm_open", "void *", ["int", "void *", "int64_t"])(threads, reason, ERROR_BYTES);
+  if (!context) throw new InputError(reason.toString("utf8", 0, reason.indexOf(0)));
+
+  const alloc = library.func("msm_alloc", "uint64_t", ["void *", "int64_t"]);
+  const free = library.func("msm_free", "void", ["void *", "uint64_t"]);
+  const write = library.func("msm_write", "void", ["void *", "uint64_t", "void *", "int64_t"]);
+  const read = library.func("msm_read", "str", ["void *", "void *", "uint64_t", "int64_t"]);
+  const sync = library.func("msm_sync", "str", ["void *"]);
+  const close = library.func("msm_close", "void", ["void *"]);
+  const info = JSON.parse(library.func("msm_describe", "str", ["void *"])(context) as string) as BackendInfo;
+
+  const within = (buffer: DeviceBuffer, begin: number, length: number): number => {
+    if (begin < 0 || begin + length > buffer.bytes)
+      throw new RangeError(`bytes ${begin}+${length} of a buffer of ${buffer.bytes}`);
+    return (buffer as NativeBuffer).address + begin;
+  };
+  // Waiting calls run on a libuv thread, so that the event loop (signals, progress) stays free.
+  const waiting = (call: typeof read, ...args: unknown[]): Promise<void> =>
+    new Promise((resolve, reject) => {
+      call.async(...args, (failure: unknown, error: string | null) => {
+        if (failure) reject(new RunError(messageOf(failure)));
+        else if (error) reject(new RunError(error));
+        else resolve();
+      });
+    });
+
+  return {
+    info,
+    ops: bindOps(library, context),
+    alloc(bytes) {
+      const address = Number(alloc(context, bytes));
+      if (address === 0) throw new RunError(`not enough memory: could not allocate ${(bytes / 2 ** 20).toFixed(0)} MiB`);
+      return { bytes, address } as NativeBuffer;
+    },
+    free: (buffer) => free(context, (buffer as NativeBuffer).address),
+    write: (buffer, byteOffset, source) =>
+      write(context, within(buffer, byteOffset, source.byteLength), source, source.byteLength),
+    async read(buffer, byteOffset, byteLength) {
+      const target = new Uint8Array(byteLength);
+      await waiting(read, context, target, within(buffer, byteOffset, byteLength), byteLength);
+      return target;
+    },
+    sync: () => waiting(sync, context),
+    close: () => close(context),
+  };
+}

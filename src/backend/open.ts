@@ -1,0 +1,47 @@
+/** @file Which backend to open: --backend, MSM_CPU_ISA, and what the machine can run. */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { InputError } from "../errors.js";
+import type { Backend } from "./backend.js";
+import { cpuIsas, openNative } from "./native.js";
+
+export type BackendName = "auto" | "cpu" | "cuda";
+
+const BUILD = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "build");
+const BUILD_HINT = "build the kernels with `npm run build` (needs g++ and make)";
+
+/** The folders of CPU builds that exist: with oneDNN, or without it where libdnnl-dev was absent at build time. */
+function cpuBuild(): string {
+  const folder = [join(BUILD, "cpu"), join(BUILD, "cpu-builtin")].find((path) => existsSync(path));
+  if (!folder) throw new InputError(`no CPU kernels in ${BUILD}: ${BUILD_HINT}`);
+  return process.env["MSM_CPU_BUILD"] ?? folder;
+}
+
+function cpuLibrary(isa: string): string {
+  return join(cpuBuild(), isa, "libmsm_cpu.so");
+}
+
+/** The instruction sets that were built and that this processor runs, best first. */
+export function availableIsas(): string[] {
+  const portable = cpuLibrary("portable");
+  if (!existsSync(portable)) throw new InputError(`${portable} is missing: ${BUILD_HINT}`);
+  return cpuIsas(portable).filter((isa) => existsSync(cpuLibrary(isa)));
+}
+
+/**
+ * Opens the backend. MSM_CPU_ISA forces an instruction set of the CPU build, MSM_THREADS a number of threads.
+ * @throws InputError naming the offending value and what this machine can run
+ */
+export function openBackend(name: BackendName = "auto"): Backend {
+  if (name === "cuda")
+    throw new InputError("--backend cuda: this build has no CUDA kernels yet; use --backend cpu");
+  const forced = process.env["MSM_CPU_ISA"];
+  const isas = availableIsas();
+  if (forced && !existsSync(cpuLibrary(forced)))
+    throw new InputError(`MSM_CPU_ISA=${forced}: not built; this machine has ${isas.join(", ")}`);
+  const threads = Number(process.env["MSM_THREADS"] ?? 0);
+  if (!Number.isInteger(threads) || threads < 0)
+    throw new InputError(`MSM_THREADS=${process.env["MSM_THREADS"]} is no number of threads`);
+  return openNative(cpuLibrary(forced ?? isas[0]!), threads);
+}
