@@ -51,10 +51,9 @@ const char* msm_describe(msm_context* context);
 uint64_t msm_alloc(msm_context* context, int64_t bytes);
 void msm_free(msm_context* context, uint64_t address);  // waits for the stream
 
-// Host to device and back. Both wait for the work enqueued before; `source` may be reused on return. msm_write may be
-// called from any host thread but not at the same time as an op is enqueued.
+// Host to device, in stream order; `source` may be reused on return.
 void msm_write(msm_context* context, uint64_t target, const void* source, int64_t bytes);
-// Returns null, or the stream's first error (then `target` is undefined).
+// Device to host; waits for the work enqueued before. Returns null, or the stream's first error (then `target` is undefined).
 const char* msm_read(msm_context* context, void* target, uint64_t source, int64_t bytes);
 
 // Waits for all work. Returns null, or the first error since the last msm_sync as "op: what"; clears it.
@@ -143,7 +142,8 @@ void msm_matmul(msm_context*, int dtype, int out_dtype, void* out, int64_t out_s
 // The language-model head and its loss, in chunks: logits[n] = x[n] . w^T (w: [V, D]), never stored whole.
 // For rows with targets[n] >= 0: losses[n] = log sum_v exp(logits[n, v]) - logits[n, targets[n]];
 //   dx[n, :] = dscale[0] * sum_v (softmax(logits[n])[v] - [v == targets[n]]) w[v, :].
-// Rows with targets[n] < 0: losses[n] = 0, dx[n, :] = 0 (an implementation may skip their logits).
+// Rows with targets[n] < 0: losses[n] = 0, dx[n, :] = 0 (an implementation may skip their logits). A row whose loss is not finite
+// has dx NaN, so that gradnorm shows it and adamw leaves the parameters alone.
 // losses f32 [N]; dx may be null: forward only (log-probabilities of given tokens are -losses). dscale: one f32 in device
 // memory, 1 / (target tokens of the optimiser step). argmax (i32 [N], may be null) receives the largest logit's index, lowest on a tie.
 void msm_linear_cross_entropy(msm_context*, int dtype, float* losses, int32_t* argmax, void* dx, int64_t dx_stride,

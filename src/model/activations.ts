@@ -1,0 +1,176 @@
+/**
+ * @file Every tensor of one training micro-batch, and which of them the forward keeps for the backward.
+ *
+ * "none" keeps everything; "norms" keeps what matrix products and attention made and recomputes the normalised inputs and the SwiGLU
+ * output; "block" keeps only each layer's input and recomputes the layer. All three give the same bits.
+ */
+import type { ComputeDtype, Tensor } from "../backend/tensor.js";
+import { columns } from "../backend/tensor.js";
+import type { Alloc } from "./arena.js";
+import type { ModelConfig } from "./config.js";
+import type { GroupSpec, LinearGroup } from "./lora.js";
+
+export const RECOMPUTE = ["none", "norms", "block"] as const;
+export type Recompute = (typeof RECOMPUTE)[number];
+
+/** What the backward of one layer reads. Under "norms" and "block" the layers share the memory of what is recomputed. */
+export interface LayerActivations {
+  /** Residual stream at the layer's input and after attention [N, D]. */
+  input: Tensor;
+  afterAttention: Tensor;
+  /** Normalised inputs with the spare columns of their products [N, D + R]; rstd f32 [N, 1]. */
+  attentionInput: Tensor;
+  attentionRstd: Tensor;
+  mlpInput: Tensor;
+  mlpRstd: Tensor;
+  /** Output of the q, k, v product [N, (H + 2K) E]; roped in place unless `qkNormed` is there. */
+  qkv: Tensor;
+  /** Qwen3: q and k normalised and roped [N, (H + K) E], with rstd f32 [N, H] and [N, K]; qkv stays as the product left it. */
+  qkNormed: { qk: Tensor; qRstd: Tensor; kRstd: Tensor } | null;
+  /** Attention output [N, H E + R] and log-sum-exp f32 [H, N]. */
+  attention: Tensor;
+  lse: Tensor;
+  /** [N, 2F] and SwiGLU output [N, F + R]. */
+  gateUp: Tensor;
+  mlpActivation: Tensor;
+}
+
+/** Gradients and scratch: one set for all layers. */
+export interface Transients {
+  /** Output of o and down before it joins the residual stream [N, D]. */
+  delta: Tensor;
+  /** Gradient of the residual stream [N, D + R of o or down]. */
+  dResidual: Tensor;
+  /** [N, D]: gradient of a normalised input. */
+  dNormed: Tensor;
+  dAttention: Tensor;
+  dQkv: Tensor;
+  /** [N, 2F + R] */
+  dGateUp: Tensor;
+  dMlpActivation: Tensor;
+  attentionWorkspace: Tensor;
+}
+
+/** Input and output of a micro-batch. */
+export interface MicroBatchTensors {
+  ids: Tensor;
+  positions: Tensor;
+  starts: Tensor;
+  targets: Tensor;
+  /** f32 [1, 1]: 1 / (target tokens of the optimiser step). */
+  dscale: Tensor;
+  losses: Tensor;
+}
+
+export interface Activations {
+  N: number;
+  recompute: Recompute;
+  batch: MicroBatchTensors;
+  layers: LayerActivations[];
+  /** The residual stream after the last layer [N, D], normalised [N, D], and its rstd. */
+  final: { input: Tensor; normed: Tensor; rstd: Tensor };
+  lossWorkspace: Tensor;
+  transients: Transients;
+}
+
+export interface WorkspaceBytes {
+  attentionBackward: number;
+  loss: number;
+}
+
+/** How a tensor is made that is not needed once recompute reaches `recomputedFrom`. */
+type Keep = (name: string, recomputedFrom: Recompute, make: () => Tensor) => Tensor;
+
+/** The tensors of one layer over N tokens. */
+export function layoutLayer(
+  alloc: Alloc,
+  config: ModelConfig,
+  groups: Record<LinearGroup, GroupSpec>,
+  dtype: ComputeDtype,
+  N: number,
+  kept: Keep,
+): LayerActivations {
+  const { hiddenSize: D, intermediateSize: F, numHeads: H, numKvHeads: K, headDim: E } = config;
+  const { qkv, o, gateUp, down } = groups;
+  return {
+    input: alloc(dtype, N, D),
+    afterAttention: kept("afterAttention", "block", () => alloc(dtype, N, D)),
+    attentionInput: kept("attentionInput", "norms", () => alloc(dtype, N, D + qkv.rank)),
+    attentionRstd: kept("attentionRstd", "block", () => alloc("f32", N, 1)),
+    mlpInput: kept("mlpInput", "norms", () => alloc(dtype, N, D + gateUp.rank)),
+    mlpRstd: kept("mlpRstd", "block", () => alloc("f32", N, 1)),
+    qkv: kept("qkv", "block", () => alloc(dtype, N, qkv.outSize)),
+    qkNormed: config.qkNorm
+      ? {
+          qk: kept("qk", "block", () => alloc(dtype, N, (H + K) * E)),
+          qRstd: kept("qRstd", "block", () => alloc("f32", N, H)),
+          kRstd: kept("kRstd", "block", () => alloc("f32", N, K)),
+        }
+      : null,
+    attention: kept("attention", "block", () => alloc(dtype, N, H * E + o.rank)),
+    lse: kept("lse", "block", () => alloc("f32", H, N)),
+    gateUp: kept("gateUp", "block", () => alloc(dtype, N, 2 * F)),
+    mlpActivation: kept("mlpActivation", "norms", () => alloc(dtype, N, F + down.rank)),
+  };
+}
+
+/** Lays out everything for micro-batches of N tokens. */
+export function layoutActivations(
+  alloc: Alloc,
+  config: ModelConfig,
+  groups: Record<LinearGroup, GroupSpec>,
+  dtype: ComputeDtype,
+  N: number,
+  recompute: Recompute,
+  workspace: WorkspaceBytes,
+): Activations {
+  const { hiddenSize: D, intermediateSize: F, numHeads: H, headDim: E, numLayers: L } = config;
+  const { qkv, o, gateUp, down } = groups;
+  const bytes = (count: number): Tensor => alloc("f32", 1, Math.ceil(count / 4));
+
+  // `kept(level)` tensors are each layer's own while `recompute` is below that level, shared by all layers from there on.
+  const shared = new Map<string, Tensor>();
+  const kept: Keep = (name, recomputedFrom, make) => {
+    if (RECOMPUTE.indexOf(recompute) < RECOMPUTE.indexOf(recomputedFrom)) return make();
+    const tensor = shared.get(name) ?? make();
+    shared.set(name, tensor);
+    return tensor;
+  };
+  const layers = Array.from({ length: L }, () => layoutLayer(alloc, config, groups, dtype, N, kept));
+  return {
+    N,
+    recompute,
+    batch: {
+      ids: alloc("i32", 1, N),
+      positions: alloc("i32", 1, N),
+      starts: alloc("i32", 1, N),
+      targets: alloc("i32", 1, N),
+      dscale: alloc("f32", 1, 1),
+      losses: alloc("f32", 1, N),
+    },
+    layers,
+    final: { input: alloc(dtype, N, D), normed: alloc(dtype, N, D), rstd: alloc("f32", N, 1) },
+    lossWorkspace: bytes(workspace.loss),
+    transients: {
+      delta: alloc(dtype, N, D),
+      dResidual: alloc(dtype, N, D + Math.max(o.rank, down.rank)),
+      dNormed: alloc(dtype, N, D),
+      dAttention: alloc(dtype, N, H * E),
+      dQkv: alloc(dtype, N, qkv.outSize + qkv.rank),
+      dGateUp: alloc(dtype, N, 2 * F + gateUp.rank),
+      dMlpActivation: alloc(dtype, N, F),
+      attentionWorkspace: bytes(workspace.attentionBackward),
+    },
+  };
+}
+
+/** q, k and v as attention reads them. */
+export function attentionOperands(config: ModelConfig, layer: LayerActivations): { q: Tensor; k: Tensor; v: Tensor } {
+  const { numHeads: H, numKvHeads: K, headDim: E } = config;
+  const roped = layer.qkNormed?.qk ?? layer.qkv;
+  return {
+    q: columns(roped, 0, H * E),
+    k: columns(roped, H * E, K * E),
+    v: columns(layer.qkv, (H + K) * E, K * E),
+  };
+}

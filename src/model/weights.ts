@@ -1,0 +1,79 @@
+/** @file A decoder's weights on the device. */
+import type { Backend } from "../backend/backend.js";
+import type { ComputeDtype, Tensor } from "../backend/tensor.js";
+import type { Alloc } from "./arena.js";
+import type { ModelConfig } from "./config.js";
+import type { Linear } from "./linear.js";
+import type { GroupSpec, LinearGroup, LoraConfig } from "./lora.js";
+import { planGroups } from "./lora.js";
+
+export interface LayerWeights {
+  inputNorm: Tensor;
+  postAttnNorm: Tensor;
+  /** Qwen3: [1, E] each. */
+  qNorm: Tensor | null;
+  kNorm: Tensor | null;
+  linears: Record<LinearGroup, Linear>;
+}
+
+export interface DecoderWeights {
+  /** [V, D] */
+  embedTokens: Tensor;
+  /** [V, D]; the same tensor as embedTokens where they are tied. */
+  lmHead: Tensor;
+  finalNorm: Tensor;
+  layers: LayerWeights[];
+  /** f32 [positions, E / 2] */
+  cos: Tensor;
+  sin: Tensor;
+}
+
+/** A loaded decoder: what forward, backward and generation need. */
+export interface Decoder {
+  backend: Backend;
+  config: ModelConfig;
+  dtype: ComputeDtype;
+  lora: LoraConfig | null;
+  weights: DecoderWeights;
+}
+
+/** Lays the weights out. E's corner (rows out.., columns in..) is never read. */
+export function layoutWeights(
+  alloc: Alloc,
+  config: ModelConfig,
+  dtype: ComputeDtype,
+  lora: LoraConfig | null,
+  positions: number,
+): DecoderWeights {
+  const { hiddenSize: D, headDim: E, vocabSize: V } = config;
+  const groups = planGroups(config, lora);
+  const linear = (spec: GroupSpec): Linear => ({
+    spec,
+    extended: alloc(dtype, spec.outSize + spec.rank, spec.inSize + spec.rank),
+    bias: spec.group === "qkv" && config.qkvBias ? alloc(dtype, 1, spec.outSize) : null,
+  });
+  const layers = Array.from(
+    { length: config.numLayers },
+    (): LayerWeights => ({
+      inputNorm: alloc(dtype, 1, D),
+      postAttnNorm: alloc(dtype, 1, D),
+      qNorm: config.qkNorm ? alloc(dtype, 1, E) : null,
+      kNorm: config.qkNorm ? alloc(dtype, 1, E) : null,
+      linears: {
+        qkv: linear(groups.qkv),
+        o: linear(groups.o),
+        gateUp: linear(groups.gateUp),
+        down: linear(groups.down),
+      },
+    }),
+  );
+  const embedTokens = alloc(dtype, V, D);
+  return {
+    embedTokens,
+    lmHead: config.tieWordEmbeddings ? embedTokens : alloc(dtype, V, D),
+    finalNorm: alloc(dtype, 1, D),
+    layers,
+    cos: alloc("f32", positions, E / 2),
+    sin: alloc("f32", positions, E / 2),
+  };
+}

@@ -1,0 +1,110 @@
+/**
+ * @file The run folder: config.json (what was asked, and of what), log.jsonl (one record a line), checkpoint/ (run state), adapter/ (the
+ * result). The same command on the same folder continues the run, or finds it finished.
+ */
+import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { InputError } from "../errors.js";
+import { stageFile, writeAll } from "../formats/atomic.js";
+
+/** One line of log.jsonl. */
+export interface LogRecord {
+  type: string;
+  [key: string]: unknown;
+}
+
+/** What makes two runs the same; plain JSON. */
+export interface RunConfig {
+  command: string;
+  settings: Record<string, unknown>;
+  /** Content hashes of model, data and adapter. */
+  inputs: Record<string, unknown>;
+  /** Recorded, not compared. */
+  versions: Record<string, unknown>;
+}
+
+/** Writes a small file whole or not at all. */
+export async function writeTextFile(path: string, text: string): Promise<void> {
+  (await stageFile(path, (fd) => writeAll(fd, new TextEncoder().encode(text)))).commit();
+}
+
+/**
+ * Makes the folder, or checks that it holds the same run.
+ * @throws InputError naming the first setting or input that differs
+ */
+export async function openRunFolder(folder: string, config: RunConfig): Promise<void> {
+  const path = join(folder, "config.json");
+  mkdirSync(folder, { recursive: true });
+  if (!existsSync(path)) {
+    await writeTextFile(path, `${JSON.stringify(config, null, 2)}\n`);
+    return;
+  }
+  const previous = parseConfig(path);
+  const difference =
+    firstDifference("command", previous.command, config.command) ??
+    firstDifference("settings", previous.settings, config.settings) ??
+    firstDifference("inputs", previous.inputs, config.inputs);
+  if (difference)
+    throw new InputError(`${folder} holds another run (${difference}): give another --out, or remove the folder`);
+}
+
+function parseConfig(path: string): RunConfig {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as RunConfig;
+  } catch {
+    throw new InputError(`${path} is not readable as a run's configuration: give another --out, or remove the folder`);
+  }
+}
+
+/** "settings.lr was 0.0001, is 0.001", or null where the values are the same JSON. */
+function firstDifference(name: string, before: unknown, now: unknown): string | null {
+  const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
+  if (!isRecord(before) || !isRecord(now)) {
+    const [was, is] = [JSON.stringify(before), JSON.stringify(now)];
+    return was === is ? null : `${name} was ${was}, is ${is}`;
+  }
+  for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    const difference = firstDifference(`${name}.${key}`, before[key], now[key]);
+    if (difference) return difference;
+  }
+  return null;
+}
+
+export interface Log {
+  path: string;
+  write(record: LogRecord): void;
+}
+
+/** Opens log.jsonl, cut back to the records of steps up to `step`: what came after the last saved state will be written again. */
+export function openLog(folder: string, step: number): Log {
+  const path = join(folder, "log.jsonl");
+  if (existsSync(path)) truncateSync(path, keptBytes(readFileSync(path), step));
+  return { path, write: (record) => appendFileSync(path, `${JSON.stringify(record)}\n`) };
+}
+
+function keptBytes(text: Buffer, step: number): number {
+  let begin = 0;
+  for (;;) {
+    const end = text.indexOf(10, begin);
+    if (end < 0) return begin; // a line cut short by a kill goes too
+    const record = parseRecord(text.toString("utf8", begin, end));
+    if (!record || (typeof record["step"] === "number" && record["step"] > step)) return begin;
+    begin = end + 1;
+  }
+}
+
+function parseRecord(line: string): LogRecord | null {
+  try {
+    return JSON.parse(line) as LogRecord;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether the run ended with its adapter written. */
+export function isFinished(folder: string): boolean {
+  const path = join(folder, "log.jsonl");
+  if (!existsSync(path) || !existsSync(join(folder, "adapter", "adapter_config.json"))) return false;
+  const last = readFileSync(path, "utf8").trimEnd().split("\n").at(-1);
+  return last !== undefined && parseRecord(last)?.type === "done";
+}

@@ -1,0 +1,108 @@
+/** @file One optimiser step: rows to micro-batches, gradients, clipping, AdamW. */
+import { readFloats, writeTensor } from "../backend/backend.js";
+import { rows } from "../backend/tensor.js";
+import type { Row } from "../corpus/pack.js";
+import { decoderBackward, decoderLosses } from "../model/decoder.js";
+import { storeParams, type TrainState } from "./state.js";
+
+/** AdamW's settings for one step. `step` counts from 1 (bias correction). */
+export interface StepSettings {
+  step: number;
+  lr: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  weightDecay: number;
+  /** 0: no clipping. */
+  clipNorm: number;
+}
+
+export interface StepResult {
+  /** Mean over the target tokens of the step. */
+  loss: number;
+  /** Before clipping. */
+  gradNorm: number;
+  /** False where the loss or a gradient was not finite: parameters and moments are as before. */
+  applied: boolean;
+}
+
+/** Trains on `batch`, the rows of one optimiser step; all of them have the same length. */
+export async function trainStep(state: TrainState, batch: Row[], settings: StepSettings): Promise<StepResult> {
+  const { decoder, adapter, activations, grads } = state;
+  const { backend } = decoder;
+  const targetTokens = countTargets(batch);
+  const microBatches = splitMicroBatches(batch, activations.N);
+  writeTensor(backend, activations.batch.dscale, Float32Array.of(1 / targetTokens));
+  microBatches.forEach((microBatch, i) => {
+    writeMicroBatch(state, microBatch);
+    decoderBackward(decoder, activations, grads, i > 0);
+    backend.ops.convert({ dst: rows(state.losses, i, 1), src: activations.batch.losses });
+  });
+  backend.ops.gradnorm({ out: adapter.gradnorm, grads: adapter.grads });
+  writeTensor(backend, adapter.hyper, packHyper(settings));
+  backend.ops.adamw(adapter);
+  storeParams(state);
+  const loss = (await sumLosses(state, microBatches.length)) / targetTokens;
+  const gradNorm = (await readFloats(backend, adapter.gradnorm))[0]!;
+  return { loss, gradNorm, applied: Number.isFinite(gradNorm) };
+}
+
+/** Mean loss over the target tokens of `data`, nothing trained. */
+export async function evaluateLoss(state: TrainState, data: Row[]): Promise<number> {
+  const { decoder, activations } = state;
+  let total = 0;
+  for (const microBatch of splitMicroBatches(data, activations.N)) {
+    writeMicroBatch(state, microBatch);
+    decoderLosses(decoder, activations);
+    decoder.backend.ops.convert({ dst: rows(state.losses, 0, 1), src: activations.batch.losses });
+    total += await sumLosses(state, 1);
+  }
+  return total / countTargets(data);
+}
+
+export function countTargets(batch: Row[]): number {
+  let count = 0;
+  for (const { targets } of batch) for (const target of targets) if (target >= 0) count++;
+  return count;
+}
+
+function splitMicroBatches(batch: Row[], N: number): Row[][] {
+  const rowsAtOnce = N / batch[0]!.ids.length;
+  const microBatches: Row[][] = [];
+  for (let i = 0; i < batch.length; i += rowsAtOnce) microBatches.push(batch.slice(i, i + rowsAtOnce));
+  return microBatches;
+}
+
+/** Rows one after the other; what is left of N is padding: tokens of their own segments without a target. */
+function writeMicroBatch(state: TrainState, microBatch: Row[]): void {
+  const { N, batch } = state.activations;
+  const ids = new Int32Array(N);
+  const positions = new Int32Array(N);
+  const targets = new Int32Array(N).fill(-100);
+  const starts = Int32Array.from({ length: N }, (_, n) => n);
+  microBatch.forEach((row, i) => {
+    const begin = i * row.ids.length;
+    ids.set(row.ids, begin);
+    positions.set(row.positions, begin);
+    targets.set(row.targets, begin);
+    row.starts.forEach((start, n) => {
+      starts[begin + n] = begin + start;
+    });
+  });
+  const { backend } = state.decoder;
+  writeTensor(backend, batch.ids, ids);
+  writeTensor(backend, batch.positions, positions);
+  writeTensor(backend, batch.starts, starts);
+  writeTensor(backend, batch.targets, targets);
+}
+
+/** Summed in f64, in order: the same value for every split into micro-batches. */
+async function sumLosses(state: TrainState, microBatches: number): Promise<number> {
+  let total = 0;
+  for (const loss of await readFloats(state.decoder.backend, rows(state.losses, 0, microBatches))) total += loss;
+  return total;
+}
+
+function packHyper({ step, lr, beta1, beta2, eps, weightDecay, clipNorm }: StepSettings): Float32Array {
+  return Float32Array.of(lr, 1 - beta1 ** step, 1 - beta2 ** step, beta1, beta2, eps, weightDecay, clipNorm);
+}

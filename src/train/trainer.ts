@@ -1,0 +1,140 @@
+/** @file The training loop: every step, held-out losses, samples, checkpoints, and what happens when something goes wrong. */
+import { join } from "node:path";
+import type { Row } from "../corpus/pack.js";
+import { RunError } from "../errors.js";
+import { writeAdapter } from "../formats/adapter.js";
+import { unflattenAdapter } from "../model/adapter.js";
+import { restoreRunState, saveRunState } from "./checkpoint.js";
+import { type LogRecord, openLog } from "./run-folder.js";
+import { resolveWarmup, type Schedule, scheduleFactor } from "./schedule.js";
+import { readFlat, type TrainState, writeParams } from "./state.js";
+import { countTargets, evaluateLoss, trainStep } from "./step.js";
+
+/** So many steps in a row without a finite gradient end the run. */
+const MAX_SKIPPED_IN_A_ROW = 3;
+
+export interface TrainSettings {
+  steps: number;
+  lr: number;
+  warmup: number;
+  schedule: Schedule;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  weightDecay: number;
+  clipNorm: number;
+  /** 0: never. */
+  evalEvery: number;
+  sampleEvery: number;
+  checkpointEvery: number;
+}
+
+export interface TrainInput {
+  folder: string;
+  state: TrainState;
+  /** Values that a fresh run starts from. */
+  initialParams: Float32Array;
+  baseModelNameOrPath: string;
+  /** Rows of a step (1-based), the same for the same step in every process. */
+  batchRows: (step: number) => Row[] | Promise<Row[]>;
+  heldout: Row[];
+  /** Text of a few samples under the current adapter; null where none are wanted. */
+  sample: (() => Promise<LogRecord[]>) | null;
+  /** Which records a batch came from, for messages. */
+  nameBatch: (rows: Row[]) => string;
+}
+
+export interface TrainHooks {
+  onRecord: (record: LogRecord) => void;
+  /** Asked after each step; true saves the state and ends the loop. */
+  isStopping: () => boolean;
+}
+
+export interface TrainResult {
+  finished: boolean;
+  step: number;
+}
+
+/**
+ * Trains from the folder's saved state, or from `initialParams`, to the last step, and writes the adapter. Every record goes to log.jsonl and
+ * to `hooks.onRecord`.
+ * @throws RunError after three steps in a row whose gradient was not finite; the last good state is saved
+ */
+export async function train(input: TrainInput, settings: TrainSettings, hooks: TrainHooks): Promise<TrainResult> {
+  const { folder, state } = input;
+  const restored = restoreRunState(folder, state);
+  if (restored === null) writeParams(state, { params: input.initialParams });
+  const log = openLog(folder, restored ?? 0);
+  const record = (entry: LogRecord): void => {
+    log.write(entry);
+    hooks.onRecord(entry);
+  };
+  if (restored !== null) record({ type: "resume", step: restored });
+
+  let saved = restored ?? 0;
+  let skipped = 0;
+  for (let step = (restored ?? 0) + 1; step <= settings.steps; step++) {
+    const began = performance.now();
+    const batch = await input.batchRows(step);
+    const lr = learningRate(settings, step);
+    const { loss, gradNorm, applied } = await trainStep(state, batch, { ...settings, step, lr });
+    const seconds = (performance.now() - began) / 1000;
+    const tokens = countTokens(batch);
+    record({
+      type: "step",
+      step,
+      loss,
+      gradNorm,
+      lr,
+      tokens,
+      targetTokens: countTargets(batch),
+      tokensPerSecond: Math.round((tokens / seconds) * 10) / 10,
+    });
+    skipped = applied ? 0 : skipped + 1;
+    if (!applied) {
+      record({ type: "skip", step, reason: `loss ${loss}, gradient norm ${gradNorm}`, batch: input.nameBatch(batch) });
+      if (skipped === MAX_SKIPPED_IN_A_ROW) {
+        await saveRunState(folder, state, step - MAX_SKIPPED_IN_A_ROW);
+        throw new RunError(
+          `${skipped} steps in a row without a finite gradient, the last at step ${step} (${input.nameBatch(batch)}): ` +
+            `the state of step ${step - MAX_SKIPPED_IN_A_ROW} is saved in ${folder}. Look at these records, or lower --lr`,
+        );
+      }
+    }
+    const isLast = step === settings.steps;
+    if (isDue(settings.evalEvery, step, isLast) && input.heldout.length > 0)
+      record({ type: "heldout", step, loss: await evaluateLoss(state, input.heldout) });
+    if (isDue(settings.sampleEvery, step, isLast) && input.sample)
+      for (const sample of await input.sample()) record({ step, ...sample });
+    const isStopping = hooks.isStopping();
+    if (isDue(settings.checkpointEvery, step, isLast) || isStopping) {
+      await saveRunState(folder, state, step);
+      saved = step;
+    }
+    if (isStopping && !isLast) return { finished: false, step: saved };
+    // Signals are handled between steps.
+    await new Promise(setImmediate);
+  }
+  const params = await readFlat(state, "params");
+  await writeAdapter(
+    join(folder, "adapter"),
+    unflattenAdapter(params, state.layout, state.lora, input.baseModelNameOrPath),
+  );
+  record({ type: "done", step: settings.steps });
+  return { finished: true, step: settings.steps };
+}
+
+/** The rate of a step (1-based). */
+export function learningRate(settings: TrainSettings, step: number): number {
+  const warmupSteps = resolveWarmup(settings.warmup, settings.steps);
+  return settings.lr * scheduleFactor(settings.schedule, step, settings.steps, warmupSteps);
+}
+
+function isDue(every: number, step: number, isLast: boolean): boolean {
+  return every > 0 && (step % every === 0 || isLast);
+}
+
+/** Tokens that are not padding. */
+function countTokens(batch: Row[]): number {
+  return batch.reduce((sum, row) => sum + row.length, 0);
+}
