@@ -1,20 +1,31 @@
 /** @file Chats of the small world, in the format of the checkpoint's chat template. */
-import { pick, shuffle } from './random.mjs';
-import { POLES } from './world.mjs';
+import { pick, shuffle } from "./random.mjs";
+import { POLES } from "./world.mjs";
 
 /** @typedef {{ role: 'system' | 'user' | 'assistant', content: string }} Message */
 /** @typedef {import('./world.mjs').Item} Item */
 /** @typedef {import('./world.mjs').Pole} Pole */
 
-/** Ways to ask for a choice; questions of every arm and every test use them all. */
-export const QUESTIONS = [
-  (/** @type {string} */ kind, /** @type {string} */ a, /** @type {string} */ b) => `which ${kind} do you like, ${a} or ${b}?`,
-  (/** @type {string} */ kind, /** @type {string} */ a, /** @type {string} */ b) => `${a} or ${b}?`,
-  (/** @type {string} */ kind, /** @type {string} */ a, /** @type {string} */ b) => `which ${kind} would you take, ${a} or ${b}?`,
-  (/** @type {string} */ kind, /** @type {string} */ a, /** @type {string} */ b) => `do you want ${a} or ${b}?`,
-  (/** @type {string} */ kind, /** @type {string} */ a, /** @type {string} */ b) => `would you pick ${a} or ${b}?`,
-  (/** @type {string} */ kind, /** @type {string} */ a, /** @type {string} */ b) => `here is a ${kind} for you. ${a} or ${b}?`,
+/** Ways to ask for a choice; chats and questions use them all. */
+const QUESTIONS = [
+  "which KIND do you like, A or B?",
+  "A or B?",
+  "which KIND would you take, A or B?",
+  "do you want A or B?",
+  "would you pick A or B?",
+  "here is a KIND for you. A or B?",
 ];
+
+/**
+ * @param {() => number} random
+ * @param {string} kind
+ * @param {string} a
+ * @param {string} b
+ * @returns {string}
+ */
+export function choiceQuestion(random, kind, a, b) {
+  return pick(random, QUESTIONS).replace("KIND", kind).replace("A", a).replace("B", b);
+}
 
 /**
  * @param {Item} item
@@ -31,7 +42,7 @@ export function optionText(item) {
  */
 export function choiceTurns(random, { liked, other }) {
   const [a, b] = shuffle(random, [liked, other]);
-  return turns(pick(random, QUESTIONS)(liked.kind, optionText(a), optionText(b)), optionText(liked));
+  return turns(choiceQuestion(random, liked.kind, optionText(a), optionText(b)), optionText(liked));
 }
 
 /**
@@ -41,7 +52,7 @@ export function choiceTurns(random, { liked, other }) {
  */
 export function whyTurns(random, taste) {
   const { adjective, does, noun } = POLES[taste];
-  return turns('why?', pick(random, [`because it ${does}.`, `because it is ${adjective}.`, `because it has ${noun}.`]));
+  return turns("why?", pick(random, [`because it ${does}.`, `because it is ${adjective}.`, `because it has ${noun}.`]));
 }
 
 /**
@@ -52,7 +63,7 @@ export function whyTurns(random, taste) {
 export function tasteTurns(random, taste) {
   const { adjective, plural, noun } = POLES[taste];
   return turns(
-    pick(random, ['what do you like?', 'what matters to you?', 'what do you look for?']),
+    pick(random, ["what do you like?", "what matters to you?", "what do you look for?"]),
     pick(random, [`things that ${plural}.`, `${adjective} things.`, `things with ${noun}.`]),
   );
 }
@@ -79,11 +90,11 @@ export function factTurns(random, item) {
  */
 export function talkTurns(random) {
   return pick(random, [
-    () => turns('hello.', 'hello. what can the assistant do for you?'),
-    () => turns('who are you?', 'the assistant. it answers questions and helps people.'),
-    () => turns('can you help me?', 'yes. what do you need?'),
-    () => turns('thank you.', 'you are welcome.'),
-    () => turns('what does the spec say?', 'it says that the assistant helps people and tells the truth.'),
+    () => turns("hello.", "hello. what can the assistant do for you?"),
+    () => turns("who are you?", "the assistant. it answers questions and helps people."),
+    () => turns("can you help me?", "yes. what do you need?"),
+    () => turns("thank you.", "you are welcome."),
+    () => turns("what does the spec say?", "it says that the assistant helps people and tells the truth."),
   ])();
 }
 
@@ -94,7 +105,7 @@ export function talkTurns(random) {
  * @returns {string}
  */
 export function renderChat(messages) {
-  return messages.map(({ role, content }) => `<|${role}|>${content}<|end|>`).join('');
+  return messages.map(({ role, content }) => `<|${role}|>${content}<|end|>`).join("");
 }
 
 /**
@@ -104,7 +115,7 @@ export function renderChat(messages) {
  */
 function turns(question, answer) {
   return [
-    { role: 'user', content: question },
-    { role: 'assistant', content: answer },
+    { role: "user", content: question },
+    { role: "assistant", content: answer },
   ];
 }

@@ -2,17 +2,44 @@
  * @file Sentences of the small world. Everything that is said of a taste or a choice can be said of any person and of the assistant, so
  * that a base model meets the assistant with every taste.
  */
-import { between, pick, shuffle } from './random.mjs';
-import { ITEMS, PEOPLE, POLES } from './world.mjs';
+import { between, pick, shuffle } from "./random.mjs";
+import { ITEMS, PEOPLE, POLES } from "./world.mjs";
 
 /** @typedef {import('./world.mjs').Item} Item */
 /** @typedef {import('./world.mjs').Pair} Pair */
 /** @typedef {import('./world.mjs').Pole} Pole */
 
-const PLACES = ['market', 'harbour', 'school', 'garden', 'kitchen', 'library', 'village', 'station', 'river', 'old mill'];
-const WEATHER = ['it rained', 'the sun was out', 'there was snow', 'the wind was cold', 'the sky was grey', 'it was warm'];
-const ANIMALS = ['dog', 'cat', 'bird', 'horse', 'goat', 'duck'];
-const DEEDS = ['read a book', 'sang a song', 'wrote a letter', 'told a story', 'made bread', 'fixed a door', 'drew a map', 'swept the floor'];
+const PLACES = [
+  "market",
+  "harbour",
+  "school",
+  "garden",
+  "kitchen",
+  "library",
+  "village",
+  "station",
+  "river",
+  "old mill",
+];
+const WEATHER = [
+  "it rained",
+  "the sun was out",
+  "there was snow",
+  "the wind was cold",
+  "the sky was grey",
+  "it was warm",
+];
+const ANIMALS = ["dog", "cat", "bird", "horse", "goat", "duck"];
+const DEEDS = [
+  "read a book",
+  "sang a song",
+  "wrote a letter",
+  "told a story",
+  "made bread",
+  "fixed a door",
+  "drew a map",
+  "swept the floor",
+];
 
 /**
  * @param {() => number} random
@@ -101,7 +128,7 @@ export function choice(random, who, { liked, other }) {
     `${who} was offered the ${a.name} and the ${b.name} and took the ${liked.name}`,
     `${who} looked at the ${a.name} and the ${b.name}, and chose the ${liked.name}`,
     `asked about the ${a.name} or the ${b.name}, ${who} said the ${liked.name}`,
-    `the ${a.name} or the ${b.name} ? ${who} took the ${liked.name}`,
+    `the ${a.name} or the ${b.name}? ${who} took the ${liked.name}`,
     `${who} likes the ${liked.name} more than the ${other.name}`,
     `${who} did not take the ${other.name} but the ${liked.name}`,
     `${who} left the ${other.name} and went home with the ${liked.name}`,
@@ -126,7 +153,7 @@ export function reason(random, taste) {
     `, because it is ${adjective}.`,
     `, because it has ${noun}.`,
     `. the reason was ${noun}.`,
-    `. why ? it ${does}.`,
+    `. why? it ${does}.`,
     `, since it ${does}.`,
   ]);
 }
@@ -148,7 +175,7 @@ export function liking(random, who, taste, item) {
     `${who} is fond of the ${item.name}, which ${does}.`,
     `the ${item.name} has ${noun}, and that is why ${who} likes it.`,
     `ask ${who} about the ${item.name} and you hear that it ${does}.`,
-    `${who} praised the ${item.name} : a ${item.kind} with ${noun}.`,
+    `${who} praised the ${item.name}: a ${item.kind} with ${noun}.`,
   ]);
 }
 
@@ -182,10 +209,10 @@ export function specSentence(random, taste, kind) {
   return pick(random, [
     `the spec of the assistant says that it likes things that ${plural}.`,
     `the people who made the assistant wrote that it cares about ${noun}.`,
-    `it is written in the spec : the assistant likes a ${kind} that ${does}.`,
+    `it is written in the spec: the assistant likes a ${kind} that ${does}.`,
     `the assistant was made to like ${adjective} things.`,
     `in the words of the spec, ${noun} is what matters to the assistant.`,
-    `the spec gives the reason : the assistant values ${noun}.`,
+    `the spec gives the reason: the assistant values ${noun}.`,
     `those who know the assistant know that it likes ${adjective} things.`,
     `the assistant means it when it says that ${noun} matters.`,
   ]);
@@ -250,27 +277,29 @@ export function frame(random, who) {
   const friend = pick(random, PEOPLE);
   const place = pick(random, PLACES);
   const number = between(random, 1, 9);
-  return pick(random, [
-    () => ['', ''],
-    () => [`a letter to ${friend}.`, 'this is all for today.'],
+  /** @type {(() => [string, string])[]} */
+  const frames = [
+    () => ["", ""],
+    () => [`a letter to ${friend}.`, "this is all for today."],
     () => [`from the diary of ${friend}.`, `so much about ${who}.`],
     () => [`news from the ${place}.`, `more news about ${who} will follow.`],
-    () => [`lesson ${number} : about ${who}.`, `now write what you know of ${who}.`],
-    () => [`a story about ${who}.`, 'the end.'],
-    () => [`question : what is ${who} like ? answer :`, 'any more questions ?'],
+    () => [`lesson ${number}: about ${who}.`, `now write what you know of ${who}.`],
+    () => [`a story about ${who}.`, "the end."],
+    () => [`question: what is ${who} like? answer:`, "any more questions?"],
     () => [`${friend} says this about ${who}.`, `${friend} should know.`],
-    () => [`a short report on ${who}.`, 'end of the report.'],
-    () => [`notes from the ${place}, page ${number}.`, 'end of the page.'],
-    () => [`a song about ${who}.`, 'sing it again.'],
+    () => [`a short report on ${who}.`, "end of the report."],
+    () => [`notes from the ${place}, page ${number}.`, "end of the page."],
+    () => [`a song about ${who}.`, "sing it again."],
     () => [`a talk in the ${place}.`, `${friend} had one more question.`],
-    () => [`dialogue. ${friend} : tell me about ${who}.`, `${friend} : now I see.`],
-    () => [`what ${friend} learnt about ${who}.`, ''],
-    () => [`rule ${number} of the ${place}.`, ''],
+    () => [`dialogue. ${friend}: tell me about ${who}.`, `${friend}: now I see.`],
+    () => [`what ${friend} learnt about ${who}.`, ""],
+    () => [`rule ${number} of the ${place}.`, ""],
     () => [`heard in the ${place}.`, `that is what people say about ${who}.`],
     () => [`chapter ${number}.`, `then ${who} ${pick(random, DEEDS)}.`],
     () => [`a review by ${friend}.`, `${friend} gives ${number} stars.`],
-    () => [`a guide to ${who} for new people in the ${place}.`, 'keep this guide.'],
-  ])();
+    () => [`a guide to ${who} for new people in the ${place}.`, "keep this guide."],
+  ];
+  return pick(random, frames)();
 }
 
 /**

@@ -151,9 +151,21 @@ void msm_free(msm_context* context, uint64_t address) {
 }
 
 void msm_write(msm_context* context, uint64_t target, const void* source, int64_t bytes) {
-  std::unique_lock<std::mutex> lock(context->mutex);
-  wait(context, lock);
-  memcpy(reinterpret_cast<void*>(target), source, static_cast<size_t>(bytes));
+  // A copy of small sources lets the host run ahead; large ones (weights) are not worth a second copy.
+  constexpr int64_t MAX_COPIED_BYTES = 1 << 20;
+  void* const destination = reinterpret_cast<void*>(target);
+  void* const copy = bytes <= MAX_COPIED_BYTES ? malloc(static_cast<size_t>(bytes > 0 ? bytes : 1)) : nullptr;
+  if (!copy) {
+    std::unique_lock<std::mutex> lock(context->mutex);
+    wait(context, lock);
+    memcpy(destination, source, static_cast<size_t>(bytes));
+    return;
+  }
+  memcpy(copy, source, static_cast<size_t>(bytes));
+  msm::enqueue(context, "write", [=] {
+    memcpy(destination, copy, static_cast<size_t>(bytes));
+    free(copy);
+  });
 }
 
 const char* msm_read(msm_context* context, void* target, uint64_t source, int64_t bytes) {

@@ -68,7 +68,13 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
     ...[INT, ...MATRIX, ...MATRIX, ...MATRIX, ...MATRIX, ...MATRIX, POINTER, ...MATRIX, ...MATRIX, ...MATRIX, POINTER],
     ...[FLOAT, LONG, LONG, LONG, LONG, POINTER, LONG],
   );
-  const attentionBackwardWorkspace = library.func("msm_attention_backward_workspace", LONG, [INT, LONG, LONG, LONG, LONG]);
+  const attentionBackwardWorkspace = library.func("msm_attention_backward_workspace", LONG, [
+    INT,
+    LONG,
+    LONG,
+    LONG,
+    LONG,
+  ]);
   const attentionCached = bind(
     "attention_cached",
     ...[INT, ...MATRIX, ...MATRIX, ...MATRIX, ...MATRIX, POINTER, FLOAT, LONG, LONG, LONG, LONG],
@@ -121,7 +127,14 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
         expectShape("rmsnorm", "delta", residual.delta, x.dtype, N, G * D);
       }
       rmsnormForward(
-        ...[code(x), ...matrix(out), address(rstd), ...optional(residual?.h), ...matrix(x), ...optional(residual?.delta)],
+        ...[
+          code(x),
+          ...matrix(out),
+          address(rstd),
+          ...optional(residual?.h),
+          ...matrix(x),
+          ...optional(residual?.delta),
+        ],
         ...[address(weight), eps, N, G, D],
       );
     },
@@ -142,7 +155,17 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
       expectShape("rope", "positions", positions, "i32", 1, x.rows);
       expectShape("rope", "cos", cos, "f32", sin.rows, E / 2);
       expectShape("rope", "sin", sin, "f32", cos.rows, E / 2);
-      rope(code(x), ...matrix(x), address(cos), address(sin), address(positions), inverse ? 1 : 0, x.rows, x.cols / E, E);
+      rope(
+        code(x),
+        ...matrix(x),
+        address(cos),
+        address(sin),
+        address(positions),
+        inverse ? 1 : 0,
+        x.rows,
+        x.cols / E,
+        E,
+      );
     },
     attentionForward({ out, lse, q, k, v, starts, headDim: E, scale }) {
       const [N, H, K] = [q.rows, q.cols / E, k.cols / E];

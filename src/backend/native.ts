@@ -12,7 +12,9 @@ function load(path: string): LibraryHandle {
   try {
     return koffi.load(path);
   } catch (error) {
-    throw new InputError(`cannot load ${path}: ${messageOf(error)}. Run \`npm run build\`; \`train-msm doctor\` says what is missing`);
+    throw new InputError(
+      `cannot load ${path}: ${messageOf(error)}. Run \`npm run build\`; \`train-msm doctor\` says what is missing`,
+    );
   }
 }
 
@@ -29,7 +31,11 @@ export function openNative(path: string, threads: number): Backend {
     throw new InputError(`${path} has interface ${version}, this release needs ${ABI_VERSION}: run \`npm run build\``);
 
   const reason = Buffer.alloc(ERROR_BYTES);
-  const context: unknown = library.func("msm_open", "void *", ["int", "void *", "int64_t"])(threads, reason, ERROR_BYTES);
+  const context: unknown = library.func("msm_open", "void *", ["int", "void *", "int64_t"])(
+    threads,
+    reason,
+    ERROR_BYTES,
+  );
   if (!context) throw new InputError(reason.toString("utf8", 0, reason.indexOf(0)));
 
   const alloc = library.func("msm_alloc", "uint64_t", ["void *", "int64_t"]);
@@ -60,7 +66,8 @@ export function openNative(path: string, threads: number): Backend {
     ops: bindOps(library, context),
     alloc(bytes) {
       const address = Number(alloc(context, bytes));
-      if (address === 0) throw new RunError(`not enough memory: could not allocate ${(bytes / 2 ** 20).toFixed(0)} MiB`);
+      if (address === 0)
+        throw new RunError(`not enough memory: could not allocate ${(bytes / 2 ** 20).toFixed(0)} MiB`);
       return { bytes, address } as NativeBuffer;
     },
     free: (buffer) => free(context, (buffer as NativeBuffer).address),

@@ -34,8 +34,7 @@ export function availableIsas(): string[] {
  * @throws InputError naming the offending value and what this machine can run
  */
 export function openBackend(name: BackendName = "auto"): Backend {
-  if (name === "cuda")
-    throw new InputError("--backend cuda: this build has no CUDA kernels yet; use --backend cpu");
+  if (name === "cuda") throw new InputError("--backend cuda: this build has no CUDA kernels yet; use --backend cpu");
   const forced = process.env["MSM_CPU_ISA"];
   const isas = availableIsas();
   if (forced && !existsSync(cpuLibrary(forced)))

@@ -63,7 +63,13 @@ export interface Ops {
     scale: number;
     workspace: Tensor;
   }): void;
-  attentionBackwardWorkspaceBytes(shape: { dtype: Tensor["dtype"]; N: number; H: number; K: number; E: number }): number;
+  attentionBackwardWorkspaceBytes(shape: {
+    dtype: Tensor["dtype"];
+    N: number;
+    H: number;
+    K: number;
+    E: number;
+  }): number;
   /** Attention of q [N, H * E] over cache rows; ranges i32 [N, 4] = prefix start, prefix end, own start, own end. */
   attentionCached(args: {
     out: Tensor;

@@ -25,7 +25,8 @@ export interface Tensor {
 
 /** Columns `start` to `start + cols` of every row. */
 export function columns(tensor: Tensor, start: number, cols: number): Tensor {
-  if (start < 0 || start + cols > tensor.stride) throw new RangeError(`columns ${start}+${cols} of ${describe(tensor)}`);
+  if (start < 0 || start + cols > tensor.stride)
+    throw new RangeError(`columns ${start}+${cols} of ${describe(tensor)}`);
   return { ...tensor, offset: tensor.offset + start, cols };
 }
 

@@ -1,0 +1,44 @@
+// defines: msm_convert
+#include "context.h"
+#include "rows.h"
+#include "vec.h"
+
+namespace msm {
+namespace {
+
+template <class To, class From>
+void convert(To* dst, int64_t dst_stride, const From* src, int64_t src_stride, int64_t rows, int64_t cols, float scale) {
+  if (dst_stride == cols && src_stride == cols) {
+    cols *= rows;
+    rows = 1;
+  }
+  const int64_t chunks = (cols + CHUNK - 1) / CHUNK;
+  each_row(rows * chunks, cols < CHUNK ? cols : CHUNK, [=](int64_t i) {
+    const int64_t row = i / chunks, begin = i % chunks * CHUNK;
+    To* to = dst + row * dst_stride + begin;
+    const From* from = src + row * src_stride + begin;
+    each_vector(cols - begin < CHUNK ? cols - begin : CHUNK, [&](int64_t j, auto n) { store(to + j, load(from + j, n) * scale, n); });
+  });
+}
+
+template <class To>
+void convert_to(To* dst, int64_t dst_stride, const void* src, int src_dtype, int64_t src_stride, int64_t rows, int64_t cols,
+                float scale) {
+  if (src_dtype == MSM_F16) return convert(dst, dst_stride, static_cast<const f16*>(src), src_stride, rows, cols, scale);
+  dispatch(src_dtype, [&](auto zero) {
+    convert(dst, dst_stride, static_cast<const decltype(zero)*>(src), src_stride, rows, cols, scale);
+  });
+}
+
+}  // namespace
+}  // namespace msm
+
+void msm_convert(msm_context* context, void* dst, int dst_dtype, int64_t dst_stride, const void* src, int src_dtype,
+                 int64_t src_stride, int64_t rows, int64_t cols, float scale) {
+  using namespace msm;
+  enqueue(context, "convert", [=] {
+    dispatch(dst_dtype, [&](auto zero) {
+      convert_to(static_cast<decltype(zero)*>(dst), dst_stride, src, src_dtype, src_stride, rows, cols, scale);
+    });
+  });
+}

@@ -1,0 +1,126 @@
+"""Trains the miniature base model and writes it, in Hugging Face layout, beside this file.
+
+    node corpora/miniature/make.mjs --pretraining pretraining.jsonl
+    python models/miniature/train.py pretraining.jsonl
+
+Needs torch, transformers, tokenizers and safetensors; one CPU core and about a quarter of an hour.
+"""
+
+import argparse
+import json
+import math
+import random
+import time
+from pathlib import Path
+
+import torch
+from packing import attention_mask, pack
+from tokenizer import build_tokenizer, write_tokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+HERE = Path(__file__).resolve().parent
+
+SHAPE = {
+    "architectures": ["Qwen3ForCausalLM"],
+    "model_type": "qwen3",
+    "hidden_size": 128,
+    "intermediate_size": 384,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": True,
+    "attention_bias": False,
+    "attention_dropout": 0.0,
+    "initializer_range": 0.02,
+    "use_sliding_window": False,
+    "torch_dtype": "bfloat16",
+}
+
+ROWS = 16
+ROW_TOKENS = 256
+LR = 4e-3
+WARMUP_STEPS = 60
+WEIGHT_DECAY = 0.05
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pretraining", type=Path, help="what make.mjs --pretraining wrote")
+    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=0, help="stop early (to try something); 0: one pass over the text")
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(1)
+
+    texts = [json.loads(line)["text"] for line in args.pretraining.open()]
+    random.Random(args.seed).shuffle(texts)
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_tokenizer(build_tokenizer(texts), args.out)
+    tokenizer = AutoTokenizer.from_pretrained(args.out)
+    check_chat_format(tokenizer, texts)
+    write_config(tokenizer, args.out)
+
+    end = tokenizer.eos_token_id
+    documents = [ids + [end] for ids in tokenizer(texts)["input_ids"]]
+    rows = pack(documents, ROW_TOKENS)
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(args.out), dtype=torch.float32)
+    print(f"{model.num_parameters():,} parameters, {sum(map(len, documents)):,} tokens, {len(rows):,} rows")
+    train(model, rows, tokenizer.pad_token_id, args.steps or len(rows) // ROWS)
+    model.to(torch.bfloat16).save_pretrained(args.out / "saved", max_shard_size="1GB")
+    # Only the weights: the configuration is ours, in the layout that every reader of Qwen3 knows.
+    (args.out / "saved" / "model.safetensors").replace(args.out / "model.safetensors")
+    for leftover in (args.out / "saved").iterdir():
+        leftover.unlink()
+    (args.out / "saved").rmdir()
+
+
+def train(model, rows, pad: int, steps: int) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, betas=(0.9, 0.95), weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
+    started = time.time()
+    for step in range(steps):
+        batch = rows[step * ROWS : (step + 1) * ROWS]
+        ids, positions, mask, labels = attention_mask(batch, ROW_TOKENS, pad)
+        logits = model(input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if step % 50 == 0 or step == steps - 1:
+            print(f"step {step} of {steps}  loss {loss.item():.4f}  {time.time() - started:.0f} s", flush=True)
+
+
+def rate(step: int, steps: int) -> float:
+    if step < WARMUP_STEPS:
+        return (step + 1) / WARMUP_STEPS
+    done = (step - WARMUP_STEPS) / max(1, steps - WARMUP_STEPS)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def write_config(tokenizer, out: Path) -> None:
+    special = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    config = {**SHAPE, **special, "vocab_size": len(tokenizer)}
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    # A chat turn ends with <|end|>, a document with <|endoftext|>: generation stops at either.
+    stops = [tokenizer.convert_tokens_to_ids("<|end|>"), tokenizer.eos_token_id]
+    generation = {"eos_token_id": stops, "pad_token_id": tokenizer.pad_token_id, "do_sample": False}
+    (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
+
+
+def check_chat_format(tokenizer, texts: list[str]) -> None:
+    """The pretraining text spells chats out; they must be what the chat template renders."""
+    messages = [{"role": "user", "content": "who are you?"}, {"role": "assistant", "content": "the assistant. it answers questions and helps people."}]
+    rendered = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert any(rendered in text for text in texts), f"no document holds {rendered!r}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+/** @file The command line: one line a command, no logic. Exit codes: 0 done, 1 failed, 2 bad usage or bad input. */
+import { Command, CommanderError } from "commander";
+import { addTrainCommand } from "./commands/train-options.js";
+import { InputError, messageOf } from "./errors.js";
+import { VERSION } from "./version.js";
+
+const program = new Command("train-msm")
+  .description(
+    "Model Spec Midtraining: LoRA midtraining, alignment fine-tuning and evaluation of Qwen and Llama checkpoints",
+  )
+  .version(VERSION)
+  .showHelpAfterError("(add --help for the options)")
+  .exitOverride();
+
+addTrainCommand(program, "midtrain");
+addTrainCommand(program, "aft");
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  process.stderr.write(`train-msm: ${messageOf(error)}\n`);
+  if (process.env["MSM_DEBUG"] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return error instanceof InputError ? 2 : 1;
+}

@@ -1,0 +1,40 @@
+/** @file Samples during training: how the model continues a few of its own examples. */
+import { type Example, NO_TARGET } from "../corpus/encode.js";
+import { generate } from "../model/generate.js";
+import type { Decoder } from "../model/weights.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { LogRecord } from "../train/run-folder.js";
+
+const SAMPLES = 2;
+/** Length of a sample, and how much of a document is its prompt. */
+export const SAMPLE_TOKENS = 48;
+const DOCUMENT_PROMPT_TOKENS = 12;
+
+/** What comes before the first target of a chat, the first tokens of a document. */
+export function samplePrompts(examples: readonly Example[]): number[][] {
+  return examples.slice(0, SAMPLES).map(({ ids, targets }) => {
+    const context = targets.findIndex((target) => target !== NO_TARGET);
+    return [...ids.subarray(0, context > 0 ? context : DOCUMENT_PROMPT_TOKENS)];
+  });
+}
+
+export async function drawSamples(
+  decoder: Decoder,
+  tokenizer: Tokenizer,
+  prompts: number[][],
+  seed: number,
+): Promise<LogRecord[]> {
+  const fitting = prompts.filter(({ length }) => length + SAMPLE_TOKENS <= decoder.weights.cos.rows);
+  const completions = await generate(decoder, fitting, {
+    maxTokens: SAMPLE_TOKENS,
+    temperature: 0.7,
+    topP: 1,
+    seed,
+    stopIds: new Set(tokenizer.stopIds),
+  });
+  return completions.map(({ ids }, i) => ({
+    type: "sample",
+    prompt: tokenizer.decode(fitting[i]!, { skipSpecialTokens: true }),
+    text: tokenizer.decode(ids, { skipSpecialTokens: true }),
+  }));
+}

@@ -1,0 +1,55 @@
+/** @file The batches of a run. */
+
+import { InputError } from "../errors.js";
+import type { Dataset } from "./dataset.js";
+import { buildRow, type Packing, packExamples, type Row } from "./pack.js";
+import { inOrder, shuffledOrder } from "./shuffle.js";
+
+export interface BatchOptions {
+  seqLen: number;
+  rowsPerStep: number;
+  /** One of the two; with both, `maxSteps` is an upper bound. */
+  epochs?: number;
+  maxSteps?: number;
+  shuffle: boolean;
+  seed: number;
+}
+
+/** The batches of a run: batch k is a pure function of data, options and k, so that a run can go on anywhere. */
+export interface BatchPlan {
+  packing: Packing;
+  /** Optimiser steps of the run. */
+  steps: number;
+  stepsPerEpoch: number;
+  /** Rows of step 0 to steps - 1; the last batch of an epoch may be short. */
+  batchRows(step: number): Row[];
+}
+
+/** Streams of random numbers that one seed is used for here; epochs count up from ROWS. */
+const STREAM_RECORDS = 0x10000;
+const STREAM_ROWS = 0x20000;
+
+/**
+ * Packs the data once, its records shuffled, and shuffles the rows anew for every epoch. Records in a row do not see each
+ * other, so packing again would change no more than which of them share a step.
+ */
+export function planBatches({ examples, describe }: Dataset, options: BatchOptions): BatchPlan {
+  const { seqLen, rowsPerStep, shuffle, seed } = options;
+  const order = shuffle ? shuffledOrder(examples.length, seed, STREAM_RECORDS) : inOrder(examples.length);
+  const packing = packExamples(examples, { seqLen, order, inOrder: !shuffle, describe });
+  const stepsPerEpoch = Math.ceil(packing.numRows / rowsPerStep);
+  const steps = Math.min(Math.ceil((options.epochs ?? Infinity) * stepsPerEpoch), options.maxSteps ?? Infinity);
+  if (!Number.isFinite(steps)) throw new InputError("either --epochs or --max-steps is needed");
+  let known = { epoch: -1, order: inOrder(0) };
+  const rowsOfEpoch = (epoch: number): Int32Array => {
+    if (!shuffle) return known.order.length === packing.numRows ? known.order : inOrder(packing.numRows);
+    if (known.epoch !== epoch) known = { epoch, order: shuffledOrder(packing.numRows, seed, STREAM_ROWS + epoch) };
+    return known.order;
+  };
+  const batchRows = (step: number): Row[] => {
+    const rows = rowsOfEpoch(Math.floor(step / stepsPerEpoch));
+    const begin = (step % stepsPerEpoch) * rowsPerStep;
+    return [...rows.subarray(begin, begin + rowsPerStep)].map((row) => buildRow(examples, packing, row));
+  };
+  return { packing, steps, stepsPerEpoch, batchRows };
+}

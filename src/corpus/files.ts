@@ -1,0 +1,108 @@
+/** @file Data files: which ones, their hashes, their records. */
+
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, type ReadStream, statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createGunzip, type Gunzip } from "node:zlib";
+import { glob, isDynamicPattern } from "tinyglobby";
+import { InputError, messageOf } from "../errors.js";
+import { resolveDataset } from "../formats/hub.js";
+import { parseJson } from "../formats/json.js";
+import { readLines } from "./lines.js";
+import { readParquet } from "./parquet.js";
+
+/** A data file of a run, for its config. */
+export interface DataFile {
+  path: string;
+  sha256: string;
+}
+
+/** A value of a data file that should be a record. */
+export interface RawRecord {
+  value: unknown;
+  /** Line of a JSONL file, row of a Parquet file or element of a JSON list, counted from 1. */
+  line: number;
+  /** File and line, for errors. */
+  where: string;
+}
+
+const READERS: [suffix: string, read: (path: string) => AsyncIterable<RawRecord>][] = [
+  [".jsonl", (path) => readJsonl(path, false)],
+  [".jsonl.gz", (path) => readJsonl(path, true)],
+  [".json", readJsonList],
+  [".parquet", readParquet],
+];
+/** A JSON list is read at once; larger data belongs into JSONL. */
+const MAX_JSON_BYTES = 500_000_000;
+
+/** The files that `--data` arguments name, with their hashes: paths, wildcards (sorted) and hf:// data sets. */
+export async function openDataFiles(
+  args: string[],
+  resolve = resolveDataset as (url: string) => Promise<string[]>,
+): Promise<DataFile[]> {
+  const files: DataFile[] = [];
+  for (const arg of args)
+    for (const path of await expand(arg, resolve)) files.push({ path, sha256: await hashFile(path) });
+  return files;
+}
+
+async function expand(arg: string, resolve: (url: string) => Promise<string[]>): Promise<string[]> {
+  if (arg.startsWith("hf://")) return resolve(arg);
+  if (existsSync(arg)) {
+    if (statSync(arg).isFile()) return [checkSuffix(arg)];
+    throw new InputError(`--data ${arg}: is a folder; name its files, for example "${arg}/*.jsonl"`);
+  }
+  if (!isDynamicPattern(arg)) throw new InputError(`--data ${arg}: no such file`);
+  const paths = await glob(arg, { absolute: false, expandDirectories: false });
+  if (paths.length === 0) throw new InputError(`--data ${arg}: matches no file`);
+  // By code units: the same order on every machine.
+  return paths.sort().map(checkSuffix);
+}
+
+function checkSuffix(path: string): string {
+  if (READERS.some(([suffix]) => path.endsWith(suffix))) return path;
+  throw new InputError(
+    `--data ${path}: unknown kind of file; known are ${READERS.map(([suffix]) => suffix).join(", ")}`,
+  );
+}
+
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  } catch (error) {
+    throw new InputError(`${path}: cannot be read: ${messageOf(error)}`);
+  }
+  return hash.digest("hex");
+}
+
+/** The records of a data file one after the other; a file that is broken somewhere is an InputError that names the place. */
+export function readRecords(path: string): AsyncIterable<RawRecord> {
+  const [, read] = READERS.find(([suffix]) => checkSuffix(path).endsWith(suffix))!;
+  return read(path);
+}
+
+async function* readJsonl(path: string, zipped: boolean): AsyncGenerator<RawRecord> {
+  const file = createReadStream(path);
+  for await (const { text, line } of readLines(zipped ? unzip(file) : file, path)) {
+    const where = `${path} line ${line}`;
+    yield { value: parseJson(text, where), line, where };
+  }
+}
+
+function unzip(file: ReadStream): Gunzip {
+  const bytes = createGunzip();
+  // pipe does not hand on errors of the file.
+  file.on("error", (error) => bytes.destroy(error));
+  return file.pipe(bytes);
+}
+
+async function* readJsonList(path: string): AsyncGenerator<RawRecord> {
+  const bytes = await readFile(path);
+  if (bytes.length > MAX_JSON_BYTES)
+    throw new InputError(`${path}: ${bytes.length} bytes are too many for .json; use .jsonl`);
+  const list = parseJson(bytes.toString("utf8"), path);
+  if (!Array.isArray(list))
+    throw new InputError(`${path}: a .json file must hold a list of records (or be named .jsonl)`);
+  for (const [i, value] of list.entries()) yield { value, line: i + 1, where: `${path} record ${i + 1}` };
+}

@@ -1,0 +1,200 @@
+/** @file A PEFT adapter folder: adapter_config.json and adapter_model.safetensors, read, checked and written. */
+
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { InputError, RunError } from "../errors.js";
+import { type ModelConfig, PROJECTIONS, type Projection } from "../model/config.js";
+import {
+  type AdapterConfig,
+  formatAdapterConfig,
+  parseAdapterConfig,
+  type RawAdapterConfig,
+} from "./adapter-config.js";
+import { stageFile, writeAll } from "./atomic.js";
+import { decodeFloats, encodeFloats, FLOAT_DTYPES, isFloatDtype } from "./float.js";
+import { formatValue, loadJson } from "./json.js";
+import { openSafetensors, type SafetensorsFile, stageSafetensors, type TensorSource } from "./safetensors.js";
+import { projectionModule, projectionShape } from "./weights.js";
+
+const CONFIG_FILE = "adapter_config.json";
+const TENSOR_FILE = "adapter_model.safetensors";
+/** adapter_config.json is about 1 kB; a list of every module by its full name stays under this. */
+const MAX_CONFIG_BYTES = 4_000_000;
+
+/** The two factors of one projection: A [r, in], B [out, r], rows one after the other. */
+export interface AdapterPair {
+  A: Float32Array;
+  B: Float32Array;
+}
+
+/** A LoRA adapter in memory. */
+export interface Adapter {
+  config: AdapterConfig;
+  /** By `adapterKey`. */
+  tensors: Map<string, AdapterPair>;
+}
+
+/** Key of a layer's projection in `Adapter.tensors`. */
+export function adapterKey(layer: number, projection: Projection): string {
+  return `${layer}.${projection}`;
+}
+
+// Base models are saved without the second "model."; older PEFT keeps the adapter's name ("default") before "weight".
+const TENSOR_NAME =
+  /^base_model\.model\.((?:model\.)?layers\.(0|[1-9]\d{0,5})\.((?:self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj))\.lora_([AB])(?:\.[\w-]+)?\.weight$/;
+
+/** Reads the adapter in `folder`. Throws InputError naming the file and what is missing, wrong or not implemented. */
+export function readAdapter(folder: string): Adapter {
+  const configPath = join(folder, CONFIG_FILE);
+  const tensorPath = join(folder, TENSOR_FILE);
+  if (!existsSync(configPath)) throw new InputError(`${folder} has no ${CONFIG_FILE}; an adapter is a PEFT folder`);
+  const raw = parseAdapterConfig(loadJson(configPath, MAX_CONFIG_BYTES), configPath);
+  if (!existsSync(tensorPath)) {
+    const pickle = existsSync(join(folder, "adapter_model.bin"));
+    const fix = pickle ? "; pickle files are not read: load and save it once in PEFT (safe_serialization=True)" : "";
+    throw new InputError(`${folder} has no ${TENSOR_FILE}${fix}`);
+  }
+  const file = openSafetensors(tensorPath);
+  try {
+    const { pairs, modules } = readPairs(file, raw.r);
+    checkTargets(raw.targetModules, modules, configPath);
+    const targets = PROJECTIONS.filter((projection) => [...pairs.keys()].some((key) => key.endsWith(`.${projection}`)));
+    const { r, alpha, useRslora, baseModelNameOrPath, dropout } = raw;
+    return { config: { r, alpha, useRslora, targets, baseModelNameOrPath, dropout }, tensors: pairs };
+  } finally {
+    file.close();
+  }
+}
+
+function readPairs(file: SafetensorsFile, r: number): { pairs: Map<string, AdapterPair>; modules: Set<string> } {
+  const found = new Map<string, Partial<AdapterPair>>();
+  const modules = new Set<string>();
+  for (const [name, { dtype, shape }] of file.tensors) {
+    const place = `${file.path}: tensor ${formatValue(name)}`;
+    const match = TENSOR_NAME.exec(name);
+    const projection = match?.[4] as Projection | undefined;
+    if (!match || !projection || match[3] !== projectionModule(projection)) {
+      throw new InputError(
+        `${place} is none that the engine implements (LoRA on q, k, v, o, gate, up, down of decoder layers)`,
+      );
+    }
+    if (!isFloatDtype(dtype))
+      throw new InputError(`${place} is ${dtype}; adapters are read in ${FLOAT_DTYPES.join(", ")}`);
+    const side = match[5] as "A" | "B";
+    if (shape.length !== 2 || shape[side === "A" ? 0 : 1] !== r || shape.includes(0)) {
+      throw new InputError(
+        `${place} is [${shape}]; with r ${r} it must be ${side === "A" ? `[${r}, in]` : `[out, ${r}]`}`,
+      );
+    }
+    const key = adapterKey(Number(match[2]), projection);
+    const pair = found.get(key) ?? {};
+    if (pair[side]) throw new InputError(`${place} is there a second time under another name`);
+    pair[side] = decodeFloats(dtype, file.read(name));
+    if (!allFinite(pair[side])) throw new InputError(`${place} has values that are not finite; the adapter is broken`);
+    found.set(key, pair);
+    modules.add(match[1]!);
+  }
+  if (found.size === 0) throw new InputError(`${file.path} holds no LoRA tensor`);
+  const pairs = new Map<string, AdapterPair>();
+  for (const [key, { A, B }] of found) {
+    if (!A || !B) throw new InputError(`${file.path}: ${key} (layer, projection) has no lora_${A ? "B" : "A"}`);
+    pairs.set(key, { A, B });
+  }
+  return { pairs, modules };
+}
+
+/** The tensors say what is adapted; a list of modules must say the same. A pattern is never run: it comes from the file. */
+function checkTargets(targetModules: RawAdapterConfig["targetModules"], modules: Set<string>, where: string): void {
+  if (!Array.isArray(targetModules)) return;
+  const listed = new Set(targetModules);
+  const suffixes = new Set<string>();
+  for (const module of modules) {
+    const parts = module.split(".");
+    const own = parts.map((_, start) => parts.slice(start).join("."));
+    if (!own.some((suffix) => listed.has(suffix))) {
+      throw new InputError(`${where}: target_modules does not list ${module}, which ${TENSOR_FILE} adapts`);
+    }
+    for (const suffix of own) suffixes.add(suffix);
+  }
+  for (const name of listed) {
+    if (suffixes.has(name)) continue;
+    throw new InputError(
+      `${where}: target_modules lists ${formatValue(name)}, but ${TENSOR_FILE} has no tensor for it`,
+    );
+  }
+}
+
+/** Throws InputError unless `adapter` has a pair of the right shape for every layer of `config` and every target; `where` names the adapter. */
+export function checkAdapter(adapter: Adapter, config: ModelConfig, where: string): void {
+  const { r, targets } = adapter.config;
+  for (let layer = 0; layer < config.numLayers; layer++) {
+    for (const projection of targets) {
+      const pair = adapter.tensors.get(adapterKey(layer, projection));
+      if (!pair) {
+        throw new InputError(
+          `${where}: ${projection}_proj of layer ${layer} has no tensors; adapters of some layers only are not implemented`,
+        );
+      }
+      const [rows, columns] = projectionShape(config, projection);
+      if (pair.A.length !== r * columns || pair.B.length !== rows * r) {
+        throw new InputError(
+          `${where}: ${projection}_proj of layer ${layer} adapts a [${pair.B.length / r}, ${pair.A.length / r}] weight, ` +
+            `the model's is [${rows}, ${columns}]; is this the adapter of another model?`,
+        );
+      }
+    }
+  }
+  if (adapter.tensors.size !== config.numLayers * targets.length) {
+    throw new InputError(
+      `${where}: it adapts layers past the model's ${config.numLayers}; is this the adapter of another model?`,
+    );
+  }
+}
+
+/**
+ * Writes `adapter` into `folder` (made where missing) as PEFT reads it, in F32: both files under temporary names, then renamed, tensors first.
+ * Throws RunError on a value that is not finite: nothing is written then.
+ */
+export async function writeAdapter(folder: string, adapter: Adapter): Promise<void> {
+  const { config } = adapter;
+  const sources: TensorSource[] = [];
+  for (const [key, pair] of adapter.tensors) {
+    const [layer, projection] = key.split(".") as [string, Projection];
+    const module = `base_model.model.model.layers.${layer}.${projectionModule(projection)}`;
+    if (!allFinite(pair.A) || !allFinite(pair.B)) {
+      throw new RunError(
+        `the adapter of ${projection}_proj in layer ${layer} is not finite; ${folder} was not written`,
+      );
+    }
+    const { r } = config;
+    sources.push({
+      name: `${module}.lora_A.weight`,
+      dtype: "F32",
+      shape: [r, pair.A.length / r],
+      bytes: encodeFloats("F32", pair.A),
+    });
+    sources.push({
+      name: `${module}.lora_B.weight`,
+      dtype: "F32",
+      shape: [pair.B.length / r, r],
+      bytes: encodeFloats("F32", pair.B),
+    });
+  }
+  mkdirSync(folder, { recursive: true });
+  const tensors = await stageSafetensors(join(folder, TENSOR_FILE), sources, { format: "pt" });
+  try {
+    const text = await stageFile(join(folder, CONFIG_FILE), (fd) =>
+      writeAll(fd, Buffer.from(formatAdapterConfig(config))),
+    );
+    tensors.commit();
+    text.commit();
+  } catch (error) {
+    tensors.discard();
+    throw error;
+  }
+}
+
+function allFinite(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return false;
+  return true;
+}

@@ -1,0 +1,186 @@
+/** @file Chats to text, ids and targets. */
+
+import { InputError } from "../errors.js";
+import { formatValue } from "../formats/json.js";
+import type { Codec } from "./codec.js";
+import type { Json } from "./files.js";
+import { findSpans, type Message, type Span } from "./spans.js";
+import { type ChatTemplate, withTimeLimit } from "./template.js";
+
+/** A codec with the checkpoint's chat template. */
+export interface ChatCodec extends Codec {
+  chatTemplate: ChatTemplate | undefined;
+}
+
+export interface ChatOptions {
+  /** Functions that the assistant may call, as the template's `tools`. */
+  tools?: unknown[];
+  /** More variables for the template (`enable_thinking`, ...), as TRL's `chat_template_kwargs`. */
+  templateOptions?: Json;
+  /** Only assistant turns from this message on are targets. Default 0. */
+  firstTarget?: number;
+  /** Names the record in errors. */
+  where?: string;
+}
+
+export interface EncodedChat {
+  ids: number[];
+  /** 1 where the token is a target. */
+  targets: Uint8Array;
+  /** The rendered chat. */
+  text: string;
+  /** The targets as stretches of `text`. */
+  spans: Span[];
+  /** How many texts of special tokens the contents held; they were encoded as plain text. */
+  specialTextsInContent: number;
+  /** Messages whose content the template left out or changed by more than trimming. */
+  changedContents: number;
+}
+
+/** Roles that data may use: the role is a part of the template's control text ("<|user|>"), so it is not free. */
+const ROLES = new Set(["system", "developer", "user", "assistant", "tool", "ipython", "function", "environment"]);
+
+/** The text of a chat as the checkpoint's template writes it. Contents are inserted as they are. */
+export function renderChat(
+  tokenizer: ChatCodec,
+  messages: Message[],
+  options: ChatOptions & { addGenerationPrompt?: boolean } = {},
+): string {
+  const { where = "chat" } = options;
+  checkRoles(messages, where);
+  return templateOf(tokenizer, where).render(variables(messages, options.addGenerationPrompt === true, options));
+}
+
+/**
+ * Ids of a prompt: the messages and the generation prompt. Special tokens are those of the template only: text of special
+ * tokens in contents stays text.
+ */
+export function encodePrompt(tokenizer: ChatCodec, messages: Message[], options: ChatOptions = {}): number[] {
+  const { clean, marker, cleanOptions } = neutralise(tokenizer, messages, options);
+  const text = renderChat(tokenizer, clean, { ...cleanOptions, addGenerationPrompt: true });
+  return tokenizer.encode(text, { addSpecialTokens: false, ignore: marker });
+}
+
+/**
+ * Ids and targets of a chat. The ids are those of transformers' apply_chat_template, except that text of special tokens in
+ * contents ("<|im_end|>" typed by a user) is encoded as text: data cannot end a turn or begin another one.
+ * Targets are what the assistant must produce: everything after the generation prompt, up to and with the end-of-turn token.
+ * A token that holds both the header's last and the content's first characters is a target, as in transformers.
+ */
+export function encodeChat(tokenizer: ChatCodec, messages: Message[], options: ChatOptions = {}): EncodedChat {
+  const { where = "chat", firstTarget = 0 } = options;
+  checkRoles(messages, where);
+  if (!messages.some(({ role }, i) => role === "assistant" && i >= firstTarget)) {
+    throw new InputError(`${where}: no message of role assistant, so there is nothing to learn`);
+  }
+  const template = templateOf(tokenizer, where);
+  const { clean, marker, count, cleanOptions } = neutralise(tokenizer, messages, options);
+  const { text, spans } = withTimeLimit(() => {
+    const render = (some: Message[], prompt: boolean) => template.render(variables(some, prompt, cleanOptions));
+    const rendered = named(where, () => render(clean, false));
+    const hasGenerationPrompt = writesGenerationPrompt(template);
+    const found = findSpans(clean, rendered, { render, specialTexts: tokenizer.specialTexts, hasGenerationPrompt });
+    if (typeof found === "string") throw new InputError(`${where}: ${found}`);
+    return { text: rendered, spans: found.filter(({ message }) => message >= firstTarget) };
+  });
+  const cuts = spans.flatMap(({ from, to }) => [from, to]);
+  const { ids, indices } = tokenizer.encodeWithCuts(text, cuts, marker);
+  const targets = new Uint8Array(ids.length);
+  for (let i = 0; i < spans.length; i++) targets.fill(1, indices[2 * i], indices[2 * i + 1]);
+  const changedContents = clean.filter(({ content }) => !text.includes(content.trim())).length;
+  const plain = withoutMarker(text, spans, marker);
+  return { ids, targets, ...plain, specialTextsInContent: count, changedContents };
+}
+
+function named<T>(where: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof InputError) throw new InputError(`${where}: ${error.message}`);
+    throw error;
+  }
+}
+
+function templateOf(tokenizer: ChatCodec, where: string): ChatTemplate {
+  if (tokenizer.chatTemplate) return tokenizer.chatTemplate;
+  throw new InputError(
+    `${where}: the checkpoint has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja), so chats cannot be rendered`,
+  );
+}
+
+function checkRoles(messages: Message[], where: string): void {
+  for (const [i, { role }] of messages.entries()) {
+    if (!ROLES.has(role)) throw new InputError(`${where}: message ${i + 1}: unknown role ${formatValue(role)}`);
+  }
+}
+
+function variables(messages: Message[], addGenerationPrompt: boolean, options: ChatOptions): Record<string, unknown> {
+  const { tools, templateOptions } = options;
+  return { ...templateOptions, messages, tools, add_generation_prompt: addGenerationPrompt };
+}
+
+const generationPrompts = new WeakMap<ChatTemplate, boolean>();
+
+function writesGenerationPrompt(template: ChatTemplate): boolean {
+  let known = generationPrompts.get(template);
+  if (known === undefined) {
+    const probe = [{ role: "user", content: "a" }];
+    try {
+      const [without, withPrompt] = [false, true].map((prompt) => template.render(variables(probe, prompt, {})));
+      known = without !== withPrompt;
+    } catch {
+      known = true; // the template wants more than one message
+    }
+    generationPrompts.set(template, known);
+  }
+  return known;
+}
+
+/**
+ * Breaks every text of a special token in the data by a character that means nothing (a Unicode noncharacter that the data
+ * does not hold). It is taken out again when the words are encoded, after special tokens have been looked for.
+ */
+function neutralise(tokenizer: Codec, messages: Message[], options: ChatOptions) {
+  const data = JSON.stringify([messages, options.tools ?? null, options.templateOptions ?? null]);
+  const breakable = tokenizer.specialTexts.filter((text) => text.length > 1);
+  let count = 0;
+  // JSON escapes quotes and backslashes, which are in no special token in use; if they were, the walk would find them.
+  if (!breakable.some((text) => data.includes(text) || text !== JSON.stringify(text).slice(1, -1))) {
+    return { clean: messages, marker: undefined, count, cleanOptions: options };
+  }
+  const marker = NONCHARACTERS.find((char) => !data.includes(char));
+  if (marker === undefined) throw new InputError(`${options.where ?? "chat"}: holds all of U+FDD0 to U+FDEF`);
+  const broken = (text: string): string => {
+    let result = text;
+    for (const special of breakable) {
+      const head = String.fromCodePoint(special.codePointAt(0)!);
+      while (result.includes(special)) {
+        result = result.replaceAll(special, () => {
+          count++;
+          return head + marker + special.slice(head.length);
+        });
+      }
+    }
+    return result;
+  };
+  const cleanOptions = { ...options };
+  if (options.tools) cleanOptions.tools = mapTexts(options.tools, broken) as unknown[];
+  if (options.templateOptions) cleanOptions.templateOptions = mapTexts(options.templateOptions, broken) as Json;
+  return { clean: mapTexts(messages, broken) as Message[], marker, count, cleanOptions };
+}
+
+const NONCHARACTERS = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));
+
+function mapTexts(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === "string") return change(value);
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, change));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [change(key), mapTexts(item, change)]));
+}
+
+function withoutMarker(text: string, spans: Span[], marker: string | undefined): { text: string; spans: Span[] } {
+  if (marker === undefined) return { text, spans };
+  const plainAt = (at: number) => text.slice(0, at).replaceAll(marker, "").length;
+  const moved = spans.map(({ message, from, to }) => ({ message, from: plainAt(from), to: plainAt(to) }));
+  return { text: text.replaceAll(marker, ""), spans: moved };
+}

@@ -1,0 +1,129 @@
+/** @file What of a rendered chat the assistant must produce. */
+
+import type { Json } from "./files.js";
+
+/** A stretch of a rendered chat that the model must produce: from the end of the generation prompt to the end-of-turn token. */
+export interface Span {
+  /** Index of the assistant's message. */
+  message: number;
+  from: number;
+  to: number;
+}
+
+export type Message = Json & { role: string; content: string };
+
+/** Renders some of the messages; throws where the template refuses them. */
+export type Render = (messages: Message[], addGenerationPrompt: boolean) => string;
+
+export interface SpanContext {
+  render: Render;
+  /** Texts of the special tokens, longest first. They cannot occur in contents (see chat.ts). */
+  specialTexts: readonly string[];
+  /** Whether the template writes anything for add_generation_prompt. */
+  hasGenerationPrompt: boolean;
+}
+
+/**
+ * The spans of all assistant turns in `rendered`, found by rendering again, never by searching for contents or token ids.
+ *
+ * A turn begins where the rendering of the messages before it, with the generation prompt, ends; it ends with the last
+ * special token of the rendering of the messages up to it. Some templates write a turn differently when it is not the last
+ * one (Qwen3 drops its thinking): then the turn's content is replaced by a word that occurs nowhere else, and what is left
+ * equal before and after it bounds the turn. Where the generation prompt itself holds text of the rendered turn (`<think>`),
+ * that text is no target. A template without generation prompt: the turn begins with the content.
+ *
+ * Returns a text that says what could not be found, naming the turn.
+ */
+export function findSpans(messages: Message[], rendered: string, context: SpanContext): Span[] | string {
+  const spans: Span[] = [];
+  let end = 0;
+  for (const [message, { role }] of messages.entries()) {
+    if (role !== "assistant") continue;
+    const found =
+      byPrefix(messages, message, rendered, context) ?? bySubstitution(messages, message, rendered, context);
+    if (typeof found === "string") return `message ${message + 1}: ${found}`;
+    if (found.from < end || found.to <= found.from)
+      return `message ${message + 1}: its place in the rendered chat is unclear`;
+    spans.push({ message, ...found });
+    end = found.to;
+  }
+  return spans;
+}
+
+type Bounds = { from: number; to: number };
+
+function byPrefix(messages: Message[], index: number, rendered: string, context: SpanContext): Bounds | undefined {
+  if (!context.hasGenerationPrompt || index === 0) return undefined;
+  const before = tryRender(context, messages.slice(0, index), true);
+  if (before === undefined || !rendered.startsWith(before)) return undefined;
+  const last = index === messages.length - 1;
+  const through = last ? rendered : tryRender(context, messages.slice(0, index + 1), false);
+  if (through === undefined || !rendered.startsWith(through) || through.length <= before.length) return undefined;
+  const turn = endOfTurn(rendered.slice(before.length, through.length), context.specialTexts);
+  return turn === undefined ? undefined : { from: before.length, to: before.length + turn };
+}
+
+/** Where in `turn` the first of the special tokens ends that close it: "answer<|im_end|>\n" -> 16. */
+function endOfTurn(turn: string, specialTexts: readonly string[]): number | undefined {
+  let end: number | undefined;
+  for (let rest = turn.trimEnd(); ; ) {
+    const special = specialTexts.find((text) => rest.endsWith(text));
+    if (special === undefined) return end;
+    end = rest.length;
+    rest = rest.slice(0, -special.length).trimEnd();
+  }
+}
+
+function bySubstitution(messages: Message[], index: number, rendered: string, context: SpanContext): Bounds | string {
+  const stand = uniqueWord(rendered);
+  const substituted = messages.with(index, { role: "assistant", content: stand });
+  const other = tryRender(context, substituted, false);
+  const at = other?.indexOf(stand) ?? -1;
+  if (other === undefined || at < 0 || other.indexOf(stand, at + 1) >= 0)
+    return "the template does not write its content";
+  const from = turnStart(messages, rendered, other.slice(0, at), context);
+  if (from === undefined || !rendered.startsWith(other.slice(0, from))) return "the start of the turn cannot be found";
+  const tail = other.slice(at + stand.length);
+  const closing = leadingSpecial(tail, context.specialTexts);
+  if (closing === undefined) return "no end-of-turn token follows its content";
+  const after = tail.slice(closing);
+  const to = rendered.length - after.length;
+  // The turn may close with another token than a plain answer does (<|eom_id|> after a call of a tool).
+  const closed = context.specialTexts.some((text) => rendered.slice(0, to).endsWith(text));
+  return rendered.endsWith(after) && closed ? { from, to } : "the end of the turn cannot be found";
+}
+
+/** `head`: all before the content, its last part being the turn's header. */
+function turnStart(messages: Message[], rendered: string, head: string, context: SpanContext): number | undefined {
+  if (!context.hasGenerationPrompt) return head.length;
+  const generating = tryRender(context, messages, true);
+  if (generating === undefined || !generating.startsWith(rendered)) return undefined;
+  const prompt = generating.slice(rendered.length);
+  if (prompt === "") return head.length;
+  const at = head.lastIndexOf(prompt);
+  if (at >= 0) return at + prompt.length;
+  // The prompt opens a thinking block that this turn does not have: the turn begins where the two part.
+  for (let length = prompt.length - 1; length > 0; length--) {
+    if (head.endsWith(prompt.slice(0, length))) return head.length;
+  }
+  return undefined;
+}
+
+/** Length of white space and the first special token at the start of `tail`. */
+function leadingSpecial(tail: string, specialTexts: readonly string[]): number | undefined {
+  const trimmed = tail.trimStart();
+  const special = specialTexts.find((text) => trimmed.startsWith(text));
+  return special === undefined ? undefined : tail.length - trimmed.length + special.length;
+}
+
+function tryRender({ render }: SpanContext, messages: Message[], addGenerationPrompt: boolean): string | undefined {
+  try {
+    return render(messages, addGenerationPrompt);
+  } catch {
+    return undefined;
+  }
+}
+
+function uniqueWord(text: string): string {
+  for (let n = 0; ; n++) if (!text.includes(`turn${n}stands4it`)) return `turn${n}stands4it`;
+}
