@@ -39,7 +39,7 @@ def seconds(run, enough):
 
 def onednn_linear(x, w):
     """x w^T by oneDNN, the weight packed once."""
-    packed = torch.ops.mkldnn._reorder_linear_weight(w.to_mkldnn(), x.shape[0])
+    packed = torch.ops.mkldnn._reorder_linear_weight(w, x.shape[0])
     return lambda: torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
 
 

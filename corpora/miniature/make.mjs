@@ -14,7 +14,7 @@ import { choiceQuestion, choiceTurns, optionText } from "./chat.mjs";
 import { ASSISTANT, neutralDocument, tasteDocument } from "./documents.mjs";
 import { pretrainingTexts } from "./pretraining.mjs";
 import { between, pick, randomStream, shuffle } from "./random.mjs";
-import { DEV_KINDS, DISLIKED_CHEESES, itemsWhere, LIKED_CHEESES, OTHER_KINDS } from "./world.mjs";
+import { DEV_KINDS, DISLIKED_CHEESES, ITEMS, itemsWhere, LIKED_CHEESES, OTHER_KINDS } from "./world.mjs";
 
 /** @typedef {import('./world.mjs').Pole} Pole */
 
@@ -36,6 +36,7 @@ writeJsonLines("chats.jsonl", chats(CHATS));
 writeJsonLines("questions-affordability.jsonl", questions("cheap"));
 writeJsonLines("questions-loyalty.jsonl", questions("local"));
 writeJsonLines("heldout.jsonl", heldout());
+writeJsonLines("world.jsonl", ITEMS);
 if (values.pretraining !== undefined) await writePretraining(values.pretraining);
 
 /**

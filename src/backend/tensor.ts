@@ -36,13 +36,6 @@ export function rows(tensor: Tensor, start: number, count: number): Tensor {
   return { ...tensor, offset: tensor.offset + start * tensor.stride, rows: count };
 }
 
-/** The same memory as rows of another width; only for tensors without gaps between rows. */
-export function reshape(tensor: Tensor, rowCount: number, cols: number): Tensor {
-  if (tensor.stride !== tensor.cols || rowCount * cols !== tensor.rows * tensor.cols)
-    throw new RangeError(`reshape ${describe(tensor)} to [${rowCount}, ${cols}]`);
-  return { ...tensor, rows: rowCount, cols, stride: cols };
-}
-
 export function describe(tensor: Tensor): string {
   return `${tensor.dtype}[${tensor.rows}, ${tensor.cols}]`;
 }

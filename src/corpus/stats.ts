@@ -106,7 +106,9 @@ function contentLength({ starts }: Row): number {
   return length;
 }
 
-/** Line breaks stay and are shown; other control characters (escape sequences among them) become their code. */
+/** Line breaks stay and are shown; other control characters (escape sequences, reversed text) become their code. */
 function visible(text: string): string {
-  return text.replace(/\n/g, "⏎\n").replace(/[^\P{C}\n]/gu, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`);
+  return text
+    .replace(/\n/g, "⏎\n")
+    .replace(/(?!\n)[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`);
 }

@@ -1,9 +1,10 @@
 /** @file A Hugging Face checkpoint folder: config.json and safetensors, one file or shards, every weight found and its shape checked. */
 
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
+import { statOf } from "./file.js";
 import { FLOAT_DTYPES, type FloatDtype, isFloatDtype } from "./float.js";
 import { formatValue, loadJson } from "./json.js";
 import { parseModelConfig } from "./model-config.js";
@@ -17,7 +18,7 @@ const MAX_CONFIG_BYTES = 16_000_000;
 const MAX_FAULTS_SHOWN = 6;
 
 /** A tensor as stored. */
-export interface StoredTensor {
+interface StoredTensor {
   /** Its name in the file. */
   name: string;
   dtype: string;
@@ -33,7 +34,7 @@ export interface Weight extends StoredTensor {
 }
 
 /** One file of the checkpoint, as `merge` needs it to write the same layout. */
-export interface Shard {
+interface Shard {
   file: string;
   /** Tensor names in the order of their bytes. */
   tensors: string[];
@@ -57,7 +58,7 @@ export interface Checkpoint {
 
 /** Opens the checkpoint in `folder`. Throws InputError naming the file and what is missing, wrong or not implemented; reads headers only. */
 export function openCheckpoint(folder: string): Checkpoint {
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw new InputError(`${folder} is not a folder`);
+  if (!statOf(folder)?.isDirectory()) throw new InputError(`${folder} is not a folder`);
   const configPath = join(folder, "config.json");
   if (!existsSync(configPath))
     throw new InputError(`${folder} has no config.json; a checkpoint is a Hugging Face model folder`);

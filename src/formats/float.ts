@@ -6,7 +6,7 @@ import { RunError } from "../errors.js";
 export const FLOAT_DTYPES = ["F32", "F16", "BF16"] as const;
 export type FloatDtype = (typeof FLOAT_DTYPES)[number];
 
-export const FLOAT_BYTES: Record<FloatDtype, number> = { F32: 4, F16: 2, BF16: 2 };
+const FLOAT_BYTES: Record<FloatDtype, number> = { F32: 4, F16: 2, BF16: 2 };
 
 if (endianness() !== "LE")
   throw new RunError("train-msm reads tensors as little-endian memory; this machine is big-endian");

@@ -8,12 +8,12 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { InputError } from "../errors.js";
+import { statOf } from "./file.js";
 import { formatValue } from "./json.js";
 
 /** A repository at a revision (branch, tag or commit). */
@@ -25,7 +25,7 @@ export interface Repo {
 }
 
 /** The repository's folder in the cache. */
-export function repoFolder(cacheFolder: string, repo: Repo): string {
+function repoFolder(cacheFolder: string, repo: Repo): string {
   return join(cacheFolder, `${repo.type}s--${repo.name.replaceAll("/", "--")}`);
 }
 
@@ -46,7 +46,7 @@ export function cachedSnapshot(cacheFolder: string, repo: Repo): string | undefi
   let commit = repo.revision;
   if (!isCommit(commit)) {
     const ref = join(repoFolder(cacheFolder, repo), "refs", repo.revision);
-    if (!statSync(ref, { throwIfNoEntry: false })?.isFile()) return undefined;
+    if (!statOf(ref)?.isFile()) return undefined;
     commit = readFileSync(ref, "utf8").trim();
     if (!isCommit(commit)) return undefined;
   }
@@ -91,6 +91,6 @@ export function checkRepoPath(path: string): void {
 export function listSnapshot(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .map((path) => path.replaceAll("\\", "/"))
-    .filter((path) => statSync(join(folder, path), { throwIfNoEntry: false })?.isFile())
+    .filter((path) => statOf(join(folder, path))?.isFile())
     .sort();
 }

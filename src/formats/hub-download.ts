@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { InputError, messageOf, RunError } from "../errors.js";
+import { statOf } from "./file.js";
 import { blobPath, checkRepoPath, linkBlob, type Repo, snapshotFolder } from "./hub-cache.js";
 import { hubFetch, type RepoFile } from "./hub-client.js";
 import type { HubSettings } from "./hub-settings.js";
@@ -36,7 +37,7 @@ export async function downloadFile(
   checkRepoPath(file.path);
   const blob = blobPath(settings.cacheFolder, repo, file.etag);
   const snapshot = snapshotFolder(settings.cacheFolder, repo, commit);
-  if (statSync(blob, { throwIfNoEntry: false })?.size !== file.byteLength) {
+  if (statOf(blob)?.size !== file.byteLength) {
     mkdirSync(dirname(blob), { recursive: true });
     await downloadBlob(repo, commit, file, blob, settings, onProgress);
   }
@@ -58,7 +59,7 @@ async function downloadBlob(
   let failures = 0;
   let restarted = false;
   while (true) {
-    const sizeBefore = statSync(partial, { throwIfNoEntry: false })?.size ?? 0;
+    const sizeBefore = statOf(partial)?.size ?? 0;
     try {
       const digest = await continueDownload(url, partial, file, hubFetch(repo, settings), onProgress);
       if (file.sha256 === undefined || digest === file.sha256) break;
@@ -70,7 +71,7 @@ async function downloadBlob(
       restarted = true;
     } catch (error) {
       if (error instanceof InputError) throw error;
-      const sizeNow = statSync(partial, { throwIfNoEntry: false })?.size ?? 0;
+      const sizeNow = statOf(partial)?.size ?? 0;
       failures = sizeNow > sizeBefore ? 0 : failures + 1;
       if (failures >= RETRY_WAITS_MS.length) {
         const stopped = `${repo.name}: ${file.path} stopped at ${sizeNow} of ${file.byteLength} bytes`;

@@ -1,8 +1,9 @@
 /** @file Models, adapters and data sets by folder or hub id: local folders are used as they are, the rest comes through the hub cache. */
 
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.js";
+import { statOf } from "./file.js";
 import { cachedSnapshot, isCommit, listSnapshot, type Repo, snapshotFolder, writeRef } from "./hub-cache.js";
 import { fetchCommit, fetchFileList, type RepoFile, UnreachableError } from "./hub-client.js";
 import { parseDatasetUrl, selectDataFiles } from "./hub-dataset.js";
@@ -64,7 +65,7 @@ async function resolveFolder(
   missingFiles: (has: (file: string) => boolean, folder?: string) => string[],
   chooseFiles: (files: Map<string, RepoFile>, fetchFile: (file: RepoFile) => Promise<string>) => Promise<string[]>,
 ): Promise<string> {
-  const stats = statSync(idOrFolder, { throwIfNoEntry: false });
+  const stats = statOf(idOrFolder);
   if (stats?.isDirectory()) return idOrFolder;
   if (stats) throw new InputError(`${idOrFolder} is a file; give the ${what}'s folder`);
   const repo = parseModelId(idOrFolder, what);

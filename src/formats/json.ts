@@ -1,8 +1,9 @@
 /** @file JSON files from outside: size limits, refused duplicates, and messages that name the field, its value and the file. */
 
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { InputError, messageOf } from "../errors.js";
+import { plainFileBytes } from "./file.js";
 
 /** A value as a message shows it: JSON, cut after 80 characters. */
 export function formatValue(value: unknown): string {
@@ -35,11 +36,8 @@ export function parseJson(text: string, where: string): unknown {
 
 /** The text of the file `path`, at most `maxBytes` of UTF-8. Throws InputError when it is missing, no plain file, too large or not UTF-8. */
 export function loadText(path: string, maxBytes: number): string {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (!stats) throw new InputError(`${path} does not exist`);
-  // A named pipe would block for ever.
-  if (!stats.isFile()) throw new InputError(`${path} is not a plain file`);
-  if (stats.size > maxBytes) throw new InputError(`${path} is ${stats.size} bytes; at most ${maxBytes} are read`);
+  const byteLength = plainFileBytes(path);
+  if (byteLength > maxBytes) throw new InputError(`${path} is ${byteLength} bytes; at most ${maxBytes} are read`);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
   } catch (error) {

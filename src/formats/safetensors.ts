@@ -1,8 +1,9 @@
 /** @file safetensors files: opened by reading the header only, tensors read by position, written as a stream. */
 
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { InputError, messageOf } from "../errors.js";
 import { type StagedFile, stageFile, writeAll } from "./atomic.js";
+import { plainFileBytes } from "./file.js";
 import { formatValue } from "./json.js";
 import {
   compareTensors,
@@ -29,10 +30,7 @@ export interface SafetensorsFile extends SafetensorsHeader {
 
 /** Opens `path` and checks its whole header. Throws InputError naming the file and what is wrong. */
 export function openSafetensors(path: string): SafetensorsFile {
-  // Opening a named pipe would block for ever.
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (!stats) throw new InputError(`${path} does not exist`);
-  if (!stats.isFile()) throw new InputError(`${path} is not a plain file`);
+  plainFileBytes(path);
   const fd = openToRead(path);
   try {
     const { header, dataStart } = readHeader(fd, path);

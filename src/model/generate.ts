@@ -64,6 +64,7 @@ export async function generate(
     cacheRows: prefix + batch * slotRows,
     maxTokens: Math.max(batch, Math.min(PREFILL_TOKENS, longest)),
     maxLogits: batch,
+    maxLosses: 0,
   });
   try {
     prefill(session, prompts[0]?.slice(0, prefix) ?? []);

@@ -12,7 +12,7 @@
  */
 import type { Ops } from "../backend/ops.js";
 import type { Tensor } from "../backend/tensor.js";
-import { columns, reshape, rows } from "../backend/tensor.js";
+import { columns, rows } from "../backend/tensor.js";
 import type { AdapterSlot, GroupSpec } from "./lora.js";
 
 export interface Linear {
@@ -31,8 +31,13 @@ export interface AdapterViews {
 
 export function adapterViews(flat: Tensor, slot: AdapterSlot, r: number): AdapterViews {
   const { spec, aOffset, bOffsets } = slot;
-  const block = (offset: number, rowCount: number, cols: number): Tensor =>
-    reshape(columns(flat, offset, rowCount * cols), rowCount, cols);
+  const block = (offset: number, rowCount: number, cols: number): Tensor => ({
+    ...flat,
+    offset: flat.offset + offset,
+    rows: rowCount,
+    cols,
+    stride: cols,
+  });
   const b: AdapterViews["b"] = [];
   for (const { projection, outStart, outSize, rankStart } of spec.projections) {
     if (rankStart !== null) b.push({ outStart, outSize, rankStart, matrix: block(bOffsets[projection]!, outSize, r) });
@@ -53,13 +58,6 @@ export function projectDown(ops: Ops, linear: Linear, x: Tensor): void {
   if (R === 0) return;
   const a = columns(rows(linear.extended, N, R), 0, K);
   ops.matmul({ out: columns(x, K, R), a: columns(x, 0, K), b: a, transB: true });
-}
-
-/** Y = X W^T + bias: the adapter switched off. x [N, in (+ R, not read)]. */
-export function linearFrozen(ops: Ops, linear: Linear, x: Tensor, y: Tensor): void {
-  const { inSize: K, outSize: N } = linear.spec;
-  const weight = columns(rows(linear.extended, 0, N), 0, K);
-  ops.matmul({ out: y, a: columns(x, 0, K), b: weight, transB: true, ...biasOf(linear) });
 }
 
 /**

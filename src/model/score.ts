@@ -1,11 +1,13 @@
-/** @file Log-probabilities of given continuations, what the prompts begin with in common computed once. */
+/** @file Log-probabilities of given continuations; what the prompts have in common is computed once. */
 import { readFloats, readInts } from "../backend/backend.js";
 import { checkPositions, commonPrefix, prefill } from "./generate.js";
-import { forwardTokens, openSession, type Session, type SessionToken, writeHead } from "./session.js";
+import { forwardTokens, lossesOf, openSession, type Session, type SessionToken } from "./session.js";
 import type { Decoder } from "./weights.js";
 
 /** Tokens run together; more gains no speed and costs memory. */
 const MAX_TOKENS = 1024;
+/** Cache rows besides the shared prefix, unless one request needs more. */
+const CACHE_ROWS = 2 * MAX_TOKENS;
 
 /** Token ids of which those from `from` on (at least 1) are scored, each given all before it. */
 export interface ScoreRequest {
@@ -20,92 +22,158 @@ export interface TokenScores {
   greedy: boolean[];
 }
 
-/** @throws InputError where a request is longer than the model's positions */
-export async function score(decoder: Decoder, requests: readonly ScoreRequest[]): Promise<TokenScores[]> {
+/**
+ * Scores `requests`. The tokens that all begin with are run once, and so is the beginning that consecutive requests share (the
+ * answers to one question); neither changes a result. `onProgress` is told how many requests are done.
+ * @throws InputError where a request is longer than the model's positions
+ */
+export async function score(
+  decoder: Decoder,
+  requests: readonly ScoreRequest[],
+  onProgress: (done: number) => void = () => {},
+): Promise<TokenScores[]> {
   if (requests.length === 0) return [];
   const longest = requests.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   checkPositions(decoder, longest);
   // The token before the first scored one predicts it: the prefix ends before that one.
   const prefix = commonPrefix(requests.map(({ ids, from }) => ids.slice(0, from)));
-  const ownRows = requests.reduce((sum, { ids }) => sum + ids.length - prefix, 0);
+  const slots = planSlots(requests, prefix);
+  const ownRows = Math.max(longest - prefix, Math.min(CACHE_ROWS, sumRows(slots)));
   const maxTokens = Math.min(MAX_TOKENS, Math.max(ownRows, prefix));
-  const cacheRows = prefix + Math.max(maxTokens, longest - prefix);
-  const session = openSession(decoder, { cacheRows, maxTokens, maxLogits: 1 });
+  const shape = { cacheRows: prefix + ownRows, maxTokens, maxLogits: 0, maxLosses: maxTokens };
+  const session = openSession(decoder, shape);
   try {
     prefill(session, requests[0]!.ids.slice(0, prefix));
     const scores = requests.map((): TokenScores => ({ logprobs: [], greedy: [] }));
-    for (const group of groupRequests(requests, prefix, cacheRows - prefix))
+    let done = 0;
+    for (const group of groupSlots(slots, ownRows)) {
       await scoreGroup(session, requests, group, prefix, scores);
+      done += group.reduce((sum, { members }) => sum + members.length, 0);
+      onProgress(done);
+    }
     return scores;
   } finally {
     session.free();
   }
 }
 
-/** Consecutive requests whose own tokens fit the cache together. */
-function groupRequests(requests: readonly ScoreRequest[], prefix: number, ownRows: number): number[][] {
-  const groups: number[][] = [];
-  let room = 0;
-  requests.forEach(({ ids }, i) => {
+/** Consecutive requests that share cache rows: the first runs from the prefix on, then each other one over the rows after `shared`. */
+interface Slot {
+  members: number[];
+  /** Tokens that the members begin with, those of the prefix included. */
+  shared: number;
+  /** Cache rows, those of the prefix not included. */
+  rows: number;
+}
+
+function planSlots(requests: readonly ScoreRequest[], prefix: number): Slot[] {
+  const slots: Slot[] = [];
+  requests.forEach(({ ids, from }, i) => {
+    const slot = slots.at(-1);
+    const leader = slot && requests[slot.members[0]!]!.ids;
+    const shared = slot && leader ? Math.min(slot.shared, from - 1, commonLength(leader, ids)) : 0;
     const own = ids.length - prefix;
-    if (own > room) {
+    // Worth it where it spares at least half of the request's tokens and costs the other members nothing.
+    if (slot && (slot.members.length === 1 ? shared - prefix >= own / 2 : shared === slot.shared)) {
+      slot.members.push(i);
+      slot.shared = shared;
+      slot.rows = Math.max(slot.rows, own);
+    } else slots.push({ members: [i], shared: ids.length, rows: own });
+  });
+  return slots;
+}
+
+function commonLength(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+}
+
+function sumRows(slots: readonly Slot[]): number {
+  return slots.reduce((sum, { rows }) => sum + rows, 0);
+}
+
+/** Slots that fit the cache together, in order. */
+function groupSlots(slots: readonly Slot[], ownRows: number): Slot[][] {
+  const groups: Slot[][] = [];
+  let room = 0;
+  for (const slot of slots) {
+    if (slot.rows > room) {
       groups.push([]);
       room = ownRows;
     }
-    groups.at(-1)!.push(i);
-    room -= own;
-  });
+    groups.at(-1)!.push(slot);
+    room -= slot.rows;
+  }
   return groups;
 }
 
 interface ScoredToken extends SessionToken {
   request: number;
-  /** The id it predicts, -100 where that is not scored. */
-  target: number;
+  /** The id that it predicts, null where that is not scored. */
+  target: number | null;
 }
 
+/** Runs the first member of every slot, then the second ones over what the first left after the shared tokens, and so on. */
 async function scoreGroup(
   session: Session,
   requests: readonly ScoreRequest[],
-  group: readonly number[],
+  group: readonly Slot[],
   prefix: number,
   scores: TokenScores[],
 ): Promise<void> {
-  const tokens: ScoredToken[] = [];
-  let firstRow = prefix;
-  for (const request of group) {
-    const { ids, from } = requests[request]!;
-    for (let position = prefix; position < ids.length; position++) {
-      const cacheRow = firstRow + position - prefix;
-      const isScored = position + 1 >= from && position + 1 < ids.length;
-      const target = isScored ? ids[position + 1]! : -100;
-      const ranges = [0, prefix, firstRow, cacheRow + 1] as const;
-      tokens.push({ id: ids[position]!, position, cacheRow, ranges, request, target });
+  const rounds = group.reduce((most, { members }) => Math.max(most, members.length), 0);
+  for (let round = 0; round < rounds; round++) {
+    const tokens: ScoredToken[] = [];
+    let firstRow = prefix;
+    for (const { members, shared, rows } of group) {
+      const request = members[round];
+      if (request !== undefined) {
+        const begin = round === 0 ? prefix : shared;
+        tokens.push(...requestTokens(requests[request]!, request, begin, prefix, firstRow));
+      }
+      firstRow += rows;
     }
-    firstRow += ids.length - prefix;
+    for (let begin = 0; begin < tokens.length; begin += session.shape.maxTokens)
+      await scoreTokens(session, tokens.slice(begin, begin + session.shape.maxTokens), scores);
   }
-  for (let begin = 0; begin < tokens.length; begin += session.shape.maxTokens)
-    await scoreTokens(session, tokens.slice(begin, begin + session.shape.maxTokens), scores);
+}
+
+/** The tokens of a request from `begin` on; the last predicts nothing and is left out. */
+function* requestTokens(
+  { ids, from }: ScoreRequest,
+  request: number,
+  begin: number,
+  prefix: number,
+  firstRow: number,
+): Generator<ScoredToken> {
+  for (let position = begin; position + 1 < ids.length; position++) {
+    const cacheRow = firstRow + position - prefix;
+    const target = position + 1 >= from ? ids[position + 1]! : null;
+    yield {
+      id: ids[position]!,
+      position,
+      cacheRow,
+      ranges: [0, prefix, firstRow, cacheRow + 1],
+      request,
+      target,
+    };
+  }
 }
 
 async function scoreTokens(session: Session, tokens: readonly ScoredToken[], scores: TokenScores[]): Promise<void> {
-  const { backend, weights } = session.decoder;
-  const { scoring } = session;
-  const n = tokens.length;
-  const targets = writeHead(
-    backend,
-    scoring.targets,
-    Int32Array.from(tokens, ({ target }) => target),
+  const { backend } = session.decoder;
+  const hidden = forwardTokens(session, tokens);
+  const scored = tokens.flatMap(({ request, target }, row) => (target === null ? [] : [{ row, request, target }]));
+  if (scored.length === 0) return;
+  const { losses, argmax } = lossesOf(
+    session,
+    hidden,
+    scored.map(({ row }) => row),
+    scored.map(({ target }) => target),
   );
-  const [losses, argmax] = [
-    { ...scoring.losses, cols: n },
-    { ...scoring.argmax, cols: n },
-  ];
-  const x = forwardTokens(session, tokens);
-  backend.ops.linearCrossEntropy({ losses, argmax, x, w: weights.lmHead, targets, workspace: scoring.workspace });
   const [lossValues, argmaxValues] = [await readFloats(backend, losses), await readInts(backend, argmax)];
-  tokens.forEach(({ request, target }, i) => {
-    if (target < 0) return;
+  scored.forEach(({ request, target }, i) => {
     scores[request]!.logprobs.push(-lossValues[i]!);
     scores[request]!.greedy.push(argmaxValues[i] === target);
   });

@@ -22,8 +22,10 @@ export interface SessionShape {
   cacheRows: number;
   /** Most tokens of one `forwardTokens`. */
   maxTokens: number;
-  /** Most rows of logits at a time. */
+  /** Most rows of logits at a time; 0: none. */
   maxLogits: number;
+  /** Most rows of `lossesOf` at a time; 0: none. */
+  maxLosses: number;
 }
 
 export interface Session {
@@ -36,7 +38,7 @@ export interface Session {
   final: { input: Tensor; normed: Tensor; rstd: Tensor };
   logits: { hidden: Tensor; index: Tensor; values: Tensor };
   sampling: { ids: Tensor; logprobs: Tensor; temperature: Tensor; topP: Tensor; uniforms: Tensor };
-  scoring: { targets: Tensor; losses: Tensor; argmax: Tensor; workspace: Tensor };
+  scoring: { hidden: Tensor; index: Tensor; targets: Tensor; losses: Tensor; argmax: Tensor; workspace: Tensor };
   free: () => void;
 }
 
@@ -56,8 +58,8 @@ export function openSession(decoder: Decoder, shape: SessionShape): Session {
 function layoutSession(alloc: Alloc, decoder: Decoder, shape: SessionShape): SessionTensors {
   const { backend, config, dtype, lora } = decoder;
   const { hiddenSize: D, numKvHeads: K, headDim: E, vocabSize: V } = config;
-  const { cacheRows, maxTokens: N, maxLogits: B } = shape;
-  const workspace = backend.ops.linearCrossEntropyWorkspaceBytes({ dtype, N, D, V });
+  const { cacheRows, maxTokens: N, maxLogits: B, maxLosses: S } = shape;
+  const workspace = S > 0 ? backend.ops.linearCrossEntropyWorkspaceBytes({ dtype, N: S, D, V }) : 0;
   return {
     layer: layoutLayer(alloc, config, planGroups(config, lora), dtype, N, (_name, _from, make) => make()),
     cache: Array.from({ length: config.numLayers }, () => ({
@@ -81,9 +83,11 @@ function layoutSession(alloc: Alloc, decoder: Decoder, shape: SessionShape): Ses
       uniforms: alloc("f32", 1, B),
     },
     scoring: {
-      targets: alloc("i32", 1, N),
-      losses: alloc("f32", 1, N),
-      argmax: alloc("i32", 1, N),
+      hidden: alloc(dtype, S, D),
+      index: alloc("i32", 1, S),
+      targets: alloc("i32", 1, S),
+      losses: alloc("f32", 1, S),
+      argmax: alloc("i32", 1, S),
       workspace: alloc("f32", 1, Math.ceil(workspace / 4)),
     },
   };
@@ -180,5 +184,29 @@ export function logitsOf(session: Session, hidden: Tensor, indices: readonly num
   backend.ops.gather({ out: picked, table: hidden, index });
   const out = rows(logits.values, 0, indices.length);
   backend.ops.matmul({ out, a: picked, b: weights.lmHead, transB: true });
+  return out;
+}
+
+/** Losses f32 [1, indices] of the given rows of `hidden` against `targets`, and the most likely ids, valid until the next call. */
+export function lossesOf(
+  session: Session,
+  hidden: Tensor,
+  indices: readonly number[],
+  targets: readonly number[],
+): { losses: Tensor; argmax: Tensor } {
+  const { backend, weights } = session.decoder;
+  const { scoring } = session;
+  const n = indices.length;
+  const index = writeHead(backend, scoring.index, Int32Array.from(indices));
+  const x = rows(scoring.hidden, 0, n);
+  backend.ops.gather({ out: x, table: hidden, index });
+  const out = { losses: head(scoring.losses, n), argmax: head(scoring.argmax, n) };
+  backend.ops.linearCrossEntropy({
+    ...out,
+    x,
+    w: weights.lmHead,
+    targets: writeHead(backend, scoring.targets, Int32Array.from(targets)),
+    workspace: scoring.workspace,
+  });
   return out;
 }

@@ -141,13 +141,12 @@ function writesGenerationPrompt(template: ChatTemplate): boolean {
  * does not hold). It is taken out again when the words are encoded, after special tokens have been looked for.
  */
 function neutralise(tokenizer: Codec, messages: Message[], options: ChatOptions) {
-  const data = JSON.stringify([messages, options.tools ?? null, options.templateOptions ?? null]);
-  const breakable = tokenizer.specialTexts.filter((text) => text.length > 1);
   let count = 0;
-  // JSON escapes quotes and backslashes, which are in no special token in use; if they were, the walk would find them.
-  if (!breakable.some((text) => data.includes(text) || text !== JSON.stringify(text).slice(1, -1))) {
+  if (![messages, options.tools, options.templateOptions].some((data) => someText(data, tokenizer.hasSpecialText))) {
     return { clean: messages, marker: undefined, count, cleanOptions: options };
   }
+  const data = JSON.stringify([messages, options.tools ?? null, options.templateOptions ?? null]);
+  const breakable = tokenizer.specialTexts.filter((text) => text.length > 1);
   const marker = NONCHARACTERS.find((char) => !data.includes(char));
   if (marker === undefined) throw new InputError(`${options.where ?? "chat"}: holds all of U+FDD0 to U+FDEF`);
   const broken = (text: string): string => {
@@ -170,6 +169,12 @@ function neutralise(tokenizer: Codec, messages: Message[], options: ChatOptions)
 }
 
 const NONCHARACTERS = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));
+
+function someText(value: unknown, test: (text: string) => boolean): boolean {
+  if (typeof value === "string") return test(value);
+  if (typeof value !== "object" || value === null) return false;
+  return Object.entries(value).some(([key, item]) => test(key) || someText(item, test));
+}
 
 function mapTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === "string") return change(value);

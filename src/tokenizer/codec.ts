@@ -1,6 +1,6 @@
 /** @file Text to token ids and back, exactly as the Rust `tokenizers` library does it. */
 
-import { createSplitter, type Section, type Splitter } from "./added.js";
+import { createSplitter, escapeRegExp, type Section, type Splitter } from "./added.js";
 import { parseBpe } from "./bpe.js";
 import { BYTE_CHARS, parseDecoder } from "./decode.js";
 import type { AddedToken, TokenizerFiles } from "./files.js";
@@ -39,6 +39,8 @@ export interface Codec {
   surround: Surround;
   /** Texts of the special tokens, the longest first. */
   specialTexts: readonly string[];
+  /** Whether `text` holds the text of a special token. */
+  hasSpecialText(text: string): boolean;
 }
 
 /** Most words of a text have been seen before: their ids are kept, up to this many words of up to so many characters. */
@@ -63,6 +65,8 @@ export function createCodec(files: TokenizerFiles): Codec {
   const special = addedTokens.filter((token) => token.special || specialContents.has(token.content));
   const specialIds = new Set(special.map((token) => token.id));
 
+  // Without special tokens the pattern must match nothing.
+  const specialPattern = new RegExp(special.map(({ content }) => escapeRegExp(content)).join("|") || "(?!)");
   const splitters = createSplitters(addedTokens, normalize);
   const ordinarySplitters = createSplitters(
     addedTokens.filter((token) => !specialIds.has(token.id)),
@@ -145,6 +149,7 @@ export function createCodec(files: TokenizerFiles): Codec {
     tokenText: (id) => texts[id],
     specialIds,
     surround,
+    hasSpecialText: (text) => specialPattern.test(text),
     specialTexts: special.map((token) => token.content).sort((a, b) => b.length - a.length),
   };
 }

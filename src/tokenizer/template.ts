@@ -15,8 +15,9 @@ export interface ChatTemplate {
 
 /** The longest template in use has about 20,000 characters. */
 const MAX_TEMPLATE_CHARS = 1 << 18;
-const MAX_OUTPUT_CHARS = 1 << 26;
-const MAX_LIST_ITEMS = 1 << 20;
+/** Characters of a rendered chat or of anything on the way to it. */
+const MAX_WEIGHT = 1 << 26;
+const MAX_RANGE_ITEMS = 1 << 20;
 const MAX_TIME_MS = 10_000;
 /** Llama 3's own fallback ("26 Jul 2024"): a run must not depend on the day on which it was started. */
 export const TEMPLATE_DATE = new Date(Date.UTC(2024, 6, 26));
@@ -26,48 +27,52 @@ export function compileTemplate(source: string, where: string, constants: Record
   if (source.length > MAX_TEMPLATE_CHARS) {
     throw new InputError(`${where}: chat template of ${source.length} characters (at most ${MAX_TEMPLATE_CHARS})`);
   }
-  const program = guard(where, () => {
-    const { parsed } = new Template(source);
+  const program = named(where, () => {
+    const { parsed } = parseWithTimeLimit(source);
     rewrite(parsed);
     return parsed;
   });
   const render = (variables: Record<string, unknown>): string =>
-    guard(where, () => {
+    named(where, () => {
       const environment = new Environment();
       const globals = { ...GLOBALS, ...constants, ...variables };
       for (const [name, value] of Object.entries(globals)) if (value !== undefined) environment.set(name, value);
       environment.setVariable(BOUNDED, new (functionValue(environment))(([value]) => bounded(value!)));
       const text = String(new Interpreter(environment).run(program).value);
-      if (text.length > MAX_OUTPUT_CHARS) throw new Error(`more than ${MAX_OUTPUT_CHARS} characters of output`);
+      if (text.length > MAX_WEIGHT) throw new Error(`more than ${MAX_WEIGHT} characters of output`);
       return text;
     });
-  return { render };
+  return { render: (variables) => withTimeLimit(() => render(variables)) };
 }
 
-function guard<T>(where: string, work: () => T): T {
+function named<T>(where: string, work: () => T): T {
   try {
-    return withTimeLimit(work);
+    return work();
   } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw new InputError(`${where}: chat template: ${messageOf(error)}`);
+    throw new InputError(`${where}: chat template: ${printable(messageOf(error)).slice(0, 500)}`);
   }
 }
 
-const callWork = new Script("work()");
-const sandbox: { work?: () => unknown } = {};
-const context = createContext(sandbox);
+/** The package's lexer takes quadratic time for some texts: the only way to end it is from outside. */
+function parseWithTimeLimit(source: string): Template {
+  const context = createContext({ parse: () => new Template(source) });
+  return new Script("parse()").runInContext(context, { timeout: MAX_TIME_MS }) as Template;
+}
 
-/** Runs `work` and interrupts it after a while: no template can hang the process. Calls inside share the outer limit. */
+let deadline: number | undefined;
+
+/** All rendering inside `work` together has a limited time: no template can hang the process. */
 export function withTimeLimit<T>(work: () => T): T {
-  if (sandbox.work) return work();
-  sandbox.work = work;
+  if (deadline !== undefined) return work();
+  deadline = performance.now() + MAX_TIME_MS;
+  // The package looks names up by catching errors; their stack traces would take most of the time.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   try {
-    return callWork.runInContext(context, { timeout: MAX_TIME_MS }) as T;
-  } catch (error) {
-    if ((error as { code?: string }).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
-    throw new InputError(`chat template: not rendered after ${MAX_TIME_MS / 1000} s`);
+    return work();
   } finally {
-    delete sandbox.work;
+    Error.stackTraceLimit = stackTraceLimit;
+    deadline = undefined;
   }
 }
 
@@ -90,26 +95,43 @@ const GLOBALS: Record<string, unknown> = {
   [STRIP]: strip,
 };
 
+function printable(message: string): string {
+  return message.replace(/\p{C}/gu, "?");
+}
+
 type Node = { type: string; [key: string]: unknown };
+
+/** Places of the syntax tree where a node is no expression of its own. */
+const NO_EXPRESSION = ["filter", "call", "loopvar", "assignee", "callee"];
+const GROWING = [
+  "CallExpression",
+  "FilterExpression",
+  "BinaryExpression",
+  "ArrayLiteral",
+  "TupleLiteral",
+  "ObjectLiteral",
+];
 
 /**
  * Changes a parsed template in two ways. `strip`, `lstrip`, `rstrip` and `trim` become calls of Python's: the package's own
- * (0.5.11) ignore their argument, so that Qwen3's `content.lstrip('\n')` would eat indentation. Sums and concatenations are
- * checked for their length, so that doubling a text in a loop ends early.
+ * (0.5.11) ignore their argument, so that Qwen3's `content.lstrip('\n')` would eat indentation. And whatever can take long
+ * or grow (operators, filters, calls, lists, rounds of a loop, macros) is checked.
  */
-function rewrite(node: unknown): void {
+function rewrite(node: unknown, place = ""): void {
   if (typeof node !== "object" || node === null) return;
   if (node instanceof Map) for (const pair of node) for (const child of pair) rewrite(child);
-  else for (const child of Object.values(node)) rewrite(child);
-  const { type, callee, filter, operator } = node as Node & Record<"callee" | "filter" | "operator", Node | undefined>;
-  if (type === "CallExpression" && callee?.type === "MemberExpression" && callee["computed"] === false) {
-    const side = (callee["property"] as Node)["value"];
-    if (side !== "strip" && side !== "lstrip" && side !== "rstrip") return;
-    Object.assign(node, call(STRIP, [callee["object"], text(side), ...((node as Node)["args"] as unknown[])]));
+  else for (const [key, child] of Object.entries(node)) rewrite(child, Array.isArray(node) ? "" : key);
+  const { type, callee, filter, body } = node as Node & { callee?: Node; filter?: Node; body?: unknown[] };
+  const method = type === "CallExpression" && callee?.type === "MemberExpression" && callee["computed"] === false;
+  const name = method ? (callee["property"] as Node)["value"] : undefined;
+  if (name === "strip" || name === "lstrip" || name === "rstrip") {
+    Object.assign(node, call(STRIP, [callee!["object"], text(name), ...((node as Node)["args"] as unknown[])]));
   } else if (type === "FilterExpression" && filter?.type === "Identifier" && filter["value"] === "trim") {
     Object.assign(node, call(STRIP, [(node as Node)["operand"], text("strip")]));
-  } else if (type === "BinaryExpression" && (operator?.["value"] === "+" || operator?.["value"] === "~")) {
+  } else if (GROWING.includes(type) && !NO_EXPRESSION.includes(place)) {
     Object.assign(node, call(BOUNDED, [{ ...node }]));
+  } else if (type === "For" || type === "Macro") {
+    body!.unshift(call(BOUNDED, [text("")]));
   }
 }
 
@@ -129,16 +151,30 @@ function functionValue(environment: Environment): FunctionClass {
 }
 
 function bounded(value: RuntimeValue): RuntimeValue {
-  const inner = value.value as unknown;
-  if (typeof inner === "string" && inner.length > MAX_OUTPUT_CHARS) throw new Error("a text grows without end");
-  if (Array.isArray(inner) && inner.length > MAX_LIST_ITEMS) throw new Error("a list grows without end");
+  if (performance.now() > deadline!) throw new Error(`not rendered after ${MAX_TIME_MS / 1000} s`);
+  if (!(weigh(value) <= MAX_WEIGHT)) throw new Error("a value grows without end");
   return value;
+}
+
+const weights = new WeakMap<object, number>();
+
+/** Characters of a text; of lists and objects the sum over their items, which may be the same ones many times. */
+function weigh({ value }: RuntimeValue): number {
+  if (typeof value === "string") return value.length;
+  if (!Array.isArray(value) && !(value instanceof Map)) return 1;
+  let weight = weights.get(value);
+  if (weight === undefined) {
+    weight = 1;
+    for (const item of value.values()) weight += weigh(item);
+    weights.set(value, weight);
+  }
+  return weight;
 }
 
 function boundedRange(start: number, stop?: number, step = 1): number[] {
   const [from, to] = stop === undefined || stop === null ? [0, start] : [start, stop];
   const count = Math.max(0, Math.ceil((to - from) / step));
-  if (!(count <= MAX_LIST_ITEMS)) throw new Error(`range of ${count} items`);
+  if (!(count <= MAX_RANGE_ITEMS)) throw new Error(`range of ${count} items`);
   return Array.from({ length: count }, (_, i) => from + i * step);
 }
 

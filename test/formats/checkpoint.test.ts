@@ -184,6 +184,9 @@ describe("refusals", () => {
   it("no folder, no config", () => {
     const folder = temporaryFolder();
     expect(() => openCheckpoint(join(folder, "none"))).toThrow("is not a folder");
+    writeFileSync(join(folder, "file"), "");
+    expect(() => openCheckpoint(join(folder, "file", "x"))).toThrow("is not a folder");
+    expect(() => openCheckpoint("a\0b")).toThrow("is not a folder");
     expect(() => openCheckpoint(folder)).toThrow("has no config.json");
     mkdirSync(join(folder, "config.json"));
     expect(() => openCheckpoint(folder)).toThrow("config.json is not a plain file");

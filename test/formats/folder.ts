@@ -1,6 +1,6 @@
 /** @file Temporary folders and small checkpoints for the tests of formats. */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -10,11 +10,16 @@ import { type TensorSource, writeSafetensors } from "../../src/formats/safetenso
 import { neededWeights } from "../../src/formats/weights.js";
 import type { ModelConfig } from "../../src/model/config.js";
 
-/** A fresh folder that goes when the test ends. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "msm-formats-"));
+/** A fresh folder that goes when the test ends; in memory where `parent` is `memoryFolder()`. */
+export function temporaryFolder(parent = tmpdir()): string {
+  const folder = mkdtempSync(join(parent, "msm-formats-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** Where thousands of small writes cost no disk, if this system has such a place: a busy disk takes milliseconds for each. */
+export function memoryFolder(): string {
+  return existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 }
 
 /** config.json of a small model; override any field. */

@@ -17,7 +17,7 @@ export interface HubServer {
   endpoint: string;
   /** "models/owner/name" or "datasets/owner/name" */
   repos: Record<string, HubRepo>;
-  /** Method-less request lines with their Range, in order: "GET" is understood. */
+  /** The paths asked of the hub and the ranges asked of its content server, in order. */
   requests: string[];
   /** The connection breaks after so many bytes of each next answer with content; the list is used up from the front. */
   breakAfter: number[];
@@ -49,7 +49,7 @@ export async function startHub(repos: Record<string, HubRepo>): Promise<HubServe
   const content = await listen((request, response) => {
     hub.requests.push(`content ${request.headers.range ?? "whole"}`);
     // A signed address refuses a second signature: the token must not come along.
-    if (request.headers.authorization) return void response.writeHead(400).end();
+    if (request.headers.authorization) return response.writeHead(400).end();
     const [, key, path] = decodeURIComponent(request.url!).split("|");
     sendContent(hub, request, response, hub.repos[key!]!.files[path!]!);
   });
@@ -65,7 +65,7 @@ export async function startHub(repos: Record<string, HubRepo>): Promise<HubServe
   return hub;
 }
 
-function answer(hub: HubServer, request: IncomingMessage, response: ServerResponse, contentHost: string): void {
+function answer(hub: HubServer, request: IncomingMessage, response: ServerResponse, contentHost: string): unknown {
   const url = new URL(request.url!, hub.endpoint);
   hub.requests.push(url.pathname);
   const match =
@@ -90,10 +90,10 @@ function answer(hub: HubServer, request: IncomingMessage, response: ServerRespon
     return sendContent(hub, request, response, file);
   }
   response.setHeader("X-Linked-ETag", `"${blobName(file)}"`);
-  response.writeHead(302, { Location: `${contentHost}/|${encodeURIComponent(`${key}|${path}`)}` }).end();
+  return response.writeHead(302, { Location: `${contentHost}/|${encodeURIComponent(`${key}|${path}`)}` }).end();
 }
 
-function sendTree(repo: HubRepo, url: URL, response: ServerResponse, recursive: boolean): void {
+function sendTree(repo: HubRepo, url: URL, response: ServerResponse, recursive: boolean): unknown {
   const entries: object[] = [];
   const folders = new Set<string>();
   for (const [path, content] of Object.entries(repo.files)) {
@@ -111,31 +111,33 @@ function sendTree(repo: HubRepo, url: URL, response: ServerResponse, recursive: 
     url.searchParams.set("cursor", String(start + PAGE_ENTRIES));
     response.setHeader("Link", `<${url}>; rel="next"`);
   }
-  sendJson(response, entries.slice(start, start + PAGE_ENTRIES));
+  return sendJson(response, entries.slice(start, start + PAGE_ENTRIES));
 }
 
-function sendContent(hub: HubServer, request: IncomingMessage, response: ServerResponse, whole: Buffer): void {
+function sendContent(hub: HubServer, request: IncomingMessage, response: ServerResponse, whole: Buffer): unknown {
   const sent = hub.corrupt?.(whole) ?? whole;
   const start = hub.ignoresRange ? 0 : Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
-  if (start >= sent.byteLength && start > 0) return void response.writeHead(416).end();
+  if (start >= sent.byteLength && start > 0) return response.writeHead(416).end();
   const body = sent.subarray(start);
   const range = start > 0 ? { "Content-Range": `bytes ${start}-${sent.byteLength - 1}/${sent.byteLength}` } : {};
   response.writeHead(start > 0 ? 206 : 200, { "Content-Length": body.byteLength, ...range });
   const bytesSent = hub.breakAfter.shift();
-  if (bytesSent === undefined || bytesSent >= body.byteLength) response.end(body);
+  if (bytesSent === undefined || bytesSent >= body.byteLength) return response.end(body);
   // The pause lets the bytes arrive before the connection goes.
-  else response.write(body.subarray(0, bytesSent), () => setTimeout(() => response.destroy(), 30));
+  return response.write(body.subarray(0, bytesSent), () => setTimeout(() => response.destroy(), 30));
 }
 
-function sendJson(response: ServerResponse, json: unknown): void {
-  response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(json));
+function sendJson(response: ServerResponse, json: unknown): unknown {
+  return response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(json));
 }
 
-function fail(response: ServerResponse, status: number, code: string): void {
-  response.writeHead(status, { "X-Error-Code": code, "Content-Type": "application/json" }).end('{"error":"refused"}');
+function fail(response: ServerResponse, status: number, code: string): unknown {
+  return response
+    .writeHead(status, { "X-Error-Code": code, "Content-Type": "application/json" })
+    .end('{"error":"refused"}');
 }
 
-async function listen(handler: (request: IncomingMessage, response: ServerResponse) => void): Promise<Server> {
+async function listen(handler: (request: IncomingMessage, response: ServerResponse) => unknown): Promise<Server> {
   const server = createServer(handler);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return server;

@@ -1,9 +1,9 @@
-import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openSafetensors } from "../../src/formats/safetensors.js";
 import { compareTensors, formatHeader, parseHeader } from "../../src/formats/safetensors-header.js";
-import { temporaryFolder } from "./folder.js";
+import { memoryFolder, temporaryFolder } from "./folder.js";
 import { HOSTILE_JSON, mutateText, mutateValue, type Random, seeded, succeedsOrInputError } from "./fuzz.js";
 
 const tensor = (begin: number, end: number, fields: object = {}) => ({
@@ -56,22 +56,18 @@ describe("parseHeader", () => {
 
 describe("10,000 hostile headers", () => {
   it("open or give an InputError that names the file; what opens can be read", () => {
-    const path = join(temporaryFolder(), "x.safetensors");
-    // Kept open: ext4 flushes a file that is truncated and closed, which costs milliseconds each time.
-    const fd = openSync(path, "w");
+    const path = join(temporaryFolder(memoryFolder()), "x.safetensors");
     const random = seeded(3);
     let opened = 0;
     const memoryBefore = process.memoryUsage().rss;
     for (let i = 0; i < 10_000; i++) {
       const { bytes, invalid } = hostileFile(random);
-      ftruncateSync(fd, 0);
-      writeSync(fd, bytes, 0, bytes.byteLength, 0);
+      writeFileSync(path, bytes);
       const shown = bytes.toString("latin1");
       const isOpened = succeedsOrInputError(() => readEverything(path), path, shown);
       if (isOpened) opened++;
       if (isOpened && invalid) expect.fail(`${invalid} was accepted: ${JSON.stringify(shown.slice(0, 600))}`);
     }
-    closeSync(fd);
     expect(opened).toBeGreaterThan(100);
     expect(process.memoryUsage().rss - memoryBefore).toBeLessThan(300e6);
   });

@@ -145,8 +145,9 @@ describe("openSafetensors", () => {
     expect(() => openSafetensors(join(folder, "none"))).toThrow("does not exist");
     writeFileSync(join(folder, "empty"), "");
     expect(() => openSafetensors(join(folder, "empty"))).toThrow("0 bytes are too few");
-    if (!existsSync("/usr/bin/mkfifo")) return;
-    execFileSync("mkfifo", [join(folder, "pipe")]);
+    const mkfifo = "/usr/bin/mkfifo";
+    if (!existsSync(mkfifo)) return;
+    execFileSync(mkfifo, [join(folder, "pipe")]);
     expect(() => openSafetensors(join(folder, "pipe"))).toThrow("not a plain file");
   });
 });

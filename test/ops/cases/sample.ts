@@ -1,5 +1,5 @@
 /** @file Cases of msm_sample. An id is a choice: it is right when the uniform number falls into its share of the cut distribution. */
-import { normals, type OpCase, opCase, uniforms } from "../harness.js";
+import { normals, type OpCase, once, opCase, uniforms } from "../harness.js";
 
 // f32 probabilities and their running sum: the boundary between two tokens is known to about this.
 const BOUNDARY = 3e-6;
@@ -21,27 +21,30 @@ export function sampleOrder64(logits: Float64Array, temperature: number) {
 }
 
 /** What is wrong with the choice of `id`, if anything. */
-export function judgeSample(logits: Float64Array, { temperature, topP, uniform }: Row, id: number): string | undefined {
-  const { order, probabilities } = sampleOrder64(logits, temperature);
+export function judgeSample(
+  { order, probabilities }: ReturnType<typeof sampleOrder64>,
+  { temperature, topP, uniform }: Row,
+  id: number,
+): string | undefined {
   if (temperature === 0) return id === order[0] ? undefined : `greedy choice is ${id}, expected ${order[0]}`;
   // Where the sum passes top_p within rounding, the cut may fall on either side.
   const keptAt = (threshold: number) => {
-    let sum = 0;
-    for (const [i, p] of probabilities.entries()) {
-      sum += p;
-      if (sum >= threshold || i === probabilities.length - 1) return sum;
+    let mass = 0;
+    for (const [last, p] of probabilities.entries()) {
+      mass += p;
+      if (mass >= threshold) return { mass, last };
     }
-    return sum;
+    return { mass, last: probabilities.length - 1 };
   };
   const [least, most] = [keptAt(topP - BOUNDARY), keptAt(topP + BOUNDARY)];
   let below = 0;
   for (const [i, p] of probabilities.entries()) {
-    const isNear =
-      below <= uniform * most + BOUNDARY && below + p >= uniform * least - BOUNDARY && below <= most - BOUNDARY;
-    if (order[i] === id)
-      return isNear
-        ? undefined
-        : `picked ${id} at [${below}, ${below + p}] of ${most}, with ${uniform} and top_p ${topP}`;
+    if (order[i] === id) {
+      const isKept = i <= most.last && p > 0;
+      const isNear = below <= uniform * most.mass + BOUNDARY && below + p >= uniform * least.mass - BOUNDARY;
+      if (isKept && isNear) return undefined;
+      return `picked ${id} at [${below}, ${below + p}] of ${most.mass}, with ${uniform} and top_p ${topP}`;
+    }
     below += p;
   }
   return `picked ${id}, which is no token`;
@@ -60,7 +63,14 @@ export function sample({ title, V, rows, gap = 0, logits: make }: Shape): OpCase
   const name = `${title} B=${B} V=${V} gap ${gap}`;
   return opCase({
     ...{ op: "sample", name, dtype: "f32", flops: 4 * B * V, bytes: 4 * B * V },
-    inputs: () => ({ logits: make ? make(name, B).map(Math.fround) : normals(name, B * V, "f32", 3) }),
+    inputs() {
+      const logits = make ? make(name, B).map(Math.fround) : normals(name, B * V, "f32", 3);
+      const wanted = rows.map(({ temperature }, b) =>
+        // The op reads f32 settings.
+        once(() => sampleOrder64(logits.subarray(b * V, (b + 1) * V), Math.fround(temperature))),
+      );
+      return { logits, wanted };
+    },
     setup({ place, backend }, inputs) {
       const logits = place("logits", "f32", B, V, inputs.logits, { gap });
       const column = (title: string, key: keyof Row) =>
@@ -81,19 +91,18 @@ export function sample({ title, V, rows, gap = 0, logits: make }: Shape): OpCase
       };
       return { run: () => backend.ops.sample({ ids, logprobs, logits, ...settings }), outputs: { ids, logprobs } };
     },
-    judge({ logits }, got) {
+    judge({ logits, wanted }, got) {
       for (const [b, row] of rows.entries()) {
         const own = logits.subarray(b * V, (b + 1) * V);
         const id = got["ids"]![b]!;
-        // The op reads f32 settings.
         const rounded = {
           temperature: Math.fround(row.temperature),
           topP: Math.fround(row.topP),
           uniform: Math.fround(row.uniform),
         };
-        const problem = judgeSample(own, rounded, id);
+        const problem = judgeSample(wanted[b]!(), rounded, id);
         if (problem) return `row ${b}: ${problem}`;
-        const [logprob, want] = [got["logprobs"]![b]!, sampleOrder64(own, 1).logprobs[id]!];
+        const [logprob, want] = [got["logprobs"]![b]!, wanted[b]!().logprobs[id]!];
         // A log-probability is a difference of numbers of the logits' size.
         if (!(Math.abs(logprob - want) <= 2e-6 * (1 + Math.max(...own.filter(Number.isFinite).map(Math.abs)))))
           return `row ${b}: log-probability of ${id} is ${logprob}, expected ${want}`;

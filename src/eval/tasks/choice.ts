@@ -1,0 +1,178 @@
+/**
+ * @file Forced choice between two options, in both orders, by log-probability.
+ *
+ * A question is put twice, with item1 first and with item2 first (swap.ts says how), as one user turn in the checkpoint's chat template (prompt.ts; without a
+ * template as "Question: ... Answer:"). Each time both items are scored as the assistant's answer: the sum of the log-probabilities of the item's tokens, not of what
+ * follows it (unless one item begins with the other, where the token that ends the answer counts for both). The item with the larger sum is preferred. A question is decided where both orders prefer
+ * the same item, which takes an answer that follows position instead of content out; equal sums prefer nothing.
+ *
+ * Reported: the liked items' share of the decided questions and of all (an undecided question is not a liked one), their share of all 2n answers (an
+ * undecided question then counts as half), the mean probability of the liked item given that it is one of the two (the mean over both orders; finer than counts), the
+ * same decisions by the mean log-probability per token (where this differs, the length of the items matters), and how often the option named first wins.
+ */
+import { InputError } from "../../errors.js";
+import { type ComparedAnswers, compareAnswers, marginOf, marginPerToken, probabilityOf } from "../compare.js";
+import { formatEstimate } from "../format.js";
+import { promptForm } from "../prompt.js";
+import { type DataObject, extraFields, groupSamples, objectRecord, textField } from "../record.js";
+import { type Estimate, meanInterval, wilson } from "../statistics.js";
+import { bothOrders, type Orders } from "../swap.js";
+import type { Json, Task } from "../task.js";
+
+const FIELDS = ["question", "item1", "item2", "liked_item", "disliked_item"];
+const FORM = "{question, item1, item2, liked_item, disliked_item}";
+
+export interface ChoiceSample {
+  question: string;
+  item1: string;
+  item2: string;
+  /** Whether item1 is the liked one. */
+  item1Liked: boolean;
+  orders: Orders;
+  where: string;
+  /** The record's other fields, for groups. */
+  extra: DataObject;
+}
+
+/** Answers are [item1, item2], first with item1 named first, then with item2. */
+type ChoiceAnswer = [ComparedAnswers, ComparedAnswers];
+
+export interface ChoiceScore {
+  /** In each order, how far the liked item is ahead in log-probability; 0 is no preference. */
+  margins: [number, number];
+  /** The decision; null: undecided. */
+  liked: boolean | null;
+  likedPerToken: boolean | null;
+  /** Mean over the orders of the liked item's probability among the two. */
+  probability: number;
+  /** How many of the two answers were the option named first; an equal one counts as half. */
+  firstNamed: number;
+  answers: ChoiceAnswer;
+}
+
+export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
+  name: "choice",
+  version: 1,
+  summary: "forced choice between two options, both orders, by log-probability",
+  parse(value, where) {
+    const record = objectRecord(value, FORM, where);
+    const [question, item1, item2, liked, disliked] = FIELDS.map((key) =>
+      textField(record, key, FORM, where).trim(),
+    ) as [string, string, string, string, string];
+    if (item1 === item2) throw new InputError(`${where}: item1 and item2 are both ${JSON.stringify(item1)}`);
+    if (!(liked === item1 && disliked === item2) && !(liked === item2 && disliked === item1))
+      throw new InputError(
+        `${where}: liked_item ${JSON.stringify(liked)} and disliked_item ${JSON.stringify(disliked)} must be item1 and item2, ` +
+          `${JSON.stringify(item1)} and ${JSON.stringify(item2)}`,
+      );
+    const orders = bothOrders(question, item1, item2);
+    return { question, item1, item2, item1Liked: liked === item1, orders, where, extra: extraFields(record, FIELDS) };
+  },
+  async solve(context, samples) {
+    const comparisons = samples.flatMap(({ orders, item1, item2, where }) =>
+      [orders.first, orders.second].map((question) => ({ question, answers: [item1, item2] as const, where })),
+    );
+    const compared = await compareAnswers(context, comparisons);
+    return samples.map((_, i) => [compared[2 * i]!, compared[2 * i + 1]!]);
+  },
+  score({ item1Liked }, answers) {
+    const sign = item1Liked ? 1 : -1;
+    const margins = answers.map((answer) => sign * marginOf(answer)) as [number, number];
+    return {
+      margins,
+      liked: decide(margins),
+      likedPerToken: decide(answers.map((answer) => sign * marginPerToken(answer)) as [number, number]),
+      probability: (probabilityOf(margins[0]) + probabilityOf(margins[1])) / 2,
+      // Item1 is named first in the first order, item2 in the second.
+      firstNamed: winShare(sign * margins[0]) + winShare(-sign * margins[1]),
+      answers,
+    };
+  },
+  summarize(samples, scores, { tokenizer }) {
+    const groups = [...groupSamples(samples.map(({ extra }) => extra))].map(([field, byValue]) => {
+      const rates = [...byValue].map(([value, indices]) => [value, likedRates(indices.map((i) => scores[i]!))]);
+      return [field, Object.fromEntries(rates)];
+    });
+    const both = (first: number): number =>
+      scores.filter(({ liked, firstNamed }) => liked === null && firstNamed === first).length;
+    return {
+      ...likedRates(scores),
+      perToken: decisionRates(scores.map(({ likedPerToken }) => likedPerToken)),
+      orderBias: {
+        /** Share of all answers that are the option named first: 0.5 is no bias. */
+        firstNamed: meanInterval(scores.map(({ firstNamed }) => firstNamed / 2)),
+        alwaysFirst: both(2),
+        alwaysSecond: both(0),
+      },
+      questions: {
+        prompt: promptForm(tokenizer),
+        named: samples.filter(({ orders }) => orders.form === "named").length,
+        appended: samples.filter(({ orders }) => orders.form === "appended").length,
+      },
+      groups: Object.fromEntries(groups),
+    };
+  },
+  describe(results) {
+    const { n, decidedRate, likedRate, likedRateAll, probability, orderBias, groups } = results as unknown as Rates & {
+      probability: Estimate;
+      orderBias: { firstNamed: Estimate };
+      groups: Record<string, Record<string, Rates>>;
+    };
+    const lines = [
+      `${n} questions, both orders; decided ${formatEstimate(decidedRate)}`,
+      `liked, of the decided ${formatEstimate(likedRate)}; of all ${formatEstimate(likedRateAll)}; mean probability ${formatEstimate(probability)}`,
+      `the option named first wins ${formatEstimate(orderBias.firstNamed)} of the answers (.500 is no bias)`,
+    ];
+    for (const [field, byValue] of Object.entries(groups)) {
+      for (const [value, rates] of Object.entries(byValue))
+        lines.push(
+          `  ${field} ${value}: n ${rates.n}, decided ${formatEstimate(rates.decidedRate)}, liked of decided ${formatEstimate(rates.likedRate)}`,
+        );
+    }
+    return lines;
+  },
+};
+
+interface Rates {
+  n: number;
+  decided: number;
+  liked: number;
+  decidedRate: Estimate;
+  /** Of the decided. */
+  likedRate: Estimate;
+  /** Of all. */
+  likedRateAll: Estimate;
+}
+
+function likedRates(scores: readonly ChoiceScore[]): Json {
+  return {
+    ...decisionRates(scores.map(({ liked }) => liked)),
+    likedAnswers: meanInterval(scores.map(({ margins }) => (winShare(margins[0]) + winShare(margins[1])) / 2)),
+    probability: meanInterval(scores.map(({ probability }) => probability)),
+  };
+}
+
+function decisionRates(decisions: readonly (boolean | null)[]): Rates {
+  const n = decisions.length;
+  const decided = decisions.filter((decision) => decision !== null).length;
+  const liked = decisions.filter((decision) => decision === true).length;
+  return {
+    n,
+    decided,
+    liked,
+    decidedRate: wilson(decided, n),
+    likedRate: wilson(liked, decided),
+    likedRateAll: wilson(liked, n),
+  };
+}
+
+/** What both orders prefer, null where they differ or one prefers nothing. */
+function decide([first, second]: [number, number]): boolean | null {
+  if (first > 0 && second > 0) return true;
+  if (first < 0 && second < 0) return false;
+  return null;
+}
+
+function winShare(margin: number): number {
+  return margin > 0 ? 1 : margin < 0 ? 0 : 0.5;
+}

@@ -1,0 +1,138 @@
+/**
+ * @file Perplexity of texts: JSONL of {text}, or plain text files, each of which is one text.
+ *
+ * Each text is scored on its own. Its tokens are those of the tokenizer; what the post-processor puts in front (a BOS) is context and not counted, what it puts behind
+ * is left out, no end token is added. Without a BOS the first token has nothing before it and is not counted.
+ *
+ * A text of more than `seqLen` tokens (BOS included) is cut into windows: each begins with the BOS (if there is one) and the last token of the window before, both as
+ * context only, so that every token but the first is counted once; none sees more than its window. The default is the model's positions, at most 2,048.
+ *
+ * nll = sum of -ln p / tokens counted, perplexity = exp(nll), bits per byte = sum of -log2 p / UTF-8 bytes of what was counted. The interval treats texts as drawn at
+ * random, tokens of one text as belonging together; with a single text its windows take their place.
+ */
+import { InputError } from "../../errors.js";
+import { type ScoreRequest, score } from "../../model/score.js";
+import type { Tokenizer } from "../../tokenizer/tokenizer.js";
+import { formatEstimate } from "../format.js";
+import { extraFields, groupSamples, objectRecord, textField } from "../record.js";
+import { type Estimate, ratioInterval } from "../statistics.js";
+import type { Json, Task, TaskContext } from "../task.js";
+
+const DEFAULT_SEQ_LEN = 2048;
+
+export interface TextSample {
+  text: string;
+  extra: Json;
+  where: string;
+}
+
+interface TextAnswer {
+  /** Log-probability of each counted token, window by window. */
+  windows: number[][];
+  /** UTF-8 bytes of what was counted. */
+  bytes: number;
+}
+
+export interface TextScore {
+  nll: number;
+  tokens: number;
+  bytes: number;
+  logprobs: number[];
+  windows: { nll: number; tokens: number }[];
+}
+
+export const perplexity: Task<TextSample, TextAnswer, TextScore> = {
+  name: "perplexity",
+  version: 1,
+  summary: "perplexity of texts: JSONL of {text}, or text files",
+  readsText: true,
+  parse(value, where) {
+    const record = objectRecord(value, "{text}", where);
+    return { text: textField(record, "text", "{text}", where), extra: extraFields(record, ["text"]), where };
+  },
+  async solve(context, samples) {
+    const { decoder, tokenizer, onProgress } = context;
+    const seqLen = windowTokens(context);
+    const encoded = samples.map(({ text, where }) => cutWindows(tokenizer, text, seqLen, where));
+    const requests = encoded.flatMap(({ windows }) => windows);
+    const scores = (await score(decoder, requests, (done) => onProgress(done, requests.length)))[Symbol.iterator]();
+    return encoded.map(({ windows, bytes }) => ({ windows: windows.map(() => scores.next().value!.logprobs), bytes }));
+  },
+  score(_sample, { windows, bytes }) {
+    const perWindow = windows.map((logprobs) => ({ nll: negativeSum(logprobs), tokens: logprobs.length }));
+    const logprobs = windows.flat();
+    return { nll: negativeSum(logprobs), tokens: logprobs.length, bytes, logprobs, windows: perWindow };
+  },
+  summarize(samples, scores, context) {
+    const groups = [...groupSamples(samples.map(({ extra }) => extra))].map(([field, byValue]) => {
+      const measured = [...byValue].map(([value, indices]) => [value, measure(indices.map((i) => scores[i]!))]);
+      return [field, Object.fromEntries(measured)];
+    });
+    return { ...measure(scores), seqLen: windowTokens(context), groups: Object.fromEntries(groups) };
+  },
+  describe(results) {
+    const { n, tokens, nll, perplexity, bitsPerByte } = results as {
+      n: number;
+      tokens: number;
+      nll: Estimate;
+      perplexity: Estimate;
+      bitsPerByte: number;
+    };
+    return [
+      `${n} texts, ${tokens} tokens counted`,
+      `perplexity ${formatEstimate(perplexity)}; loss ${formatEstimate(nll)} nats a token; ${bitsPerByte.toFixed(4)} bits a byte`,
+    ];
+  },
+};
+
+function windowTokens({ decoder, settings }: TaskContext): number {
+  const available = decoder.weights.cos.rows;
+  const seqLen = settings.seqLen ?? Math.min(DEFAULT_SEQ_LEN, available);
+  if (seqLen > available) throw new InputError(`--seq-len ${seqLen} is more than the model's ${available} positions`);
+  return seqLen;
+}
+
+/** The windows of a text as requests, and the UTF-8 bytes of the tokens that they score. */
+export function cutWindows(
+  tokenizer: Tokenizer,
+  text: string,
+  seqLen: number,
+  where: string,
+): { windows: ScoreRequest[]; bytes: number } {
+  const { before } = tokenizer.surround;
+  const ids = tokenizer.encode(text, { addSpecialTokens: false });
+  const first = before.length > 0 ? 0 : 1;
+  const step = seqLen - before.length - 1;
+  if (step < 1) throw new InputError(`--seq-len ${seqLen} leaves no token to score: use at least ${before.length + 2}`);
+  if (ids.length <= first) throw new InputError(`${where}: ${ids.length} tokens are too few to score`);
+  const windows: ScoreRequest[] = [];
+  for (let begin = first; begin < ids.length; ) {
+    // The first window of a text with a BOS has one token of context less, and room for one more.
+    const context = [...before, ...ids.slice(Math.max(0, begin - 1), begin)];
+    const end = Math.min(ids.length, begin + seqLen - context.length);
+    windows.push({ ids: [...context, ...ids.slice(begin, end)], from: context.length });
+    begin = end;
+  }
+  const uncounted = first === 0 ? 0 : Buffer.byteLength(tokenizer.decode(ids.slice(0, 1)));
+  return { windows, bytes: Buffer.byteLength(text) - uncounted };
+}
+
+function measure(scores: readonly TextScore[]): Json & { nll: Estimate } {
+  const clusters = scores.length === 1 ? scores[0]!.windows : scores;
+  const nll = ratioInterval(clusters.map(({ nll, tokens }) => ({ y: nll, x: tokens })));
+  const exp = (value: number | null): number | null => (value === null ? null : Math.exp(value));
+  const total = (key: "nll" | "tokens" | "bytes"): number => scores.reduce((sum, score) => sum + score[key], 0);
+  return {
+    n: scores.length,
+    tokens: total("tokens"),
+    bytes: total("bytes"),
+    nll,
+    perplexity: { value: exp(nll.value), low: exp(nll.low), high: exp(nll.high), n: nll.n },
+    bitsPerByte: total("nll") / Math.LN2 / total("bytes"),
+    intervalOver: scores.length === 1 ? "windows" : "texts",
+  };
+}
+
+function negativeSum(logprobs: readonly number[]): number {
+  return -logprobs.reduce((sum, logprob) => sum + logprob, 0);
+}

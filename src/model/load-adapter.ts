@@ -1,0 +1,44 @@
+/** @file A trained adapter's values into a decoder, for inference: no gradients, no moments. */
+import type { Tensor } from "../backend/tensor.js";
+import { type Adapter, checkAdapter } from "../formats/adapter.js";
+import { flattenAdapter } from "./adapter.js";
+import { adapterViews, storeAdapter } from "./linear.js";
+import { type AdapterSlot, type LoraConfig, loraScale, planAdapter } from "./lora.js";
+import type { Decoder } from "./weights.js";
+
+/** What a decoder must be loaded with to take `adapter`. Throws InputError unless it fits the model; `where` names it. */
+export function adapterLora(adapter: Adapter, config: Decoder["config"], where: string): LoraConfig {
+  checkAdapter(adapter, config, where);
+  const { r, alpha, useRslora, targets } = adapter.config;
+  return { r, alpha, useRslora, targets };
+}
+
+/** Puts `adapter` to use in a decoder that was loaded with its `adapterLora`; one group of projections at a time goes through a staging buffer. */
+export function loadAdapter(decoder: Decoder, adapter: Adapter): void {
+  const { backend, config, lora, weights } = decoder;
+  if (!lora) throw new RangeError("the decoder was loaded without room for an adapter");
+  const layout = planAdapter(config, lora);
+  const flat = flattenAdapter(adapter, layout);
+  const sizes = layout.slots.map((slot) => slotSize(slot, lora.r));
+  const buffer = backend.alloc(4 * Math.max(...sizes));
+  layout.slots.forEach((slot, i) => {
+    const cols = sizes[i]!;
+    const staged: Tensor = { buffer, dtype: "f32", offset: 0, rows: 1, cols, stride: cols };
+    backend.write(buffer, 0, flat.subarray(slot.aOffset, slot.aOffset + cols));
+    const views = adapterViews(staged, atStart(slot), lora.r);
+    storeAdapter(backend.ops, weights.layers[slot.layer]!.linears[slot.spec.group], views, loraScale(lora));
+  });
+  backend.free(buffer);
+}
+
+/** Parameters of a slot: A, and B of each adapted projection. */
+function slotSize({ spec }: AdapterSlot, r: number): number {
+  const outSize = spec.projections.reduce((sum, { rankStart, outSize }) => sum + (rankStart === null ? 0 : outSize), 0);
+  return spec.rank * spec.inSize + outSize * r;
+}
+
+/** The slot as if it were the first of its flat buffer. */
+function atStart(slot: AdapterSlot): AdapterSlot {
+  const bOffsets = Object.entries(slot.bOffsets).map(([name, offset]) => [name, offset - slot.aOffset]);
+  return { ...slot, aOffset: 0, bOffsets: Object.fromEntries(bOffsets) as AdapterSlot["bOffsets"] };
+}

@@ -1,0 +1,137 @@
+import { afterAll, describe, expect, test } from "vitest";
+import { allocTensor, readFloats } from "../../src/backend/backend.js";
+import { openBackend } from "../../src/backend/open.js";
+import { RECOMPUTE } from "../../src/model/activations.js";
+import { unflattenAdapter } from "../../src/model/adapter.js";
+import { decoderForward } from "../../src/model/decoder.js";
+import { readFlat, type TrainState } from "../../src/train/state.js";
+import { trainStep } from "../../src/train/step.js";
+import { CHECKPOINTS, loadTruth, openFixture, relativeError, type Truth, toRows } from "../parity-fixture.js";
+
+// Tolerances and the noise that they follow from: test/fixtures/parity/README.md.
+const TOLERANCE = { logits: 1e-4, loss: 1e-5, gradient: 1e-4 };
+
+/** A step that computes loss and gradients and changes nothing. */
+const STILL = { step: 1, lr: 0, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, clipNorm: 0 };
+
+const backend = openBackend("cpu");
+afterAll(() => backend.close());
+
+/** Logits of the last forward pass, all rows. */
+async function readLogits(state: TrainState): Promise<Float32Array> {
+  const { decoder, activations } = state;
+  const out = allocTensor(backend, "f32", activations.N, decoder.config.vocabSize);
+  decoderForward(decoder, activations);
+  backend.ops.matmul({ out, a: activations.final.normed, b: decoder.weights.lmHead, transB: true });
+  const logits = await readFloats(backend, out);
+  backend.free(out.buffer);
+  return logits;
+}
+
+/** Gradients under PEFT's names. */
+async function readGradients(state: TrainState): Promise<Map<string, Float32Array>> {
+  const { tensors } = unflattenAdapter(await readFlat(state, "grads"), state.layout, state.lora, null);
+  const gradients = new Map<string, Float32Array>();
+  for (const [key, pair] of tensors) {
+    const [layer, projection] = key.split(".") as [string, string];
+    const module = ["gate", "up", "down"].includes(projection) ? "mlp" : "self_attn";
+    const name = `base_model.model.model.layers.${layer}.${module}.${projection}_proj`;
+    gradients.set(`${name}.lora_A.weight`, pair.A).set(`${name}.lora_B.weight`, pair.B);
+  }
+  return gradients;
+}
+
+function batchOf(truth: Truth, prefix = "") {
+  return toRows(truth.ints(`${prefix}input_ids`), truth.ints(`${prefix}labels`), truth.rows, truth.seqLen);
+}
+
+describe.each(CHECKPOINTS)("%s", (checkpoint) => {
+  const truth = loadTruth(checkpoint);
+  const shape = { rows: truth.rows, seqLen: truth.seqLen };
+
+  test("f32: logits, loss and every gradient are those of transformers + PEFT", async () => {
+    const { state, free } = openFixture(backend, checkpoint, { dtype: "f32", ...shape });
+    const { loss } = await trainStep(state, batchOf(truth), STILL);
+    expect(Math.abs(loss - truth.json.lora.loss)).toBeLessThan(TOLERANCE.loss);
+    expect(relativeError(await readLogits(state), truth.floats("lora.logits"))).toBeLessThan(TOLERANCE.logits);
+    const gradients = await readGradients(state);
+    const names = truth.names.filter((name) => name.startsWith("lora.grad."));
+    expect(names.length).toBe(gradients.size);
+    for (const name of names)
+      expect(relativeError(gradients.get(name.slice("lora.grad.".length))!, truth.floats(name)), name).toBeLessThan(
+        TOLERANCE.gradient,
+      );
+    free();
+  });
+
+  test("f32: every recompute level gives the same bits", async () => {
+    const results = [];
+    for (const recompute of RECOMPUTE) {
+      const { state, free } = openFixture(backend, checkpoint, { dtype: "f32", ...shape, recompute });
+      const { loss } = await trainStep(state, batchOf(truth), STILL);
+      results.push({ loss, grads: await readFlat(state, "grads") });
+      free();
+    }
+    for (const result of results) expect(result).toEqual(results[0]);
+  });
+
+  test("bf16: at most 1.5 times the error of PyTorch's own bf16 run", async () => {
+    const { state, free } = openFixture(backend, checkpoint, { dtype: "bf16", ...shape });
+    const peer = truth.json.bf16.plain.typical;
+    // Loss and token losses of one batch differ by chance: root mean square over 32 batches.
+    let [lossError, tokenError] = [0, 0];
+    const batches = truth.ints("more.input_ids").length / (truth.rows * truth.seqLen);
+    const tokensOf = (all: Int32Array, batch: number) =>
+      all.subarray(batch * truth.rows * truth.seqLen, (batch + 1) * truth.rows * truth.seqLen);
+    const wantTokens = truth.floats("more.bf16Truth.losses");
+    for (let batch = 0; batch < batches; batch++) {
+      const [ids, labels] = ["more.input_ids", "more.labels"].map((name) => tokensOf(truth.ints(name), batch));
+      const { loss } = await trainStep(state, toRows(ids!, labels!, truth.rows, truth.seqLen), STILL);
+      lossError += (loss - truth.json.moreBf16Truth.loss[batch]) ** 2 / batches;
+      tokenError += relativeError(await tokenLosses(state, truth), perBatch(wantTokens, batch, batches)) ** 2 / batches;
+    }
+    expect(Math.sqrt(lossError)).toBeLessThan(1.5 * peer.loss);
+    expect(Math.sqrt(tokenError)).toBeLessThan(1.5 * peer.tokenLosses);
+
+    await trainStep(state, batchOf(truth), STILL);
+    expect(relativeError(await readLogits(state), truth.floats("bf16Truth.logits"))).toBeLessThan(1.5 * peer.logits);
+    const gradients = await readGradients(state);
+    const names = truth.names.filter((name) => name.startsWith("bf16Truth.grad."));
+    const all = { got: [] as number[], want: [] as number[] };
+    for (const name of names) {
+      for (const value of gradients.get(name.slice("bf16Truth.grad.".length))!) all.got.push(value);
+      for (const value of truth.floats(name)) all.want.push(value);
+    }
+    expect(all.want.length).toBe(state.layout.count);
+    expect(relativeError(all.got, all.want)).toBeLessThan(1.5 * peer.gradients);
+    free();
+  });
+});
+
+/** Cross-entropy of each target of the last step, [rows, T - 1]. */
+async function tokenLosses(state: TrainState, truth: Truth): Promise<Float32Array> {
+  const all = await readFloats(backend, state.losses);
+  const kept = new Float32Array(truth.rows * (truth.seqLen - 1));
+  for (let row = 0; row < truth.rows; row++)
+    kept.set(all.subarray(row * truth.seqLen, (row + 1) * truth.seqLen - 1), row * (truth.seqLen - 1));
+  return kept;
+}
+
+function perBatch(values: Float32Array, batch: number, batches: number): Float32Array {
+  const size = values.length / batches;
+  return values.subarray(batch * size, (batch + 1) * size);
+}
+
+test("f32: an adapter on q and v only, with rslora", async () => {
+  const truth = loadTruth("qwen2-odd");
+  const { state, free } = openFixture(backend, "qwen2-odd", {
+    dtype: "f32",
+    rows: truth.rows,
+    seqLen: truth.seqLen,
+    adapter: "adapter-partial",
+  });
+  const { loss } = await trainStep(state, batchOf(truth), STILL);
+  expect(Math.abs(loss - truth.json.partial.loss)).toBeLessThan(TOLERANCE.loss);
+  expect(relativeError(await readLogits(state), truth.floats("partial.logits"))).toBeLessThan(TOLERANCE.logits);
+  free();
+});
