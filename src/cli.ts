@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** @file The command line: one line a command, no logic. Exit codes: 0 done, 1 failed, 2 bad usage or bad input. */
 import { Command, CommanderError } from "commander";
+import { addBenchCommand } from "./commands/bench.js";
+import { addDoctorCommand } from "./commands/doctor.js";
 import { addTrainCommand } from "./commands/train-options.js";
 import { InputError, messageOf } from "./errors.js";
 import { VERSION } from "./version.js";
@@ -13,6 +15,8 @@ const program = new Command("train-msm")
   .showHelpAfterError("(add --help for the options)")
   .exitOverride();
 
+addDoctorCommand(program);
+addBenchCommand(program);
 addTrainCommand(program, "midtrain");
 addTrainCommand(program, "aft");
 

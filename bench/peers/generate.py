@@ -9,6 +9,7 @@ import argparse
 import json
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from machine import describe, peak_rss
@@ -65,7 +66,7 @@ def main():
     print(json.dumps({
         "peer": "transformers.generate",
         **describe("torch", "transformers"),
-        "model": args.model,
+        "model": Path(args.model).name,
         "dtype": args.dtype,
         "prompt": args.prompt,
         "tokens": args.tokens,

@@ -11,6 +11,7 @@ import json
 import statistics
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from machine import describe, peak_rss
@@ -88,19 +89,21 @@ def main():
             model(input_ids=torch.randint(0, vocabulary, (1, 64)))
 
     kernel = attention_kernel(probe)
-    rates = []
+    tokens, rates, cpu_rates = args.batch * args.seq, [], []
     for _ in range(args.steps + 1):
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         step()
-        rates.append(args.batch * args.seq / (time.perf_counter() - began))
+        rates.append(tokens / (time.perf_counter() - began))
+        cpu_rates.append(tokens / (time.process_time() - cpu_began))
     print(json.dumps({
         "peer": "peft",
         **describe("torch", "transformers", "peft"),
-        "model": args.model,
+        "model": Path(args.model).name,
         "dtype": args.dtype,
         "settings": {key: getattr(args, key) for key in ("r", "batch", "seq", "attention", "adapter_dtype", "autocast", "compile")},
         "attentionKernel": kernel,
         "tokensPerSecond": {"median": statistics.median(rates[1:]), "first": rates[0], "steps": rates[1:]},
+        "tokensPerCpuSecond": statistics.median(cpu_rates[1:]),
         "peakRssBytes": peak_rss(),
     }))  # fmt: skip
 

@@ -15,8 +15,9 @@ namespace msm {
 namespace {
 
 constexpr int64_t MC = 112;                    // rows of a tile: whole register tiles (14) and whole AMX tiles (16)
-constexpr int64_t NB = 512;                    // columns of a tile
-constexpr int64_t KC_BYTES = 1536;             // depth of a block: KC * NB * 2 bytes stay in 1 MB of L2
+constexpr int64_t STRIP = 28;                  // rows finished at a time, while their sums are in L1
+constexpr int64_t NB = 384;                    // columns of a tile
+constexpr int64_t KC_BYTES = 2304;             // depth of a block: KC * NB elements stay in 1 MB of L2
 constexpr int64_t PACKED_BYTES = 8ll << 20;    // of B at a time
 constexpr int64_t SMALL_M = 64;                // up to here B is read once, by the thread that packs it
 constexpr int64_t SMALL_NB = 64;
@@ -44,6 +45,12 @@ Operands<T> operands(const Product& p) {
   const T *a = static_cast<const T*>(p.a), *b = static_cast<const T*>(p.b);
   if (p.trans_a && p.M > p.N) return {b, a, p.b_stride, p.a_stride, true, false, true, p.N, p.M, p.K};
   return {a, b, p.a_stride, p.b_stride, p.trans_a != 0, p.trans_b != 0, false, p.M, p.N, p.K};
+}
+
+// Whether rows of A can be read where they lie: not where they fall into the same few sets of L1.
+template <class T>
+bool in_place(const Operands<T>& o) {
+  return !o.trans_a && o.a_stride * static_cast<int64_t>(sizeof(T)) % 2048 != 0;
 }
 
 // Copies `rows` rows of A from m on, `depth` columns from k on.
@@ -112,6 +119,17 @@ void finish(const Product& p, const Operands<T>& o, const float* c, int64_t c_st
     finish_rows<T, bf16>(p, c, c_stride, m, rows, n, columns);
 }
 
+// Fetches the lines that finish will write while the sums are computed.
+template <class T>
+void prefetch_out(const Product& p, const Operands<T>& o, int64_t m, int64_t rows, int64_t n, int64_t columns) {
+  if (o.trans_out) return;
+  const int64_t bytes = p.out_dtype == MSM_F32 ? 4 : 2;
+  for (int64_t i = 0; i < rows; i++) {
+    const char* row = static_cast<const char*>(p.out) + ((m + i) * p.out_stride + n) * bytes;
+    for (int64_t line = 0; line < columns * bytes; line += 64) __builtin_prefetch(row + line, 1);
+  }
+}
+
 // Few rows: B's weights pass through the caches once, each thread packing slices of its own columns into L1.
 template <class T>
 void multiply_small(const Product& p, const Operands<T>& o) {
@@ -149,6 +167,7 @@ void multiply_large(const Product& p, const Operands<T>& o) {
   const int64_t tiles = divide_up(o.N, columns_most);
   const int64_t tiles_once = std::max<int64_t>(1, std::min(tiles, PACKED_BYTES / (slices * slice * static_cast<int64_t>(sizeof(T)))));
   const int64_t row_tiles = divide_up(o.M, rows_most), stride = copy_stride<T>(KC), panels = columns_most / PANEL<T>;
+  const bool direct = in_place(o);
   T* packed = scratch_of<T>(SCRATCH_PACK_B, tiles_once * slices * slice);
 #pragma omp parallel
   for (int64_t first = 0; first < tiles; first += tiles_once) {
@@ -160,7 +179,7 @@ void multiply_large(const Product& p, const Operands<T>& o) {
       if (n < o.N && depth > 0)
         pack_b(packed + (t * slices + s) * slice + q * (depth == KC ? panel : packed_size<T>(depth, PANEL<T>)), o, k, depth, n, std::min(PANEL<T>, o.N - n));
     }
-    T* a = scratch_of<T>(SCRATCH_PACK_A, rows_most * stride);
+    T* copy = direct ? nullptr : scratch_of<T>(SCRATCH_PACK_A, rows_most * stride);
     float* c = scratch_of<float>(SCRATCH_TILE, 2 * rows_most * columns_most);
 #pragma omp for schedule(dynamic)
     for (int64_t i = 0; i < row_tiles * count; i++) {
@@ -168,10 +187,21 @@ void multiply_large(const Product& p, const Operands<T>& o) {
       const int64_t rows = std::min(rows_most, o.M - m), columns = std::min(columns_most, o.N - n);
       for (int64_t s = 0; s < slices; s++) {
         const int64_t k = s * KC, depth = std::min(KC, o.K - k);
-        copy_a(a, stride, o, m, rows, k, depth);
-        block_matmul(c, columns_most, a, stride, packed + (t * slices + s) * slice, rows, columns, depth, s > 0);
+        const T* block = packed + (t * slices + s) * slice;
+        const T* a = direct ? o.a + m * o.a_stride + k : copy;
+        const int64_t a_stride = direct ? o.a_stride : stride;
+        if (!direct) copy_a(copy, stride, o, m, rows, k, depth);
+        if (s + 1 < slices) {
+          block_matmul(c, columns_most, a, a_stride, block, rows, columns, depth, s > 0);
+          continue;
+        }
+        for (int64_t r = 0; r < rows; r += STRIP) {
+          const int64_t count = std::min(STRIP, rows - r);
+          prefetch_out(p, o, m + r, count, n, columns);
+          block_matmul(c + r * columns_most, columns_most, a + r * a_stride, a_stride, block, count, columns, depth, s > 0);
+          finish(p, o, c + r * columns_most, columns_most, m + r, count, n, columns, c + rows_most * columns_most);
+        }
       }
-      finish(p, o, c, columns_most, m, rows, n, columns, c + rows_most * columns_most);
     }
   }
 }

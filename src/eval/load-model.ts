@@ -78,7 +78,7 @@ export function loadModelTokenizer(folder: string, adapterFolder: string | null)
   return { ...tokenizer, stopIds: [...new Set([...tokenizer.stopIds, ...own.stopIds])] };
 }
 
-const TOKENIZER_FILES = [
+export const TOKENIZER_FILES = [
   "tokenizer.json",
   "tokenizer_config.json",
   "chat_template.jinja",

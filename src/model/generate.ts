@@ -10,6 +10,8 @@ const SAMPLE_STREAM = 2;
 const PREFILL_TOKENS = 512;
 /** Sequences decoded together. */
 const MAX_BATCH = 32;
+/** Tokens that are decoded besides those that a stop string may take: special ones, which may have no text, and the rest of a character. */
+const STOP_MARGIN = 8;
 
 export interface GenerateOptions {
   maxTokens: number;
@@ -201,7 +203,9 @@ function endOf(sequence: Sequence, options: GenerateOptions): "stop id" | "stop 
   const ids = sequence.tokens.slice(sequence.promptTokens);
   if (options.stopIds.has(ids.at(-1)!)) return "stop id";
   if (stopStrings.length > 0 && decode) {
-    const text = decode(ids);
+    // A token holds at least one byte: only the last ones can have completed a stop string.
+    const longest = Math.max(...stopStrings.map((stop) => Buffer.byteLength(stop)));
+    const text = decode(ids.slice(-longest - STOP_MARGIN));
     if (stopStrings.some((stop) => text.includes(stop))) return "stop string";
   }
   return ids.length >= options.maxTokens ? "length" : null;

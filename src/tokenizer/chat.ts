@@ -4,8 +4,9 @@ import { InputError } from "../errors.js";
 import { formatValue } from "../formats/json.js";
 import type { Codec } from "./codec.js";
 import type { Json } from "./files.js";
+import { withTimeLimit } from "./limits.js";
 import { findSpans, type Message, type Span } from "./spans.js";
-import { type ChatTemplate, withTimeLimit } from "./template.js";
+import type { ChatTemplate } from "./template.js";
 
 /** A codec with the checkpoint's chat template. */
 export interface ChatCodec extends Codec {

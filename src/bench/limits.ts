@@ -1,0 +1,59 @@
+/** @file What the machine can do at best, measured: everything else is stated as a share of it. */
+import { allocTensor, type Backend } from "../backend/backend.js";
+import type { ComputeDtype } from "../backend/tensor.js";
+import type { ModelConfig } from "../model/config.js";
+import { fillRandom } from "./random.js";
+import { timeCalls } from "./time.js";
+
+/** Larger than any cache. */
+const COPY_BYTES = 1 << 28;
+
+/** Bytes a second, read and written, of a copy between two large buffers. */
+export async function copyBandwidth(backend: Backend): Promise<number> {
+  const cols = 1 << 16;
+  const src = allocTensor(backend, "f32", COPY_BYTES / 4 / cols, cols);
+  const dst = allocTensor(backend, "f32", COPY_BYTES / 4 / cols, cols);
+  backend.ops.clear(src);
+  const { best } = await timeCalls(backend, () => backend.ops.convert({ dst, src }));
+  for (const { buffer } of [src, dst]) backend.free(buffer);
+  return (2 * COPY_BYTES) / best;
+}
+
+export interface ProductRate {
+  name: string;
+  M: number;
+  N: number;
+  K: number;
+  flopsPerSecond: number;
+}
+
+/** The rates of the products of a layer and of the head over `tokens` tokens, forward (x W^T) and backward (dy W). */
+export async function productRates(
+  backend: Backend,
+  config: ModelConfig,
+  dtype: ComputeDtype,
+  tokens: number,
+): Promise<ProductRate[]> {
+  const { hiddenSize: D, intermediateSize: F, numHeads: H, numKvHeads: K, headDim: E } = config;
+  const shapes: [string, number, number][] = [
+    ["qkv", (H + 2 * K) * E, D],
+    ["o", D, H * E],
+    ["gateUp", 2 * F, D],
+    ["down", D, F],
+  ];
+  const rates: ProductRate[] = [];
+  for (const [name, out, inner] of shapes) {
+    const x = allocTensor(backend, dtype, tokens, inner);
+    const w = allocTensor(backend, dtype, out, inner);
+    const y = allocTensor(backend, dtype, tokens, out);
+    for (const tensor of [x, w, y]) fillRandom(backend, tensor);
+    const flops = 2 * tokens * out * inner;
+    const forward = await timeCalls(backend, () => backend.ops.matmul({ out: y, a: x, b: w, transB: true }));
+    rates.push({ name: `${name} forward`, M: tokens, N: out, K: inner, flopsPerSecond: flops / forward.best });
+    fillRandom(backend, y);
+    const backward = await timeCalls(backend, () => backend.ops.matmul({ out: x, a: y, b: w }));
+    rates.push({ name: `${name} backward`, M: tokens, N: inner, K: out, flopsPerSecond: flops / backward.best });
+    for (const { buffer } of [x, w, y]) backend.free(buffer);
+  }
+  return rates;
+}

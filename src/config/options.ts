@@ -1,0 +1,14 @@
+/** @file Options of a command, checked. */
+import type { z } from "zod";
+import { InputError } from "../errors.js";
+
+/** `options` as `schema` sees them. Throws InputError that names option, value and what is allowed. */
+export function parseOptions<T>(schema: z.ZodType<T>, options: Record<string, unknown>): T {
+  const result = schema.safeParse(options);
+  if (result.success) return result.data;
+  const { path, message, code } = result.error.issues[0]!;
+  const name = String(path[0] ?? "");
+  const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const value = JSON.stringify(options[name]);
+  throw new InputError(code === "unrecognized_keys" ? message : `${flag} ${value ?? "is missing"}: ${message}`);
+}

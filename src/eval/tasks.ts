@@ -1,0 +1,15 @@
+/** @file The tasks by name. */
+import { InputError } from "../errors.js";
+import type { Task } from "./task.js";
+import { choice } from "./tasks/choice.js";
+import { multipleChoice } from "./tasks/multiple-choice.js";
+import { perplexity } from "./tasks/perplexity.js";
+
+export const TASKS: readonly Task[] = [choice, multipleChoice, perplexity];
+
+/** Throws InputError that lists the tasks there are. */
+export function taskByName(name: string): Task {
+  const task = TASKS.find((task) => task.name === name);
+  if (task) return task;
+  throw new InputError(`--task ${name}: no such task; there are ${TASKS.map((task) => task.name).join(", ")}`);
+}

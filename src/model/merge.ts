@@ -1,0 +1,139 @@
+/** @file A plain checkpoint of a model and an adapter: W + scale B A, one weight in memory at a time. */
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import type { Backend } from "../backend/backend.js";
+import { readFloats, writeTensor } from "../backend/backend.js";
+import { rows, type Tensor } from "../backend/tensor.js";
+import { InputError } from "../errors.js";
+import { type Adapter, type AdapterPair, adapterKey } from "../formats/adapter.js";
+import type { Checkpoint, Weight } from "../formats/checkpoint.js";
+import { decodeFloats, encodeFloats, FLOAT_BYTES } from "../formats/float.js";
+import { type TensorSource, writeSafetensors } from "../formats/safetensors.js";
+import { projectionModule } from "../formats/weights.js";
+import { allocArena } from "./arena.js";
+import { loraScale } from "./lora.js";
+
+/** Rows of a weight that are merged at a time; whole weights would take gigabytes more. */
+const PIECE_BYTES = 1 << 25;
+/** Weights in other formats would not be merged, and what they hold would contradict the rest. */
+const OTHER_WEIGHTS = /\.(safetensors|bin|pt|pth|gguf|ggml|onnx|h5|msgpack|ot|tflite)(\.index\.json)?$|^README\.md$|^\./;
+const INDEX_FILE = "model.safetensors.index.json";
+
+/**
+ * Writes the merged checkpoint into `out`, which must not exist or be empty: the same files, names, dtypes, metadata and index as `checkpoint`, its other files copied; files in
+ * `overlays` (a tokenizer that came with the adapter) replace the copies. All of it appears at once, under a temporary name until then. Sums are f32, rounded once to the
+ * stored dtype. The adapter was checked against the model (`checkAdapter`). `onProgress` is told the tensors done.
+ * @throws InputError where `out` holds something
+ */
+export async function mergeCheckpoint(
+  backend: Backend,
+  checkpoint: Checkpoint,
+  adapter: Adapter,
+  out: string,
+  overlays: readonly string[] = [],
+  onProgress: (done: number, total: number) => void = () => {},
+): Promise<void> {
+  checkEmpty(out);
+  const staged = `${resolve(out)}.${process.pid}.tmp`;
+  mkdirSync(dirname(staged), { recursive: true });
+  mkdirSync(staged);
+  try {
+    const pairs = pairsByTensor(checkpoint, adapter);
+    let done = 0;
+    for (const { file, tensors, metadata } of checkpoint.shards) {
+      const sources = tensors.map((name): TensorSource => {
+        const tensor = checkpoint.tensors.get(name)!;
+        const merged = pairs.get(name);
+        const pieces = merged
+          ? () => mergedPieces(backend, checkpoint, merged.weight, merged.pair, loraScale(adapter.config))
+          : () => storedPieces(checkpoint, name);
+        const counted = async function* (): AsyncGenerator<Uint8Array> {
+          yield* pieces();
+          onProgress(++done, checkpoint.tensors.size);
+        };
+        return { name, dtype: tensor.dtype, shape: tensor.shape, bytes: counted };
+      });
+      await writeSafetensors(join(staged, file), sources, metadata);
+    }
+    copyOthers(checkpoint.folder, staged);
+    for (const path of overlays) copyFileSync(path, join(staged, path.slice(dirname(path).length + 1)));
+    if (existsSync(out)) rmdirSync(out);
+    renameSync(staged, out);
+  } catch (error) {
+    rmSync(staged, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Throws InputError unless `out` is absent or an empty folder. */
+export function checkEmpty(out: string): void {
+  const stats = statSync(out, { throwIfNoEntry: false });
+  if (!stats) return;
+  if (!stats.isDirectory()) throw new InputError(`--out ${out} is a file: give a folder that does not exist yet`);
+  if (readdirSync(out).length > 0) throw new InputError(`--out ${out} is not empty: give another, or remove it`);
+}
+
+/** Adapted weights by the name under which they are stored. */
+function pairsByTensor(checkpoint: Checkpoint, adapter: Adapter): Map<string, { weight: Weight; pair: AdapterPair }> {
+  const pairs = new Map<string, { weight: Weight; pair: AdapterPair }>();
+  for (let layer = 0; layer < checkpoint.config.numLayers; layer++) {
+    for (const projection of adapter.config.targets) {
+      const weight = checkpoint.weights.get(`model.layers.${layer}.${projectionModule(projection)}.weight`)!;
+      pairs.set(weight.name, { weight, pair: adapter.tensors.get(adapterKey(layer, projection))! });
+    }
+  }
+  return pairs;
+}
+
+function* storedPieces(checkpoint: Checkpoint, name: string): Generator<Uint8Array> {
+  const tensor = checkpoint.tensors.get(name)!;
+  for (let at = 0; at < tensor.byteLength; at += PIECE_BYTES) {
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, tensor.byteLength - at));
+    checkpoint.readInto(tensor, piece, at, piece.length);
+    yield piece;
+  }
+}
+
+/** The rows of W + scale B A, a few at a time, in W's dtype. */
+async function* mergedPieces(
+  backend: Backend,
+  checkpoint: Checkpoint,
+  weight: Weight,
+  { A, B }: AdapterPair,
+  scale: number,
+): AsyncGenerator<Uint8Array> {
+  const [outSize, inSize] = weight.shape as [number, number];
+  const r = A.length / inSize;
+  const rowsAtOnce = Math.min(outSize, Math.max(1, Math.floor(PIECE_BYTES / (4 * inSize))));
+  const rowBytes = inSize * FLOAT_BYTES[weight.dtype];
+  const { tensors, free } = allocArena(backend, (alloc) => ({
+    a: alloc("f32", r, inSize),
+    b: alloc("f32", outSize, r),
+    sum: alloc("f32", rowsAtOnce, inSize),
+  }));
+  try {
+    writeTensor(backend, tensors.a, A);
+    writeTensor(backend, tensors.b, B);
+    const bytes = new Uint8Array(rowsAtOnce * rowBytes);
+    for (let row = 0; row < outSize; row += rowsAtOnce) {
+      const count = Math.min(rowsAtOnce, outSize - row);
+      const piece = bytes.subarray(0, count * rowBytes);
+      checkpoint.readInto(weight, piece, row * rowBytes, piece.length);
+      const sum: Tensor = rows(tensors.sum, 0, count);
+      writeTensor(backend, sum, decodeFloats(weight.dtype, piece));
+      backend.ops.matmul({ out: sum, a: rows(tensors.b, row, count), b: tensors.a, alpha: scale, accumulate: true });
+      yield encodeFloats(weight.dtype, await readFloats(backend, sum));
+    }
+  } finally {
+    free();
+  }
+}
+
+/** Configuration, tokenizer, index, licence: plain files that hold no weights. */
+function copyOthers(from: string, to: string): void {
+  for (const name of readdirSync(from)) {
+    if ((OTHER_WEIGHTS.test(name) && name !== INDEX_FILE) || !statSync(join(from, name)).isFile()) continue;
+    // A folder of the hub cache holds links: what they lead to is copied.
+    copyFileSync(join(from, name), join(to, name));
+  }
+}
