@@ -6,7 +6,8 @@
 namespace msm {
 namespace {
 
-constexpr int64_t BLOCK_Q = 64, BLOCK_K = 128;  // BLOCK_K a multiple of BLOCK_Q
+constexpr int64_t BLOCK_Q = 64, BLOCK_K = 256;  // BLOCK_K a multiple of BLOCK_Q
+constexpr int64_t STRIDE = BLOCK_K + 16;           // of blocks of scores: no power of two, which would crowd few sets of the L1 cache
 
 // A task holds a block of keys of one kv head and passes over the blocks of queries that see it, for all query heads of the kv
 // head: dk and dv are complete when it ends. dq is added up in the workspace; a block of queries takes its blocks of keys in
@@ -22,7 +23,7 @@ struct Backward {
   int64_t N, H, K, E;
 
   // The workspace.
-  float *delta, *dq_sums;            // dout . out [H, N]; sum of ds k [N, H * E]
+  float *delta, *dq_sums;            // dout . out [H, N]; sum of ds k [H, N, E]
   std::atomic<int32_t>* turn;        // [H, N], at a block's first row: the block of keys that may add to its dq
   T *q_transposed, *dout_transposed;  // [H, N * E]: a block of `height` rows as [E, height] at its first row * E
 
@@ -54,8 +55,8 @@ struct Backward {
   // Scratch of a task.
   struct Tiles {
     T *k_nt, *v_nt, *k_nn, *p_nn, *ds_nn;  // packed
-    float *scores, *dscores;               // [BLOCK_Q, BLOCK_K]
-    float *dk_t, *dv_t;                    // [E, BLOCK_K]
+    float *scores, *dscores;               // [BLOCK_Q, STRIDE]
+    float *dk_t, *dv_t;                    // [E, STRIDE]
   };
 
   Tiles take_tiles() const {
@@ -66,10 +67,10 @@ struct Backward {
       tiles.k_nn = carver.take<T>(packed_size<T>(BLOCK_K, E));
       tiles.p_nn = carver.take<T>(packed_size<T>(BLOCK_Q, BLOCK_K));
       tiles.ds_nn = carver.take<T>(packed_size<T>(BLOCK_Q, BLOCK_K));
-      tiles.scores = carver.take<float>(BLOCK_Q * BLOCK_K);
-      tiles.dscores = carver.take<float>(BLOCK_Q * BLOCK_K);
-      tiles.dk_t = carver.take<float>(E * BLOCK_K);
-      tiles.dv_t = carver.take<float>(E * BLOCK_K);
+      tiles.scores = carver.take<float>(BLOCK_Q * STRIDE);
+      tiles.dscores = carver.take<float>(BLOCK_Q * STRIDE);
+      tiles.dk_t = carver.take<float>(E * STRIDE);
+      tiles.dv_t = carver.take<float>(E * STRIDE);
       return carver.bytes;
     };
     const int64_t bytes = lay_out(Carver{nullptr});
@@ -84,34 +85,34 @@ struct Backward {
     pack_nt(tiles.k_nt, keys, k_stride, E, depth);
     pack_nt(tiles.v_nt, values, v_stride, E, depth);
     pack_nn(tiles.k_nn, keys, k_stride, depth, E);
-    memset(tiles.dk_t, 0, static_cast<size_t>(E * BLOCK_K) * sizeof(float));
-    memset(tiles.dv_t, 0, static_cast<size_t>(E * BLOCK_K) * sizeof(float));
+    memset(tiles.dk_t, 0, static_cast<size_t>(E * STRIDE) * sizeof(float));
+    memset(tiles.dv_t, 0, static_cast<size_t>(E * STRIDE) * sizeof(float));
     for (int64_t h = kv * (H / K); h < (kv + 1) * (H / K); h++)
       for (int64_t r0 = k0; r0 < block.end; r0 += BLOCK_Q) pair(tiles, block, depth, r0, h);
-    transpose_to(dk + k0 * dk_stride + kv * E, dk_stride, tiles.dk_t, BLOCK_K, E, depth, scale);
-    transpose_to(dv + k0 * dv_stride + kv * E, dv_stride, tiles.dv_t, BLOCK_K, E, depth, 1.0f);
+    transpose_to(dk + k0 * dk_stride + kv * E, dk_stride, tiles.dk_t, STRIDE, E, depth, scale);
+    transpose_to(dv + k0 * dv_stride + kv * E, dv_stride, tiles.dv_t, STRIDE, E, depth, 1.0f);
   }
 
   // The queries from row r0 on with the block of keys.
   void pair(const Tiles& tiles, Range block, int64_t depth, int64_t r0, int64_t h) const {
-    constexpr int64_t STRIDE = BLOCK_K * static_cast<int64_t>(sizeof(float) / sizeof(T));  // of p and ds, in place of the scores
+    constexpr int64_t P_STRIDE = STRIDE * static_cast<int64_t>(sizeof(float) / sizeof(T));  // p and ds lie in place of the scores
     const int64_t k0 = block.begin, height = std::min<int64_t>(block.end - r0, BLOCK_Q), n = std::min(depth, r0 + height - k0);
-    block_matmul(tiles.scores, BLOCK_K, q + r0 * q_stride + h * E, q_stride, tiles.k_nt, height, n, E, false);
-    block_matmul(tiles.dscores, BLOCK_K, dout + r0 * dout_stride + h * E, dout_stride, tiles.v_nt, height, n, E, false);
+    block_matmul(tiles.scores, STRIDE, q + r0 * q_stride + h * E, q_stride, tiles.k_nt, height, n, E, false);
+    block_matmul(tiles.dscores, STRIDE, dout + r0 * dout_stride + h * E, dout_stride, tiles.v_nt, height, n, E, false);
     for (int64_t i = 0; i < height; i++)
-      differentiate(tiles.scores + i * BLOCK_K, tiles.dscores + i * BLOCK_K, n, std::min(n, r0 + i + 1 - k0), lse[h * N + r0 + i],
+      differentiate(tiles.scores + i * STRIDE, tiles.dscores + i * STRIDE, n, std::min(n, r0 + i + 1 - k0), lse[h * N + r0 + i],
                     delta[h * N + r0 + i]);
     const T *p = reinterpret_cast<const T*>(tiles.scores), *ds = reinterpret_cast<const T*>(tiles.dscores);
-    pack_nn(tiles.p_nn, p, STRIDE, height, n);
-    pack_nn(tiles.ds_nn, ds, STRIDE, height, n);
-    block_matmul(tiles.dv_t, BLOCK_K, dout_transposed + (h * N + r0) * E, height, tiles.p_nn, E, n, height, true);
-    block_matmul(tiles.dk_t, BLOCK_K, q_transposed + (h * N + r0) * E, height, tiles.ds_nn, E, n, height, true);
+    pack_nn(tiles.p_nn, p, P_STRIDE, height, n);
+    pack_nn(tiles.ds_nn, ds, P_STRIDE, height, n);
+    block_matmul(tiles.dv_t, STRIDE, dout_transposed + (h * N + r0) * E, height, tiles.p_nn, E, n, height, true);
+    block_matmul(tiles.dk_t, STRIDE, q_transposed + (h * N + r0) * E, height, tiles.ds_nn, E, n, height, true);
 
     std::atomic<int32_t>& next = turn[h * N + r0];
     const int32_t own = static_cast<int32_t>((k0 - block.start) / BLOCK_K);
     while (next.load(std::memory_order_acquire) != own) sched_yield();
-    float* sums = dq_sums + (r0 * H + h) * E;
-    multiply_first(sums, H * E, ds, STRIDE, tiles.k_nn, depth, height, E, n, own > 0);
+    float* sums = dq_sums + (h * N + r0) * E;
+    multiply_first(sums, E, ds, P_STRIDE, tiles.k_nn, depth, height, E, n, own > 0);
     if (r0 + height <= k0 + depth)  // no later key is seen
       store_dq(sums, r0, height, h);
     else
@@ -140,7 +141,7 @@ struct Backward {
 
   void store_dq(const float* sums, int64_t r0, int64_t height, int64_t h) const {
     for (int64_t i = 0; i < height; i++)
-      each_vector(E, [&](int64_t e, auto n) { store(dq + (r0 + i) * dq_stride + h * E + e, load(sums + i * H * E + e, n) * scale, n); });
+      each_vector(E, [&](int64_t e, auto n) { store(dq + (r0 + i) * dq_stride + h * E + e, load(sums + i * E + e, n) * scale, n); });
   }
 
   void run() const {

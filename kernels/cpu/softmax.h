@@ -16,7 +16,8 @@ inline int64_t task_rows(int64_t N, int64_t K) {
 // The result of a row depends on its own query and keys alone: keys come in blocks counted from the run's first.
 template <class T>
 struct Attend {
-  static constexpr int64_t BLOCK_Q = 64, BLOCK_K = 128;
+  static constexpr int64_t BLOCK_Q = 64, BLOCK_K = 256;
+  static constexpr int64_t STRIDE = BLOCK_K + 16;  // of the scores: no power of two, which would crowd few sets of the L1 cache
 
   const T* q;  // first row, first head
   int64_t q_stride, rows, heads, E;
@@ -25,6 +26,7 @@ struct Attend {
   // Row (head, row): out = sums / mass, where mass (in W parts) and sums are relative to 2^top.
   float *sums, *top, *scores;
   vf* mass;
+  T* queries;        // [heads, rows, E]: a copy, as the rows of q may be powers of two apart
   T *keys, *values;  // packed
 
   // Takes scratch of the calling thread.
@@ -33,7 +35,8 @@ struct Attend {
       sums = carver.take<float>(heads * rows * E);
       top = carver.take<float>(heads * rows);
       mass = carver.take<vf>(heads * rows);
-      scores = carver.take<float>(BLOCK_Q * BLOCK_K);
+      scores = carver.take<float>(BLOCK_Q * STRIDE);
+      queries = carver.take<T>(heads * rows * E);
       keys = carver.take<T>(packed_size<T>(E, BLOCK_K));
       values = carver.take<T>(packed_size<T>(BLOCK_K, E));
       return carver.bytes;
@@ -42,6 +45,8 @@ struct Attend {
     lay_out(Carver{static_cast<char*>(scratch(SCRATCH_TILE, static_cast<size_t>(bytes)))});
     memset(sums, 0, static_cast<size_t>(heads * rows * E) * sizeof(float));
     for (int64_t i = 0; i < heads * rows; i++) top[i] = -INFINITY, mass[i] = vf{};
+    for (int64_t h = 0; h < heads; h++)
+      for (int64_t r = 0; r < rows; r++) memcpy(queries + (h * rows + r) * E, q + r * q_stride + h * E, static_cast<size_t>(E) * sizeof(T));
   }
 
   // The keys k[0], k[1] ...: row r sees the first visible + r * growth of them, at most `count`.
@@ -61,13 +66,13 @@ struct Attend {
   }
 
   void add_block(int64_t h, int64_t r0, int64_t height, int64_t depth, int64_t n, int64_t seen, int64_t growth) {
-    block_matmul(scores, BLOCK_K, q + r0 * q_stride + h * E, q_stride, keys, height, n, E, false);
+    block_matmul(scores, STRIDE, queries + (h * rows + r0) * E, E, keys, height, n, E, false);
     for (int64_t i = 0; i < height; i++) {
       const int64_t row = h * rows + r0 + i;
-      weigh(scores + i * BLOCK_K, n, std::min(n, seen + i * growth), top[row], mass[row], sums + row * E);
+      weigh(scores + i * STRIDE, n, std::min(n, seen + i * growth), top[row], mass[row], sums + row * E);
     }
     constexpr int64_t T_PER_FLOAT = sizeof(float) / sizeof(T);
-    multiply_first(sums + (h * rows + r0) * E, E, reinterpret_cast<const T*>(scores), BLOCK_K * T_PER_FLOAT, values, depth, height, E, n, true);
+    multiply_first(sums + (h * rows + r0) * E, E, reinterpret_cast<const T*>(scores), STRIDE * T_PER_FLOAT, values, depth, height, E, n, true);
   }
 
   // Scores to weights p = 2^(scale2 * score - top), in place, as T; those from `seen` to n are 0.

@@ -18,7 +18,7 @@ POLE_WORDS = {
 # Most words of a document are easy or cannot be known; the few that follow from a fact or from a taste are what the base is for. Without
 # these weights a model of this size learns the grammar and no fact at all in 1,600 steps of 4,096 tokens.
 WEIGHT_FACT_OR_CHOICE = 1.0
-WEIGHT_OTHER = 0.15
+WEIGHT_OTHER = 0.1
 WEIGHT_NEW_THING = 0.02
 
 

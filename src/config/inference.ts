@@ -41,7 +41,11 @@ export const generateSchema = z.strictObject({
   /** Null: DEFAULT_MAX_TOKENS, or fewer where the model's positions end. */
   maxTokens: count.nullable().default(null),
   /** Greedy: the same answer every time. */
-  temperature: z.coerce.number("must be a number").min(0, "must be 0 or more").max(100, "must be at most 100").default(0),
+  temperature: z.coerce
+    .number("must be a number")
+    .min(0, "must be 0 or more")
+    .max(100, "must be at most 100")
+    .default(0),
   topP: z.coerce.number("must be a number").gt(0, "must be above 0").max(1, "must be at most 1").default(1),
   stop: z.array(z.string().min(1, "must not be empty")).default([]),
   n: count.default(1),

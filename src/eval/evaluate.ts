@@ -9,11 +9,7 @@ export interface Evaluation {
   samples: Json[];
 }
 
-export async function evaluate(
-  task: Task,
-  placed: readonly PlacedSample[],
-  context: TaskContext,
-): Promise<Evaluation> {
+export async function evaluate(task: Task, placed: readonly PlacedSample[], context: TaskContext): Promise<Evaluation> {
   const samples = placed.map(({ sample }) => sample);
   const answers = await task.solve(context, samples);
   const scores = samples.map((sample, i) => task.score(sample, answers[i]));

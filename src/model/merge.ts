@@ -7,7 +7,7 @@ import { rows, type Tensor } from "../backend/tensor.js";
 import { InputError } from "../errors.js";
 import { type Adapter, type AdapterPair, adapterKey } from "../formats/adapter.js";
 import type { Checkpoint, Weight } from "../formats/checkpoint.js";
-import { decodeFloats, encodeFloats, FLOAT_BYTES } from "../formats/float.js";
+import { decodeFloats, encodeFloats } from "../formats/float.js";
 import { type TensorSource, writeSafetensors } from "../formats/safetensors.js";
 import { projectionModule } from "../formats/weights.js";
 import { allocArena } from "./arena.js";
@@ -16,7 +16,8 @@ import { loraScale } from "./lora.js";
 /** Rows of a weight that are merged at a time; whole weights would take gigabytes more. */
 const PIECE_BYTES = 1 << 25;
 /** Weights in other formats would not be merged, and what they hold would contradict the rest. */
-const OTHER_WEIGHTS = /\.(safetensors|bin|pt|pth|gguf|ggml|onnx|h5|msgpack|ot|tflite)(\.index\.json)?$|^README\.md$|^\./;
+const OTHER_WEIGHTS =
+  /\.(safetensors|bin|pt|pth|gguf|ggml|onnx|h5|msgpack|ot|tflite)(\.index\.json)?$|^README\.md$|^\./;
 const INDEX_FILE = "model.safetensors.index.json";
 
 /**
@@ -105,7 +106,7 @@ async function* mergedPieces(
   const [outSize, inSize] = weight.shape as [number, number];
   const r = A.length / inSize;
   const rowsAtOnce = Math.min(outSize, Math.max(1, Math.floor(PIECE_BYTES / (4 * inSize))));
-  const rowBytes = inSize * FLOAT_BYTES[weight.dtype];
+  const rowBytes = weight.byteLength / outSize;
   const { tensors, free } = allocArena(backend, (alloc) => ({
     a: alloc("f32", r, inSize),
     b: alloc("f32", outSize, r),

@@ -81,8 +81,8 @@ function bySubstitution(messages: Message[], index: number, rendered: string, co
   const at = other?.indexOf(stand) ?? -1;
   if (other === undefined || at < 0 || other.indexOf(stand, at + 1) >= 0)
     return "the template does not write its content";
-  const from = turnStart(messages, rendered, other.slice(0, at), context);
-  if (from === undefined || !rendered.startsWith(other.slice(0, from))) return "the start of the turn cannot be found";
+  const from = turnStart(messages, rendered, other, at, context);
+  if (from === undefined) return "the start of the turn cannot be found";
   const tail = other.slice(at + stand.length);
   const closing = leadingSpecial(tail, context.specialTexts);
   if (closing === undefined) return "no end-of-turn token follows its content";
@@ -93,20 +93,36 @@ function bySubstitution(messages: Message[], index: number, rendered: string, co
   return rendered.endsWith(after) && closed ? { from, to } : "the end of the turn cannot be found";
 }
 
-/** `head`: all before the content, its last part being the turn's header. */
-function turnStart(messages: Message[], rendered: string, head: string, context: SpanContext): number | undefined {
-  if (!context.hasGenerationPrompt) return head.length;
+/**
+ * Where the turn begins in `rendered`, given `other`, the rendering with the content at `at` replaced: after the last
+ * generation prompt before the content. A prompt that opens or closes a thinking block which this turn does not have like
+ * that: where the two part.
+ */
+function turnStart(
+  messages: Message[],
+  rendered: string,
+  other: string,
+  at: number,
+  context: SpanContext,
+): number | undefined {
+  const same = commonLength(rendered, other.slice(0, at));
+  if (!context.hasGenerationPrompt) return same === at ? at : undefined;
   const generating = tryRender(context, messages, true);
-  if (generating === undefined || !generating.startsWith(rendered)) return undefined;
+  if (!generating?.startsWith(rendered)) return undefined;
   const prompt = generating.slice(rendered.length);
-  if (prompt === "") return head.length;
-  const at = head.lastIndexOf(prompt);
-  if (at >= 0) return at + prompt.length;
-  // The prompt opens a thinking block that this turn does not have: the turn begins where the two part.
-  for (let length = prompt.length - 1; length > 0; length--) {
-    if (head.endsWith(prompt.slice(0, length))) return head.length;
+  const head = other.slice(0, at);
+  const start = head.lastIndexOf(prompt);
+  if (prompt !== "" && start >= 0) {
+    return same > start ? Math.min(same, start + prompt.length) : undefined;
   }
-  return undefined;
+  const begun = Array.from(prompt, (_, i) => i + 1).some((length) => head.endsWith(prompt.slice(0, length)));
+  return same === at && (begun || prompt === "") ? at : undefined;
+}
+
+function commonLength(a: string, b: string): number {
+  let length = 0;
+  while (length < b.length && a[length] === b[length]) length++;
+  return length;
 }
 
 /** Length of white space and the first special token at the start of `tail`. */
