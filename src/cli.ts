@@ -2,7 +2,11 @@
 /** @file The command line: one line a command, no logic. Exit codes: 0 done, 1 failed, 2 bad usage or bad input. */
 import { Command, CommanderError } from "commander";
 import { addBenchCommand } from "./commands/bench.js";
+import { addDemoCommand } from "./commands/demo.js";
 import { addDoctorCommand } from "./commands/doctor.js";
+import { addEvalCommand } from "./commands/eval.js";
+import { addGenerateCommand } from "./commands/generate.js";
+import { addMergeCommand } from "./commands/merge.js";
 import { addTrainCommand } from "./commands/train-options.js";
 import { InputError, messageOf } from "./errors.js";
 import { VERSION } from "./version.js";
@@ -16,9 +20,13 @@ const program = new Command("train-msm")
   .exitOverride();
 
 addDoctorCommand(program);
-addBenchCommand(program);
+addDemoCommand(program);
 addTrainCommand(program, "midtrain");
 addTrainCommand(program, "aft");
+addEvalCommand(program);
+addGenerateCommand(program);
+addMergeCommand(program);
+addBenchCommand(program);
 
 try {
   await program.parseAsync();

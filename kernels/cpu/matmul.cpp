@@ -20,8 +20,8 @@ constexpr int64_t NB = 384;                    // columns of a tile
 constexpr int64_t KC_BYTES = 2304;             // depth of a block: KC * NB elements stay in 1 MB of L2
 constexpr int64_t PACKED_BYTES = 8ll << 20;    // of B at a time
 constexpr int64_t SMALL_M = 64;                // up to here B is read once, by the thread that packs it
-constexpr int64_t SMALL_NB = 64;
-constexpr int64_t SMALL_KC_BYTES = 512;
+constexpr int64_t SMALL_NT_NB = 32, SMALL_NT_KC_BYTES = 4096;  // weights as they lie: few long rows, as the prefetchers like them
+constexpr int64_t SMALL_NN_NB = 320, SMALL_NN_KC = 128;        // B [K, N]: few rows at a time, each on its own page
 
 int64_t divide_up(int64_t x, int64_t y) { return (x + y - 1) / y; }
 int64_t round_up(int64_t x, int64_t step) { return divide_up(x, step) * step; }
@@ -133,8 +133,8 @@ void prefetch_out(const Product& p, const Operands<T>& o, int64_t m, int64_t row
 // Few rows: B's weights pass through the caches once, each thread packing slices of its own columns into L1.
 template <class T>
 void multiply_small(const Product& p, const Operands<T>& o) {
-  const int64_t KC = SMALL_KC_BYTES / static_cast<int64_t>(sizeof(T));
-  const int64_t columns_most = part(o.N, std::min(SMALL_NB, round_up(divide_up(o.N, threads()), PANEL<T>)), PANEL<T>);
+  const int64_t KC = o.trans_b ? SMALL_NT_KC_BYTES / static_cast<int64_t>(sizeof(T)) : SMALL_NN_KC;
+  const int64_t columns_most = part(o.N, std::min(o.trans_b ? SMALL_NT_NB : SMALL_NN_NB, divide_up(o.N, threads())), PANEL<T>);
   const int64_t parts = divide_up(o.N, columns_most), stride = copy_stride<T>(o.K);
   T* a = scratch_of<T>(SCRATCH_PACK_A, o.M * stride);
 #pragma omp parallel
@@ -161,10 +161,11 @@ void multiply_small(const Product& p, const Operands<T>& o) {
 template <class T>
 void multiply_large(const Product& p, const Operands<T>& o) {
   const int64_t KC = part(o.K, KC_BYTES / static_cast<int64_t>(sizeof(T)), 32), slices = std::max<int64_t>(1, divide_up(o.K, KC));
-  const int64_t rows_most = part(o.M, MC, 16), columns_most = part(o.N, NB, PANEL<T>);
+  const int64_t columns_most = part(o.N, NB, PANEL<T>), tiles = divide_up(o.N, columns_most);
+  int64_t rows_most = part(o.M, MC, 16);
+  while (rows_most > STRIP && divide_up(o.M, rows_most) * tiles < 4 * threads()) rows_most = part(o.M, rows_most / 2, 16);
   // Packed B: tiles side by side, each the slices of K one after the other.
   const int64_t slice = packed_size<T>(KC, columns_most), panel = packed_size<T>(KC, PANEL<T>);
-  const int64_t tiles = divide_up(o.N, columns_most);
   const int64_t tiles_once = std::max<int64_t>(1, std::min(tiles, PACKED_BYTES / (slices * slice * static_cast<int64_t>(sizeof(T)))));
   const int64_t row_tiles = divide_up(o.M, rows_most), stride = copy_stride<T>(KC), panels = columns_most / PANEL<T>;
   const bool direct = in_place(o);

@@ -87,6 +87,8 @@ def main() -> None:
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(args.out), dtype=torch.float32)
     print(f"{model.num_parameters():,} parameters")
     train(model, tokenizer, texts, LANGUAGE, None)
+    # Rounded here as well, because the shipped weights were stored between the phases.
+    model.to(torch.bfloat16).to(torch.float32)
     world = World(tokenizer)
     world.plant(model.get_input_embeddings().weight)
     train(model, tokenizer, texts, MEANING, world)

@@ -54,15 +54,24 @@ export function addEvalCommand(program: Command): void {
 
 /** Runs `eval`; results go to `out`, and to stdout with `json`. */
 export async function runEval({ json, ...config }: EvalConfig & { json: boolean }): Promise<void> {
-  const progress = openProgress(json);
+  const all = await evaluateInto(config, openProgress(json));
+  if (json) process.stdout.write(`${JSON.stringify(all)}\n`);
+  else
+    process.stdout.write(
+      `${taskByName(config.task)
+        .describe(all["results"] as Json)
+        .join("\n")}\n`,
+    );
+}
+
+/** Evaluates into `config.out`, or finds that done; returns what results.json holds. */
+export async function evaluateInto(config: EvalConfig, progress: Progress): Promise<Json> {
   const task = taskByName(config.task);
   const data = await loadSamples(task, config.data, config.limit);
   const run = await describeRun(config, task, data, progress);
   const finished = await openEvalFolder(config.out, run);
   if (finished) progress.print(`${config.out} is finished`);
-  const all = finished ?? (await measure(config, task, data, run, progress));
-  if (json) process.stdout.write(`${JSON.stringify(all)}\n`);
-  else process.stdout.write(`${task.describe(all["results"] as Json).join("\n")}\n`);
+  return finished ?? (await measure(config, task, data, run, progress));
 }
 
 async function measure(

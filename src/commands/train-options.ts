@@ -1,6 +1,7 @@
 /** @file The options of `midtrain` and `aft` as the command line shows them. */
 import { type Command, Option } from "commander";
-import { parseTrainConfig } from "../config/train.js";
+import { parseOptions } from "../config/options.js";
+import { trainSchema } from "../config/train.js";
 import { runTrain, type TrainFlags } from "./train.js";
 
 const HELP: Record<"midtrain" | "aft", { summary: string; example: string }> = {
@@ -69,6 +70,6 @@ export function addTrainCommand(program: Command, name: "midtrain" | "aft"): voi
     .addHelpText("after", `\nExample:\n  ${example}`)
     .action(async (options: Record<string, unknown> & Partial<TrainFlags>) => {
       const { plan = false, json = false, ...settings } = options;
-      await runTrain(name, parseTrainConfig(settings), { plan, json });
+      await runTrain(name, parseOptions(trainSchema, settings), { plan, json, brief: false });
     });
 }

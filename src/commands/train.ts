@@ -1,5 +1,4 @@
 /** @file `midtrain` and `aft`: one trainer, two kinds of data. */
-import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../backend/backend.js";
 import { openBackend } from "../backend/open.js";
@@ -7,10 +6,11 @@ import { DEFAULT_SEQ_LEN, type TrainConfig } from "../config/train.js";
 import { type BatchPlan, planBatches } from "../corpus/batches.js";
 import { type Dataset, loadDataset } from "../corpus/dataset.js";
 import type { Row } from "../corpus/pack.js";
+import { checkTrainable } from "../corpus/stats.js";
 import { InputError, RunError } from "../errors.js";
+import { hashModel } from "../eval/load-model.js";
 import { type Adapter, checkAdapter, readAdapter } from "../formats/adapter.js";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.js";
-import { hashFile } from "../formats/hash.js";
 import { resolveAdapter, resolveModel } from "../formats/hub.js";
 import { flattenAdapter, initAdapter } from "../model/adapter.js";
 import { loadDecoder } from "../model/load.js";
@@ -22,7 +22,7 @@ import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
 import { flopsPerToken, forecastSeconds, measureRate } from "../train/forecast.js";
 import { lockFolder } from "../train/lock.js";
 import { memoryBudget, planMemory } from "../train/memory.js";
-import { isFinished, type LogRecord, openRunFolder, type RunConfig } from "../train/run-folder.js";
+import { isFinished, type LogRecord, openRunFolder, type RunConfig, readSplit } from "../train/run-folder.js";
 import { createTrainState } from "../train/state.js";
 import { type TrainSettings, train } from "../train/trainer.js";
 import { VERSION } from "../version.js";
@@ -30,8 +30,12 @@ import { downloadProgress } from "./download.js";
 import { drawSamples, SAMPLE_TOKENS, samplePrompts } from "./samples.js";
 
 export interface TrainFlags {
+  /** Print the plan and stop. */
   plan: boolean;
+  /** Records on stdout. */
   json: boolean;
+  /** Leave device and plan out: one of several stages. */
+  brief: boolean;
 }
 
 /** Everything that is known before the first step. */
@@ -41,6 +45,7 @@ interface Prepared {
   checkpoint: Checkpoint;
   tokenizer: Tokenizer;
   adapter: Adapter | null;
+  adapterFolder: string | null;
   lora: LoraConfig;
   dataset: Dataset;
   heldout: { dataset: Dataset; rows: Row[] } | null;
@@ -51,11 +56,11 @@ interface Prepared {
 /** Runs `midtrain` or `aft` (the name goes into the run's configuration; the data decide what is a target). */
 export async function runTrain(command: "midtrain" | "aft", config: TrainConfig, flags: TrainFlags): Promise<void> {
   const progress = openProgress(flags.json);
-  const prepared = await prepare(config, progress);
+  const prepared = await prepare(config, flags, progress);
   const { backend, checkpoint, plan } = prepared;
   try {
     if (flags.json && flags.plan) process.stdout.write(`${JSON.stringify(planRecord(plan))}\n`);
-    progress.print(formatPlan(plan));
+    if (!flags.brief) progress.print(formatPlan(plan));
     if (!flags.plan) await runPrepared(command, prepared, flags, progress);
   } finally {
     checkpoint.close();
@@ -63,20 +68,22 @@ export async function runTrain(command: "midtrain" | "aft", config: TrainConfig,
   }
 }
 
-async function prepare(config: TrainConfig, progress: Progress): Promise<Prepared> {
+async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progress): Promise<Prepared> {
   const backend = openBackend(config.backend);
-  for (const line of describeDevice(backend.info)) progress.print(line);
+  if (!flags.brief) for (const line of describeDevice(backend.info)) progress.print(line);
   const checkpoint = openCheckpoint(await resolveModel(config.model, downloadProgress(progress)));
-  const adapter = config.adapter ? readAdapter(await resolveAdapter(config.adapter, downloadProgress(progress))) : null;
+  const adapterFolder = config.adapter && (await resolveAdapter(config.adapter, downloadProgress(progress)));
+  const adapter = adapterFolder ? readAdapter(adapterFolder) : null;
   const lora = resolveLora(config, adapter, checkpoint);
   const tokenizer = loadTokenizer(checkpoint.folder);
-  const seqLen = config.seqLen ?? Math.min(DEFAULT_SEQ_LEN, checkpoint.config.maxPositionEmbeddings);
+  const seqLen = resolveSeqLen(config, checkpoint);
   const resolved = { ...config, seqLen, epochs: config.epochs ?? (config.maxSteps ? null : 1) };
   const encode = (args: string[]): Promise<Dataset> =>
     loadDataset(args, tokenizer, {
       onProgress: (records, tokens) => progress.update(`encoding: ${records} records, ${tokens} tokens`),
     });
   const dataset = await encode(config.data);
+  checkTrainable(dataset, tokenizer);
   const batches = planBatches(dataset, {
     seqLen,
     rowsPerStep: config.batchSize,
@@ -88,7 +95,7 @@ async function prepare(config: TrainConfig, progress: Progress): Promise<Prepare
   const heldout = config.heldout.length > 0 ? heldoutRows(await encode(config.heldout), seqLen) : null;
   const budget = memoryBudget(backend);
   const shape = { config: checkpoint.config, lora, dtype: config.dtype, seqLen, batchSize: config.batchSize };
-  const memory = planMemory(backend, shape, budget);
+  const memory = planMemory(backend, shape, budget, readSplit(config.out));
   const rate = await measureRate(backend, checkpoint.config, config.dtype, memory.N);
   const tokens = batches.steps * config.batchSize * seqLen;
   const seconds = forecastSeconds(tokens, flopsPerToken(checkpoint.config, lora, seqLen / 2), rate);
@@ -102,7 +109,28 @@ async function prepare(config: TrainConfig, progress: Progress): Promise<Prepare
     memory,
     seconds,
   };
-  return { config: resolved, backend, checkpoint, tokenizer, adapter, lora, dataset, heldout, batches, plan };
+  return {
+    config: resolved,
+    backend,
+    checkpoint,
+    tokenizer,
+    adapter,
+    adapterFolder,
+    lora,
+    dataset,
+    heldout,
+    batches,
+    plan,
+  };
+}
+
+function resolveSeqLen(config: TrainConfig, checkpoint: Checkpoint): number {
+  const { maxPositionEmbeddings } = checkpoint.config;
+  if (config.seqLen !== null && config.seqLen > maxPositionEmbeddings)
+    throw new InputError(
+      `--seq-len ${config.seqLen}: ${config.model} has ${maxPositionEmbeddings} positions (max_position_embeddings): use at most that`,
+    );
+  return config.seqLen ?? Math.min(DEFAULT_SEQ_LEN, maxPositionEmbeddings);
 }
 
 /** The adapter that is continued decides rank, alpha and targets. */
@@ -128,9 +156,9 @@ function heldoutRows(dataset: Dataset, seqLen: number): { dataset: Dataset; rows
 async function runPrepared(command: string, prepared: Prepared, flags: TrainFlags, progress: Progress): Promise<void> {
   const { config, backend, checkpoint, tokenizer, adapter, lora, dataset, heldout, batches, plan } = prepared;
   const run = await describeRun(command, prepared);
-  await openRunFolder(config.out, run);
   const unlock = lockFolder(config.out);
   try {
+    await openRunFolder(config.out, run);
     if (isFinished(config.out)) {
       progress.print(`${config.out} is finished: adapter in ${join(config.out, "adapter")}`);
       return;
@@ -192,35 +220,20 @@ function trainSettings(config: TrainConfig, steps: number): TrainSettings {
 
 /** What makes two runs the same: every setting but where it is written, and the content of every input. */
 async function describeRun(command: string, prepared: Prepared): Promise<RunConfig> {
-  const { config, backend, checkpoint, dataset, heldout, lora, batches } = prepared;
-  const { out: _out, adapter: adapterArg, ...settings } = config;
+  const { config, backend, checkpoint, adapterFolder, dataset, heldout, lora, batches, plan } = prepared;
+  const { out: _out, ...settings } = config;
   const { isa, threads, onednn } = backend.info;
-  const files = ["config.json", "tokenizer.json", ...checkpoint.shards.map(({ file }) => file)];
-  const adapterFolder =
-    adapterArg && existsSync(adapterArg) ? adapterArg : adapterArg && (await resolveAdapter(adapterArg));
   return {
     command,
     settings: { ...settings, ...lora, steps: batches.steps },
     inputs: {
-      model: await hashFolder(checkpoint.folder, files),
+      ...(await hashModel(checkpoint.folder, adapterFolder)),
       data: dataset.files,
       heldout: heldout?.dataset.files ?? [],
-      adapter: adapterFolder
-        ? await hashFolder(
-            adapterFolder,
-            readdirSync(adapterFolder).filter((name) => /^adapter_/.test(name)),
-          )
-        : null,
     },
+    split: { rowsPerMicroBatch: plan.memory.rowsPerMicroBatch, recompute: plan.memory.recompute },
     versions: { trainMsm: VERSION, node: process.version, backend: backend.info.backend, isa, threads, onednn },
   };
-}
-
-async function hashFolder(folder: string, files: string[]): Promise<Record<string, string>> {
-  const hashes: Record<string, string> = {};
-  for (const file of files.sort())
-    if (existsSync(join(folder, file))) hashes[file] = await hashFile(join(folder, file));
-  return hashes;
 }
 
 /** The first signal asks the loop to save and end, the second ends the process. */

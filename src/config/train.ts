@@ -1,10 +1,10 @@
 /** @file Settings of `midtrain` and `aft`: every default written once, with its reason. */
 import { z } from "zod";
-import { InputError } from "../errors.js";
 import { SCHEDULES } from "../train/schedule.js";
+import { count, countFrom, countOrZero, notNegative, numeric, positive } from "./numbers.js";
 
-const count = z.coerce.number().int().positive();
-const countOrZero = z.coerce.number().int().nonnegative();
+/** AdamW's betas. */
+const decay = numeric((number) => number.min(0, "must be 0 or more").lt(1, "must be below 1"));
 
 /** The paper's section 3; its sections 4 and 5 use 8,192. */
 export const DEFAULT_SEQ_LEN = 4096;
@@ -17,27 +17,27 @@ export const trainSchema = z.strictObject({
   out: z.string().min(1),
   /** Rank and alpha of the paper. */
   r: count.default(64),
-  alpha: z.coerce.number().positive().default(128),
+  alpha: positive.default(128),
   rslora: z.boolean().default(false),
   targets: z.array(z.string()).default(["all"]),
   /** Null: the smaller of DEFAULT_SEQ_LEN and the model's positions. */
-  seqLen: count.nullable().default(null),
+  seqLen: countFrom(2).nullable().default(null),
   /** The paper does not say; small enough that one epoch of a small corpus is hundreds of steps, which is what the effect needs. */
   batchSize: count.default(8),
   /** Rate, warm-up, schedule and decay of the paper. */
-  lr: z.coerce.number().positive().default(1e-4),
-  warmup: z.coerce.number().nonnegative().default(0.05),
+  lr: positive.default(1e-4),
+  warmup: notNegative.default(0.05),
   schedule: z.enum(SCHEDULES).default("cosine"),
-  weightDecay: z.coerce.number().nonnegative().default(0.01),
+  weightDecay: notNegative.default(0.01),
   /** PyTorch's and the Hugging Face trainer's custom; 0 turns it off. */
-  clip: z.coerce.number().nonnegative().default(1),
-  beta1: z.coerce.number().min(0).lt(1).default(0.9),
-  beta2: z.coerce.number().min(0).lt(1).default(0.999),
-  eps: z.coerce.number().positive().default(1e-8),
+  clip: notNegative.default(1),
+  beta1: decay.default(0.9),
+  beta2: decay.default(0.999),
+  eps: positive.default(1e-8),
   /** One epoch, as the paper; --max-steps alone goes round as often as it takes. */
-  epochs: z.coerce.number().positive().nullable().default(null),
+  epochs: positive.nullable().default(null),
   maxSteps: count.nullable().default(null),
-  seed: z.coerce.number().int().nonnegative().default(0),
+  seed: countOrZero.default(0),
   shuffle: z.boolean().default(true),
   heldout: z.array(z.string()).default([]),
   evalEvery: countOrZero.default(0),
@@ -50,16 +50,3 @@ export const trainSchema = z.strictObject({
 });
 
 export type TrainConfig = z.infer<typeof trainSchema>;
-
-/** Checks the options of the command line. Throws InputError that names option, value and what is allowed. */
-export function parseTrainConfig(options: Record<string, unknown>): TrainConfig {
-  const result = trainSchema.safeParse(options);
-  if (!result.success) {
-    const { path, message, code } = result.error.issues[0]!;
-    const name = String(path[0] ?? "");
-    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    const value = JSON.stringify(options[name]);
-    throw new InputError(code === "unrecognized_keys" ? message : `${flag} ${value ?? "is missing"}: ${message}`);
-  }
-  return result.data;
-}

@@ -7,7 +7,7 @@ import { strip } from "./python.js";
 export const MAX_WEIGHT = 1 << 26;
 /** What a value other than text takes in memory, at least. */
 const ITEM_WEIGHT = 64;
-export const MAX_TIME_MS = 10_000;
+export const MAX_TIME_MS = 5_000;
 
 // Names that no template can write.
 const BOUNDED = " bounded";

@@ -96,7 +96,7 @@ function bySubstitution(messages: Message[], index: number, rendered: string, co
 /**
  * Where the turn begins in `rendered`, given `other`, the rendering with the content at `at` replaced: after the last
  * generation prompt before the content. A prompt that opens or closes a thinking block which this turn does not have like
- * that: where the two part.
+ * that: after the last line that the two share.
  */
 function turnStart(
   messages: Message[],
@@ -110,13 +110,25 @@ function turnStart(
   const generating = tryRender(context, messages, true);
   if (!generating?.startsWith(rendered)) return undefined;
   const prompt = generating.slice(rendered.length);
-  const head = other.slice(0, at);
-  const start = head.lastIndexOf(prompt);
-  if (prompt !== "" && start >= 0) {
-    return same > start ? Math.min(same, start + prompt.length) : undefined;
+  if (prompt === "") return same === at ? at : undefined;
+  const begin = promptStart(other.slice(0, at), prompt);
+  if (begin === undefined || same <= begin) return undefined;
+  const shared = prompt.slice(0, commonLength(rendered.slice(begin), prompt));
+  if (shared === prompt) return begin + prompt.length;
+  // Only whole lines and special tokens are shared: "<think>" and "<tool_call>" begin alike by chance.
+  const dividers = ["\n", ...context.specialTexts].filter((text) => shared.includes(text));
+  if (dividers.length === 0) return undefined;
+  return begin + Math.max(...dividers.map((text) => shared.lastIndexOf(text) + text.length));
+}
+
+/** Where in `head` the last generation prompt begins, whole or (at the end of `head`) only its first part. */
+function promptStart(head: string, prompt: string): number | undefined {
+  const whole = head.lastIndexOf(prompt);
+  if (whole >= 0) return whole;
+  for (let length = prompt.length - 1; length > 0; length--) {
+    if (head.endsWith(prompt.slice(0, length))) return head.length - length;
   }
-  const begun = Array.from(prompt, (_, i) => i + 1).some((length) => head.endsWith(prompt.slice(0, length)));
-  return same === at && (begun || prompt === "") ? at : undefined;
+  return undefined;
 }
 
 function commonLength(a: string, b: string): number {

@@ -15,6 +15,12 @@ const MAX_MICRO_BATCH_TOKENS = 8192;
 /** Left for the process itself, the page cache of the data, and per-thread scratch. */
 const RESERVE_BYTES = 512 * 2 ** 20;
 
+/** How the rows of a step are split; gradients are summed in this order, so a run that continues keeps it to the last bit. */
+export interface StepSplit {
+  rowsPerMicroBatch: number;
+  recompute: Recompute;
+}
+
 export interface MemoryPlan extends MicroBatchShape {
   rowsPerMicroBatch: number;
   bytes: { weights: number; adapter: number; activations: number; workspace: number };
@@ -51,10 +57,23 @@ function availableOnMachine(): number {
 }
 
 /**
- * The largest micro-batch that fits without recompute, else with as little recompute as fits.
+ * The largest micro-batch that fits without recompute, else with as little recompute as fits; `split` where it is given.
  * @throws InputError naming the largest --seq-len that fits, where one row does not
  */
-export function planMemory(backend: Backend, shape: RunShape, budgetBytes: number): MemoryPlan {
+export function planMemory(
+  backend: Backend,
+  shape: RunShape,
+  budgetBytes: number,
+  split: StepSplit | null = null,
+): MemoryPlan {
+  if (split) {
+    const plan = planBytes(backend, shape, split.rowsPerMicroBatch, split.recompute);
+    if (plan.totalBytes <= budgetBytes) return { ...plan, budgetBytes };
+    throw new InputError(
+      `not enough memory to continue as the run began: it needs ${formatBytes(plan.totalBytes)}, ` +
+        `${formatBytes(budgetBytes)} are available. Free some, or begin again with another --out`,
+    );
+  }
   const plan = fittingPlan(backend, shape, budgetBytes);
   if (plan) return plan;
   let seqLen = Math.floor(shape.seqLen / 2);

@@ -6,6 +6,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } fro
 import { join } from "node:path";
 import { InputError } from "../errors.js";
 import { stageFile, writeAll } from "../formats/atomic.js";
+import type { StepSplit } from "./memory.js";
 
 /** One line of log.jsonl. */
 export interface LogRecord {
@@ -21,6 +22,14 @@ export interface RunConfig {
   inputs: Record<string, unknown>;
   /** Recorded, not compared. */
   versions: Record<string, unknown>;
+  /** Of a training run: chosen from the memory that was free when it began, and kept. Not compared. */
+  split?: StepSplit;
+}
+
+/** The micro-batch split of the run that `folder` holds, null where it holds none. */
+export function readSplit(folder: string): StepSplit | null {
+  const path = join(folder, "config.json");
+  return existsSync(path) ? (parseConfig(path).split ?? null) : null;
 }
 
 /** Writes a small file whole or not at all. */

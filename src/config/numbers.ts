@@ -1,0 +1,21 @@
+/** @file Numbers as options give them: a number, or text that is one. */
+import { z } from "zod";
+
+/** `check` adds limits. Empty text (an unset variable of a script) is no number. */
+export function numeric(check: (number: z.ZodNumber) => z.ZodNumber) {
+  return z.preprocess(toNumber, check(z.number("must be a number")));
+}
+
+function toNumber(value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  return value.trim() === "" ? Number.NaN : Number(value);
+}
+
+export const count = countFrom(1);
+export const countOrZero = countFrom(0);
+export const positive = numeric((number) => number.gt(0, "must be above 0"));
+export const notNegative = numeric((number) => number.min(0, "must be 0 or more"));
+
+export function countFrom(least: number) {
+  return numeric((number) => number.int("must be a whole number").min(least, `must be at least ${least}`));
+}

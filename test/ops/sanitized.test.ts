@@ -1,0 +1,57 @@
+/**
+ * @file The parity cases again on builds with AddressSanitizer and UndefinedBehaviorSanitizer: reads past a buffer, misaligned or
+ * overflowing arithmetic that leave the results right. In a child process, since Node itself must start with the sanitizers' libraries.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { availableIsas } from "../../src/backend/open.js";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const BUILD = join(ROOT, "build", "cpu-sanitized");
+
+// Plain vectors, AMX's path in plain code (the sanitizers do not see what tile instructions read) and the best of this machine.
+const isas = [...new Set(["portable", "amx-emulated", availableIsas()[0]!])];
+
+function runtimeLibrary(name: string): string {
+  return execFileSync("gcc", [`-print-file-name=${name}`], { encoding: "utf8" }).trim();
+}
+
+// Without the compiler's package of sanitizer libraries gcc prints the bare name.
+const libraries = ["libasan.so", "libubsan.so"].map(runtimeLibrary);
+
+describe.skipIf(!libraries.every((path) => existsSync(path)))("under ASan and UBSan", () => {
+  it("builds", { timeout: 600_000 }, () => {
+    const args = ["-C", join(ROOT, "kernels"), "-j2", "SANITIZE=1", `ISAS=${isas.join(" ")}`];
+    const { status, stdout, stderr } = spawnSync("make", args, { encoding: "utf8" });
+    expect(status, `${stdout}\n${stderr}`).toBe(0);
+  });
+
+  it.each(isas)("%s passes every case", { timeout: 300_000 }, (isa) => {
+    const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [vitest, "run", "--root", ROOT, "test/ops/parity.test.ts", "--reporter", "dot"],
+      {
+        encoding: "utf8",
+        env: {
+          ...process.env,
+          LD_PRELOAD: libraries.join(" "),
+          // Node keeps memory until it exits.
+          ASAN_OPTIONS: "detect_leaks=0:abort_on_error=1",
+          UBSAN_OPTIONS: "print_stacktrace=1",
+          MSM_CPU_BUILD: BUILD,
+          MSM_CPU_ISA: isa,
+          // oneDNN is not ours to sanitize.
+          MSM_ONEDNN: "0",
+          // The cases above repeat smaller ones at length, and this run is several times slower.
+          MSM_CASE_FLOPS: "4e6",
+          NO_COLOR: "1",
+        },
+      },
+    );
+    expect(status, `${stdout}\n${stderr}`.slice(-5000)).toBe(0);
+  });
+});
