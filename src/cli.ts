@@ -16,7 +16,15 @@ const program = new Command("train-msm")
     "Model Spec Midtraining: LoRA midtraining, alignment fine-tuning and evaluation of Qwen and Llama checkpoints",
   )
   .version(VERSION)
-  .showHelpAfterError("(add --help for the options)")
+  .configureOutput({
+    outputError: (text, write) =>
+      write(
+        `${text
+          .trim()
+          .replace(/^error:/, "train-msm:")
+          .replaceAll("\n", " ")} (--help lists the options)\n`,
+      ),
+  })
   .exitOverride();
 
 addDoctorCommand(program);

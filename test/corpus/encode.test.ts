@@ -10,7 +10,7 @@ const noNotes = (): EncodingNotes => ({ specialTextsInContent: 0, specialTokensI
 const encode = (record: DataRecord, notes = noNotes()) => encodeRecord(record, tokenizer, "f line 1", notes);
 /** The targets as text, "_" for each token that is none. */
 const shown = ({ ids, targets }: ReturnType<typeof encode>) =>
-  [...ids].map((id, n) => (targets[n] === NO_TARGET ? "_" : tokenizer.tokenText(targets[n]!))).join("");
+  Array.from(ids, (_, n) => (targets[n] === NO_TARGET ? "_" : tokenizer.tokenText(targets[n]!))).join("");
 
 describe("encodeRecord", () => {
   it("document: all tokens and one end-of-text token, not the end of a turn", () => {

@@ -29,27 +29,27 @@ function randomDataset(seed: number, count: number, maxLength: number, kinds: Ex
   );
 }
 
-/** Checks a row by its own account, and returns its tokens that are no padding. */
-function checkRow(row: Row, data: Dataset): number[] {
+/** Checks a row by its own account, and returns its tokens that are no padding. No `expect` a token: that takes minutes. */
+function checkRow({ ids, positions, starts, targets, records }: Row, data: Dataset): number[] {
   const content: number[] = [];
-  const seqLen = row.ids.length;
-  const isLast = (n: number) => n + 1 === seqLen || row.starts[n + 1] === n + 1;
-  for (let n = 0; n < seqLen; n++) {
-    const start = row.starts[n]!;
-    expect(start).toBeLessThanOrEqual(n);
-    expect(row.starts[start]).toBe(start);
-    expect(row.positions[n]).toBe(n - start);
-    if (n > start) expect(row.starts[n - 1]).toBe(start);
-    if (isLast(n)) expect(row.targets[n]).toBe(NO_TARGET);
-    if (row.ids[n] === 0) expect([start, row.targets[n]]).toEqual([n, NO_TARGET]);
-    else content.push(row.ids[n]!);
-  }
-  // The targets are those of the records, one to the left.
   const targetOf = new Map(
-    row.records.flatMap((r) => [...data.examples[r]!.ids].map((id, i) => [id, data.examples[r]!.targets[i]!])),
+    records.map((r) => data.examples[r]!).flatMap((e) => Array.from(e.ids, (id, i) => [id, e.targets[i]!] as const)),
   );
-  for (let n = 0; n < seqLen; n++) if (!isLast(n)) expect(row.targets[n]).toBe(targetOf.get(row.ids[n + 1]!));
-  for (const id of content) expect(targetOf.has(id)).toBe(true);
+  for (let n = 0; n < ids.length; n++) {
+    const start = starts[n]!;
+    const isLast = n + 1 === ids.length || starts[n + 1] === n + 1;
+    const wrong =
+      start > n ||
+      starts[start] !== start ||
+      positions[n] !== n - start ||
+      (n > start && starts[n - 1] !== start) ||
+      // The targets are those of the records, one to the left; nothing is predicted across segments.
+      targets[n] !== (isLast ? NO_TARGET : targetOf.get(ids[n + 1]!)) ||
+      (ids[n] === 0 ? start !== n : !targetOf.has(ids[n]!));
+    if (wrong)
+      expect.fail(`token ${n} of ${JSON.stringify({ ids: [...ids], starts: [...starts], targets: [...targets] })}`);
+    if (ids[n] !== 0) content.push(ids[n]!);
+  }
   return content;
 }
 
@@ -72,8 +72,7 @@ describe.each([
         const rows = allRows(data, { ...base, seqLen, shuffle, seed });
         const seen = rows.flatMap((row) => checkRow(row, data));
         const tokens = data.examples.flatMap(({ ids }) => [...ids]);
-        expect(seen.toSorted((a, b) => a - b)).toEqual(tokens);
-        if (!shuffle) expect(seen).toEqual(tokens);
+        expect(Int32Array.from(shuffle ? seen.sort((a, b) => a - b) : seen)).toEqual(Int32Array.from(tokens));
       }
     }
   });
@@ -102,7 +101,7 @@ describe("rows of input_ids", () => {
 });
 
 describe("batches", () => {
-  const data = randomDataset(8, 200, 40, ["document"]);
+  const data = randomDataset(8, 199, 40, ["document"]);
   const ids = (rows: Row[]) => rows.map((row) => [...row.ids]);
 
   it("are pure functions of data, options and step: any of them can be the first", () => {
@@ -113,13 +112,14 @@ describe("batches", () => {
   });
 
   it("cover every row once an epoch, in another order each, and end with a short one", () => {
-    const plan = planBatches(data, { ...base, epochs: 2 });
-    expect(plan.steps).toBe(2 * plan.stepsPerEpoch);
-    expect(plan.packing.numRows % base.rowsPerStep).not.toBe(0);
+    const { numRows } = planBatches(data, base).packing;
+    const rowsPerStep = numRows % 4 === 0 ? 3 : 4;
+    const plan = planBatches(data, { ...base, rowsPerStep, epochs: 2 });
+    expect(plan.steps).toBe(2 * Math.ceil(numRows / rowsPerStep));
     const epoch = (e: number) =>
       Array.from({ length: plan.stepsPerEpoch }, (_, k) => plan.batchRows(e * plan.stepsPerEpoch + k));
     const [first, second] = [epoch(0), epoch(1)];
-    expect(first.at(-1)).toHaveLength(plan.packing.numRows % base.rowsPerStep);
+    expect(first.at(-1)).toHaveLength(numRows % rowsPerStep);
     expect(ids(first.flat())).not.toEqual(ids(second.flat()));
     expect(ids(first.flat()).map(String).sort()).toEqual(ids(second.flat()).map(String).sort());
   });
