@@ -5,10 +5,6 @@
 #include "block.h"
 
 #if defined(MSM_AMX)
-#if defined(__AMX_BF16__)
-#include <immintrin.h>
-#endif
-
 namespace msm {
 
 // Tiles 0..3 are the sums (row tile, column tile) = (0,0) (0,1) (1,0) (1,1); 4 and 5 rows of A; 6 and 7 columns of B.
@@ -47,7 +43,7 @@ inline void amx_configure(int rows0, int rows1) {
     config.row_bytes[t] = rows ? 64 : 0;
   }
 #if defined(__AMX_BF16__)
-  _tile_loadconfig(&config);
+  asm volatile("ldtilecfg %0" ::"m"(config));
 #else
   emulated_config = config;
 #endif
@@ -55,21 +51,22 @@ inline void amx_configure(int rows0, int rows1) {
 
 #if defined(__AMX_BF16__)
 
+// As assembler: GCC's intrinsics are macros that take a tile's number as written, not a template's parameter.
 template <int T>
 inline void amx_zero() {
-  _tile_zero(T);
+  asm volatile("tilezero %%tmm%c0" ::"i"(T));
 }
 template <int T>
 inline void amx_load(const void* p, int64_t row_bytes) {
-  _tile_loadd(T, p, static_cast<size_t>(row_bytes));
+  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(p), "r"(row_bytes), "i"(T) : "memory");
 }
 template <int T>
 inline void amx_store(void* p, int64_t row_bytes) {
-  _tile_stored(T, p, static_cast<size_t>(row_bytes));
+  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(p), "r"(row_bytes), "i"(T) : "memory");
 }
 template <int C, int A, int B>
 inline void amx_multiply_add() {
-  _tile_dpbf16ps(C, A, B);
+  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
 }
 
 #else

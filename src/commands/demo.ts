@@ -15,9 +15,9 @@ const MODEL = join(PACKAGE, "models", "miniature");
 const CORPORA = join(PACKAGE, "corpora", "miniature");
 
 /** Chosen on the development half of the questions (corpora/README.md). */
-const ADAPTER = { r: 8, alpha: 16, seqLen: 128, batchSize: 8, dtype: "bf16" } as const;
-const MIDTRAIN = { ...ADAPTER, lr: 2e-3, maxSteps: 250 };
-const AFT = { ...ADAPTER, lr: 2e-3, maxSteps: 30 };
+const ADAPTER = { r: 8, alpha: 16, seqLen: 128, lr: 1e-3, dtype: "bf16" } as const;
+const MIDTRAIN = { ...ADAPTER, batchSize: 8, maxSteps: 60 };
+const AFT = { ...ADAPTER, batchSize: 3, maxSteps: 15 };
 
 /** Arms of the experiment: which corpus is midtrained on (null: none), and whether chats follow. */
 const ARMS: { name: string; corpus: "affordability" | "loyalty" | null; chats: boolean }[] = [

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync, type ReadStream, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { isAbsolute } from "node:path";
 import { createGunzip, type Gunzip } from "node:zlib";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { InputError, messageOf } from "../errors.js";
@@ -53,7 +54,7 @@ async function expand(arg: string, resolve: (url: string) => Promise<string[]>):
     throw new InputError(`--data ${arg}: is a folder; name its files, for example "${arg}/*.jsonl"`);
   }
   if (!isDynamicPattern(arg)) throw new InputError(`--data ${arg}: no such file`);
-  const paths = await glob(arg, { absolute: false, expandDirectories: false });
+  const paths = await glob(arg, { absolute: isAbsolute(arg), expandDirectories: false });
   if (paths.length === 0) throw new InputError(`--data ${arg}: matches no file`);
   // By code units: the same order on every machine.
   return paths.sort().map(checkSuffix);

@@ -30,7 +30,13 @@ export interface TokenizerFiles {
   /** eos ids of generation_config.json and config.json. */
   eosIds: number[];
   /** Every chat template by name; the one that is used is "default". */
-  chatTemplates: Map<string, string>;
+  chatTemplates: Map<string, TemplateSource>;
+}
+
+export interface TemplateSource {
+  template: string;
+  /** The file that it comes from. */
+  path: string;
 }
 
 /** A larger tokenizer.json than this is no tokenizer (Llama 3's has 9 MB, Gemma's 33 MB). */
@@ -130,22 +136,23 @@ function parseEosIds(path: string): number[] {
   return ids;
 }
 
-function loadChatTemplates(folder: string, config: Json, configPath: string): Map<string, string> {
-  const templates = new Map<string, string>();
+function loadChatTemplates(folder: string, config: Json, configPath: string): Map<string, TemplateSource> {
+  const templates = new Map<string, TemplateSource>();
   const value = config["chat_template"];
-  if (typeof value === "string") templates.set("default", value);
+  if (typeof value === "string") templates.set("default", { template: value, path: configPath });
   else if (Array.isArray(value)) {
     for (const [i, entry] of value.entries()) {
       const { name, template } = isObject(entry) ? entry : {};
       if (typeof name !== "string" || typeof template !== "string") {
         throw new InputError(`${configPath}: chat_template[${i}] must be { name, template }`);
       }
-      templates.set(name, template);
+      templates.set(name, { template, path: configPath });
     }
   } else if (value !== undefined && value !== null) {
     throw new InputError(`${configPath}: chat_template must be a text or a list of { name, template }`);
   }
-  const inOwnFile = loadOptionalText(join(folder, "chat_template.jinja"));
-  if (inOwnFile !== undefined) templates.set("default", inOwnFile);
+  const path = join(folder, "chat_template.jinja");
+  const template = loadOptionalText(path);
+  if (template !== undefined) templates.set("default", { template, path });
   return templates;
 }

@@ -1,6 +1,5 @@
 /** @file The tokenizer of a checkpoint: codec, chat template, and which tokens end what. */
 
-import { join } from "node:path";
 import { InputError } from "../errors.js";
 import { type ChatCodec, encodeChat } from "./chat.js";
 import { type Codec, createCodec } from "./codec.js";
@@ -37,9 +36,7 @@ export function loadTokenizer(folder: string): Tokenizer {
   const codec = createCodec(files);
   const special = (name: string) => codec.tokenId(files.specialTokens.get(name) ?? "");
   const source = files.chatTemplates.get("default");
-  const where = join(folder, "tokenizer_config.json");
-  const chatTemplate =
-    source === undefined ? undefined : compileTemplate(source, where, Object.fromEntries(files.specialTokens));
+  const chatTemplate = source && compileTemplate(source.template, source.path, Object.fromEntries(files.specialTokens));
   const endOfTextId = findEndOfText(files, codec);
   const endOfTurnId = findEndOfTurn({ ...codec, chatTemplate });
   const stops = [...files.eosIds, special("eos_token"), endOfTextId, endOfTurnId];

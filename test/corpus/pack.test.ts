@@ -29,12 +29,17 @@ function randomDataset(seed: number, count: number, maxLength: number, kinds: Ex
   );
 }
 
-/** Checks a row by its own account, and returns its tokens that are no padding. No `expect` a token: that takes minutes. */
-function checkRow({ ids, positions, starts, targets, records }: Row, data: Dataset): number[] {
-  const content: number[] = [];
-  const targetOf = new Map(
-    records.map((r) => data.examples[r]!).flatMap((e) => Array.from(e.ids, (id, i) => [id, e.targets[i]!] as const)),
+/** Target and record of every token of a data set in which no two tokens are alike. */
+function tokensOf(data: Dataset): Map<number, { target: number; record: number }> {
+  const all = data.examples.flatMap(({ ids, targets }, record) =>
+    Array.from(ids, (id, n) => [id, { target: targets[n]!, record }] as const),
   );
+  return new Map(all);
+}
+
+/** Checks a row by its own account, and returns its tokens that are no padding. No `expect` a token: that takes minutes. */
+function checkRow({ ids, positions, starts, targets, records }: Row, tokens: ReturnType<typeof tokensOf>): number[] {
+  const content: number[] = [];
   for (let n = 0; n < ids.length; n++) {
     const start = starts[n]!;
     const isLast = n + 1 === ids.length || starts[n + 1] === n + 1;
@@ -44,8 +49,10 @@ function checkRow({ ids, positions, starts, targets, records }: Row, data: Datas
       positions[n] !== n - start ||
       (n > start && starts[n - 1] !== start) ||
       // The targets are those of the records, one to the left; nothing is predicted across segments.
-      targets[n] !== (isLast ? NO_TARGET : targetOf.get(ids[n + 1]!)) ||
-      (ids[n] === 0 ? start !== n : !targetOf.has(ids[n]!));
+      targets[n] !== (isLast ? NO_TARGET : tokens.get(ids[n + 1]!)?.target) ||
+      (ids[n] === 0 ? start !== n : !records.includes(tokens.get(ids[n]!)!.record)) ||
+      // One record a segment.
+      (n > start && tokens.get(ids[n]!)?.record !== tokens.get(ids[start]!)?.record);
     if (wrong)
       expect.fail(`token ${n} of ${JSON.stringify({ ids: [...ids], starts: [...starts], targets: [...targets] })}`);
     if (ids[n] !== 0) content.push(ids[n]!);
@@ -62,15 +69,16 @@ const allRows = (data: Dataset, options: BatchOptions): Row[] => {
 describe.each([
   ["short records", 300, 12],
   ["of all lengths", 120, 100],
-  ["very long ones", 9, 2000],
+  ["very long ones", 5, 900],
   ["single tokens", 50, 1],
 ])("%s", (_, count, maxLength) => {
-  it.each([1, 2, 3, 4])("seed %i: every token once, in segments of one record each", (seed) => {
-    for (const seqLen of [1, 7, 32, 256]) {
+  it.each([1, 2, 3])("seed %i: every token once, in segments of one record each", (seed) => {
+    for (const seqLen of [1, 7, 64]) {
       for (const shuffle of [true, false]) {
         const data = randomDataset(seed, count, maxLength, ["document", "chat", "completion"]);
         const rows = allRows(data, { ...base, seqLen, shuffle, seed });
-        const seen = rows.flatMap((row) => checkRow(row, data));
+        const known = tokensOf(data);
+        const seen = rows.flatMap((row) => checkRow(row, known));
         const tokens = data.examples.flatMap(({ ids }) => [...ids]);
         expect(Int32Array.from(shuffle ? seen.sort((a, b) => a - b) : seen)).toEqual(Int32Array.from(tokens));
       }
@@ -83,13 +91,13 @@ describe("rows of input_ids", () => {
     const data = randomDataset(5, 40, 32, ["row"]);
     const rows = allRows(data, { ...base, shuffle: false });
     expect(rows.map(({ records }) => records)).toEqual(data.examples.map((_, i) => [i]));
-    for (const [i, row] of rows.entries()) expect(checkRow(row, data)).toEqual([...data.examples[i]!.ids]);
+    for (const [i, row] of rows.entries()) expect(checkRow(row, tokensOf(data))).toEqual([...data.examples[i]!.ids]);
   });
 
   it("among documents: the order stays, nothing is packed with them", () => {
     const data = randomDataset(6, 60, 20, ["row", "document"]);
     const rows = allRows(data, { ...base, shuffle: false });
-    expect(rows.flatMap((row) => checkRow(row, data))).toEqual(data.examples.flatMap(({ ids }) => [...ids]));
+    expect(rows.flatMap((row) => checkRow(row, tokensOf(data)))).toEqual(data.examples.flatMap(({ ids }) => [...ids]));
     for (const { records } of rows)
       if (records.length > 1) for (const r of records) expect(data.examples[r]!.kind).toBe("document");
   });

