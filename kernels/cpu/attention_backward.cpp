@@ -6,8 +6,8 @@
 namespace msm {
 namespace {
 
-constexpr int64_t BLOCK_Q = 64, BLOCK_K = 256;  // BLOCK_K a multiple of BLOCK_Q
-constexpr int64_t STRIDE = BLOCK_K + 16;           // of blocks of scores: no power of two, which would crowd few sets of the L1 cache
+constexpr int64_t BLOCK_Q = 64, BLOCK_K = 512, STRIP = 16;  // BLOCK_K a multiple of BLOCK_Q
+constexpr int64_t STRIDE = BLOCK_K + 16, P_STRIDE = BLOCK_K + 32;           // of blocks of scores: no power of two, which would crowd few sets of the L1 cache
 
 // A task holds a block of keys of one kv head and passes over the blocks of queries that see it, for all query heads of the kv
 // head: dk and dv are complete when it ends. dq is added up in the workspace; a block of queries takes its blocks of keys in
@@ -55,6 +55,7 @@ struct Backward {
   // Scratch of a task.
   struct Tiles {
     T *k_nt, *v_nt, *k_nn, *p_nn, *ds_nn;  // packed
+    T *p, *ds;
     float *scores, *dscores;               // [BLOCK_Q, STRIDE]
     float *dk_t, *dv_t;                    // [E, STRIDE]
   };
@@ -67,8 +68,10 @@ struct Backward {
       tiles.k_nn = carver.take<T>(packed_size<T>(BLOCK_K, E));
       tiles.p_nn = carver.take<T>(packed_size<T>(BLOCK_Q, BLOCK_K));
       tiles.ds_nn = carver.take<T>(packed_size<T>(BLOCK_Q, BLOCK_K));
-      tiles.scores = carver.take<float>(BLOCK_Q * STRIDE);
-      tiles.dscores = carver.take<float>(BLOCK_Q * STRIDE);
+      tiles.scores = carver.take<float>(STRIP * STRIDE);
+      tiles.dscores = carver.take<float>(STRIP * STRIDE);
+      tiles.p = carver.take<T>(BLOCK_Q * P_STRIDE);
+      tiles.ds = carver.take<T>(BLOCK_Q * P_STRIDE);
       tiles.dk_t = carver.take<float>(E * STRIDE);
       tiles.dv_t = carver.take<float>(E * STRIDE);
       return carver.bytes;
@@ -95,14 +98,18 @@ struct Backward {
 
   // The queries from row r0 on with the block of keys.
   void pair(const Tiles& tiles, Range block, int64_t depth, int64_t r0, int64_t h) const {
-    constexpr int64_t P_STRIDE = STRIDE * static_cast<int64_t>(sizeof(float) / sizeof(T));  // p and ds lie in place of the scores
     const int64_t k0 = block.begin, height = std::min<int64_t>(block.end - r0, BLOCK_Q), n = std::min(depth, r0 + height - k0);
-    block_matmul(tiles.scores, STRIDE, q + r0 * q_stride + h * E, q_stride, tiles.k_nt, height, n, E, false);
-    block_matmul(tiles.dscores, STRIDE, dout + r0 * dout_stride + h * E, dout_stride, tiles.v_nt, height, n, E, false);
-    for (int64_t i = 0; i < height; i++)
-      differentiate(tiles.scores + i * STRIDE, tiles.dscores + i * STRIDE, n, std::min(n, r0 + i + 1 - k0), lse[h * N + r0 + i],
-                    delta[h * N + r0 + i]);
-    const T *p = reinterpret_cast<const T*>(tiles.scores), *ds = reinterpret_cast<const T*>(tiles.dscores);
+    for (int64_t s0 = 0; s0 < height; s0 += STRIP) {
+      const int64_t rows = std::min(height - s0, STRIP);
+      block_matmul(tiles.scores, STRIDE, q + (r0 + s0) * q_stride + h * E, q_stride, tiles.k_nt, rows, n, E, false);
+      block_matmul(tiles.dscores, STRIDE, dout + (r0 + s0) * dout_stride + h * E, dout_stride, tiles.v_nt, rows, n, E, false);
+      for (int64_t i = 0; i < rows; i++) {
+        const int64_t r = r0 + s0 + i;
+        differentiate(tiles.p + (s0 + i) * P_STRIDE, tiles.ds + (s0 + i) * P_STRIDE, tiles.scores + i * STRIDE, tiles.dscores + i * STRIDE, n,
+                      std::min(n, r + 1 - k0), lse[h * N + r], delta[h * N + r]);
+      }
+    }
+    const T *p = tiles.p, *ds = tiles.ds;
     pack_nn(tiles.p_nn, p, P_STRIDE, height, n);
     pack_nn(tiles.ds_nn, ds, P_STRIDE, height, n);
     block_matmul(tiles.dv_t, STRIDE, dout_transposed + (h * N + r0) * E, height, tiles.p_nn, E, n, height, true);
@@ -120,8 +127,7 @@ struct Backward {
   }
 
   // Scores to p, and d loss / d p to ds, in place, as T; from `seen` to n both are 0.
-  void differentiate(float* scores, float* dscores, int64_t n, int64_t seen, float lse_row, float delta_row) const {
-    T *p = reinterpret_cast<T*>(scores), *ds = reinterpret_cast<T*>(dscores);
+  void differentiate(T* p, T* ds, const float* scores, const float* dscores, int64_t n, int64_t seen, float lse_row, float delta_row) const {
     const vf factor = splat(scale * LOG2E), base = splat(lse_row * LOG2E), mean = splat(delta_row);
     int64_t j = 0;
     for (; j + W <= seen; j += W) {

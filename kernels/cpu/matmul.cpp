@@ -1,12 +1,11 @@
-// defines: msm_matmul, matmul
+// defines: msm_matmul
 //
 // The blocked product. Blocks of B, KC x NB, are packed to stay in L2; blocks of A, MC x KC, are copied; the f32 sums of an MC x NB tile wait
 // in scratch until all of K is in, then they are scaled, biased and rounded once. Sums run over k in order whatever the blocking, so a
 // row has the same bits for any M and any number of threads.
-#include "matmul.h"
-
 #include <algorithm>
 
+#include "amx.h"
 #include "block.h"
 #include "context.h"
 #include "onednn.h"
@@ -14,10 +13,30 @@
 namespace msm {
 namespace {
 
+// The arguments of msm_matmul.
+struct Product {
+  int dtype, out_dtype;
+  void* out;
+  int64_t out_stride;
+  const void* a;
+  int64_t a_stride;
+  int trans_a;
+  const void* b;
+  int64_t b_stride;
+  int trans_b;
+  const void* bias;
+  float alpha, beta;
+  int64_t M, N, K;
+};
+
 constexpr int64_t MC = 112;                    // rows of a tile: whole register tiles (14) and whole AMX tiles (16)
 constexpr int64_t STRIP = 28;                  // rows finished at a time, while their sums are in L1
 constexpr int64_t NB = 384;                    // columns of a tile
+#if defined(MSM_AMX)
+constexpr int64_t KC_BYTES = 1024;             // depth of a block: 32 rows of A, and a panel of B, stay in L1, which AMX outruns L2 without
+#else
 constexpr int64_t KC_BYTES = 2304;             // depth of a block: KC * NB elements stay in 1 MB of L2
+#endif
 constexpr int64_t PACKED_BYTES = 8ll << 20;    // of B at a time
 constexpr int64_t SMALL_M = 64;                // up to here B is read once, by the thread that packs it
 constexpr int64_t SMALL_NT_NB = 32, SMALL_NT_KC_BYTES = 4096;  // weights as they lie: few long rows, as the prefetchers like them
@@ -216,16 +235,33 @@ void multiply(const Product& p) {
     multiply_large(p, o);
 }
 
-}  // namespace
+// Whether oneDNN does this product. On AVX2 and AVX-512 the blocked product is as fast (Zen 4, one core, 2048 tokens, SmolLM2-135M's shapes:
+// bf16 200-211 GFLOP/s against 202-212, f32 102-107 against 98-110, bf16 without a dot product of pairs 100 against 38) and, unlike oneDNN,
+// gives a row the same bits for any number of rows. With AMX oneDNN is known to reach 1.7-2.4 TFLOP/s on two cores, and the blocked product has not
+// been measured: large bf16 products go to oneDNN there, whose rows agree from M = 7 on (measured with 2.6 on AVX-512).
+bool prefers_onednn(const Product& p) {
+  if (onednn_forced()) return !p.bias;
+#if defined(__AMX_BF16__)
+  return p.dtype == MSM_BF16 && !p.bias && p.M > SMALL_M && p.N > SMALL_M;
+#else
+  return false;
+#endif
+}
 
 void matmul(const Product& p) {
   if (p.M == 0 || p.N == 0) return;
-  if (!p.bias && onednn_matmul(p.dtype, p.out_dtype, p.out, p.out_stride, p.a, p.a_stride, p.trans_a, p.b, p.b_stride, p.trans_b, p.alpha,
-                               p.beta, p.M, p.N, p.K))
-    return;
+  if (prefers_onednn(p)) {
+    const bool done = onednn_matmul(p.dtype, p.out_dtype, p.out, p.out_stride, p.a, p.a_stride, p.trans_a, p.b, p.b_stride, p.trans_b, p.alpha,
+                                    p.beta, p.M, p.N, p.K);
+#if defined(MSM_AMX)
+    amx_invalidate();  // it configures the same threads' tiles
+#endif
+    if (done) return;
+  }
   dispatch(p.dtype, [&](auto zero) { multiply<decltype(zero)>(p); });
 }
 
+}  // namespace
 }  // namespace msm
 
 void msm_matmul(msm_context* context, int dtype, int out_dtype, void* out, int64_t out_stride, const void* a, int64_t a_stride,

@@ -1,14 +1,14 @@
-// defines: onednn_open, onednn_version, onednn_matmul
+// defines: onednn_open, onednn_version, onednn_forced, onednn_matmul
 #include "onednn.h"
 
 #if defined(MSM_ONEDNN)
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <array>
 #include <map>
 #include <mutex>
-#include <unordered_map>
 
 #if __has_include(<oneapi/dnnl/dnnl.hpp>)
 #include <oneapi/dnnl/dnnl.hpp>
@@ -25,7 +25,7 @@ namespace {
 
 constexpr size_t CACHED_PRIMITIVES = 256;  // a model and its gradients need about 40
 
-bool enabled = false;
+bool enabled = false, forced = false;
 
 dnnl_cpu_isa_t isa_limit() {
   const char* isa = isa_name();
@@ -82,14 +82,15 @@ Primitive create(int dtype, int out_dtype, int64_t out_stride, int64_t a_stride,
 // One instruction set a process: a second library of another one may find oneDNN already set, and then goes without it.
 void onednn_open() {
   const char* setting = getenv("MSM_ONEDNN");
-  if (setting && !strcmp(setting, "0")) {
-    enabled = false;
-    return;
-  }
+  enabled = forced = false;
+  if (setting && !strcmp(setting, "0")) return;
   const dnnl_cpu_isa_t limit = isa_limit();
   dnnl_set_max_cpu_isa(limit);
   enabled = (dnnl_get_effective_cpu_isa() & ~limit) == 0;
+  forced = enabled && setting && !strcmp(setting, "always");
 }
+
+bool onednn_forced() { return forced; }
 
 const char* onednn_version() {
   static char text[32];
@@ -140,6 +141,7 @@ bool onednn_matmul(int dtype, int out_dtype, void* out, int64_t out_stride, cons
 namespace msm {
 void onednn_open() {}
 const char* onednn_version() { return nullptr; }
+bool onednn_forced() { return false; }
 bool onednn_matmul(int, int, void*, int64_t, const void*, int64_t, int, const void*, int64_t, int, float, float, int64_t, int64_t, int64_t) {
   return false;
 }

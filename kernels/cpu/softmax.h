@@ -16,7 +16,7 @@ inline int64_t task_rows(int64_t N, int64_t K) {
 // The result of a row depends on its own query and keys alone: keys come in blocks counted from the run's first.
 template <class T>
 struct Attend {
-  static constexpr int64_t BLOCK_Q = 64, BLOCK_K = 256;
+  static constexpr int64_t BLOCK_Q = 32, BLOCK_K = 512;
   static constexpr int64_t STRIDE = BLOCK_K + 16;  // of the scores: no power of two, which would crowd few sets of the L1 cache
 
   const T* q;  // first row, first head
@@ -67,50 +67,49 @@ struct Attend {
 
   void add_block(int64_t h, int64_t r0, int64_t height, int64_t depth, int64_t n, int64_t seen, int64_t growth) {
     block_matmul(scores, STRIDE, queries + (h * rows + r0) * E, E, keys, height, n, E, false);
-    for (int64_t i = 0; i < height; i++) {
-      const int64_t row = h * rows + r0 + i;
-      weigh(scores + i * STRIDE, n, std::min(n, seen + i * growth), top[row], mass[row], sums + row * E);
-    }
+    // Two loops, so that the long latency of one row's maximum is covered by the next row's.
+    const int64_t first = h * rows + r0;
+    for (int64_t i = 0; i < height; i++)
+      raise_top(scores + i * STRIDE, std::min(n, seen + i * growth), top[first + i], mass[first + i], sums + (first + i) * E);
+    for (int64_t i = 0; i < height; i++) weigh(scores + i * STRIDE, n, std::min(n, seen + i * growth), top[first + i], mass[first + i]);
     constexpr int64_t T_PER_FLOAT = sizeof(float) / sizeof(T);
-    multiply_first(sums + (h * rows + r0) * E, E, reinterpret_cast<const T*>(scores), STRIDE * T_PER_FLOAT, values, depth, height, E, n, true);
+    multiply_first(sums + first * E, E, reinterpret_cast<const T*>(scores), STRIDE * T_PER_FLOAT, values, depth, height, E, n, true);
+  }
+
+  // The largest score becomes the row's top; what has been summed is scaled to the new one.
+  void raise_top(const float* row, int64_t seen, float& top_row, vf& mass_row, float* sums_row) {
+    vf largest = splat(-INFINITY);
+    int64_t j = 0;
+    for (; j + W <= seen; j += W) largest = max(largest, load(row + j));
+    if (j < seen) largest = max(largest, lanes() < static_cast<int32_t>(seen - j) ? load(row + j) : largest);
+    const float peak = max(largest) * scale2;
+    if (!(peak > top_row)) return;
+    if (top_row > -INFINITY) {
+      const vf shrink = exp2_below(splat(top_row - peak));
+      mass_row *= shrink;
+      each_vector(E, [&](int64_t e, auto n) { store(sums_row + e, load(sums_row + e, n) * shrink, n); });
+    }
+    top_row = peak;
   }
 
   // Scores to weights p = 2^(scale2 * score - top), in place, as T; those from `seen` to n are 0.
-  void weigh(float* row, int64_t n, int64_t seen, float& top_row, vf& mass_row, float* sums_row) {
+  void weigh(float* row, int64_t n, int64_t seen, float top_row, vf& mass_row) {
     T* p = reinterpret_cast<T*>(row);
-    const int64_t whole = seen > 0 ? seen / W : 0, rest = seen > 0 ? seen % W : 0;
-    const vf infinity = splat(INFINITY);
-    const auto last = [&] { return lanes() < static_cast<int32_t>(rest) ? load(row + whole * W) : -infinity; };
+    const vf base = splat(top_row), factor = splat(scale2);
+    vf total = {};
     int64_t j = 0;
-    if (seen > 0) {
-      vf largest = -infinity;
-      for (j = 0; j < whole; j++) largest = max(largest, load(row + j * W));
-      if (rest) largest = max(largest, last());
-      const float peak = max(largest) * scale2;
-      if (peak > top_row) {
-        const vf shrink = exp2_below(splat(top_row - peak));
-        if (top_row > -INFINITY) {
-          mass_row *= shrink;
-          each_vector(E, [&](int64_t e, auto count) { store(sums_row + e, load(sums_row + e, count) * shrink, count); });
-        }
-        top_row = peak;
-      }
-      const vf base = splat(top_row), factor = splat(scale2);
-      vf total = {};
-      for (j = 0; j < whole; j++) {
-        const vf weight = exp2_below(load(row + j * W) * factor - base);
-        total += weight;
-        store(p + j * W, weight);
-      }
-      if (rest) {
-        vf weight = exp2_below(last() * factor - base);
-        weight = lanes() < static_cast<int32_t>(rest) ? weight : vf{};
-        total += weight;
-        store(p + j++ * W, weight);
-      }
-      mass_row += total;
+    for (; j + W <= seen; j += W) {
+      const vf weight = exp2_below(load(row + j) * factor - base);
+      total += weight;
+      store(p + j, weight);
     }
-    for (; j * W < n; j++) store(p + j * W, vf{});
+    for (; j < n; j += W) {
+      const vi visible = lanes() < static_cast<int32_t>(std::max<int64_t>(seen - j, 0));
+      const vf weight = visible ? exp2_below(load(row + j) * factor - base) : vf{};
+      total += weight;
+      store(p + j, weight);
+    }
+    mass_row += total;
   }
 
   // Row r's head h goes to out + r * out_stride + h * E, its log-sum-exp to lse[h * lse_stride + r].

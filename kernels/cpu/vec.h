@@ -235,8 +235,7 @@ inline vf exp(vf x) {
 
 // 2^x for the softmax, x <= 0 up to rounding: 4e-7 relative, 1 at 0, 2^-125 for all below (never subnormal: those are slow).
 inline vf exp2_below(vf x) {
-  const vf low = splat(-125.0f), magic = splat(12582912.0f);
-  const vf clamped = low > x ? low : x;
+  const vf magic = splat(12582912.0f), clamped = max(x, splat(-125.0f));
   const vf shifted = clamped + magic;  // the nearest integer n in the lowest bits
   const vf r = clamped - (shifted - magic);
   vf p = splat(1.11255077e-3f);

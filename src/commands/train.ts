@@ -6,7 +6,7 @@ import { DEFAULT_SEQ_LEN, type TrainConfig } from "../config/train.js";
 import { type BatchPlan, planBatches } from "../corpus/batches.js";
 import { type Dataset, loadDataset } from "../corpus/dataset.js";
 import type { Row } from "../corpus/pack.js";
-import { checkTrainable } from "../corpus/stats.js";
+import { checkTrainable, computeStats } from "../corpus/stats.js";
 import { InputError, RunError } from "../errors.js";
 import { hashModel } from "../eval/load-model.js";
 import { type Adapter, checkAdapter, readAdapter } from "../formats/adapter.js";
@@ -16,13 +16,20 @@ import { flattenAdapter, initAdapter } from "../model/adapter.js";
 import { loadDecoder } from "../model/load.js";
 import { type LoraConfig, parseTargets, planAdapter } from "../model/lora.js";
 import { describeDevice } from "../report/device.js";
-import { formatPlan, planRecord, type RunPlan } from "../report/plan.js";
-import { formatDuration, openProgress, type Progress } from "../report/progress.js";
+import { formatFirstRow, formatPlan, planRecord, type RunPlan } from "../report/plan.js";
+import { formatDuration, openProgress, type Progress, usesColor } from "../report/progress.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
 import { flopsPerToken, forecastSeconds, measureRate } from "../train/forecast.js";
 import { lockFolder } from "../train/lock.js";
 import { memoryBudget, planMemory } from "../train/memory.js";
-import { isFinished, type LogRecord, openRunFolder, type RunConfig, readSplit } from "../train/run-folder.js";
+import {
+  isFinished,
+  type LogRecord,
+  openRunFolder,
+  type RunConfig,
+  readSplit,
+  sweepRunFolder,
+} from "../train/run-folder.js";
 import { createTrainState } from "../train/state.js";
 import { type TrainSettings, train } from "../train/trainer.js";
 import { VERSION } from "../version.js";
@@ -60,7 +67,7 @@ export async function runTrain(command: "midtrain" | "aft", config: TrainConfig,
   const { backend, checkpoint, plan } = prepared;
   try {
     if (flags.json && flags.plan) process.stdout.write(`${JSON.stringify(planRecord(plan))}\n`);
-    if (!flags.brief) progress.print(formatPlan(plan));
+    if (!flags.brief) progress.print(`${formatPlan(plan)}\n${formatFirstRow(plan, usesColor())}`);
     if (!flags.plan) await runPrepared(command, prepared, flags, progress);
   } finally {
     checkpoint.close();
@@ -104,7 +111,7 @@ async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progres
     lora,
     model: checkpoint.config,
     tokenizer,
-    dataset,
+    stats: computeStats(dataset, batches.packing),
     batches,
     memory,
     seconds,
@@ -159,6 +166,7 @@ async function runPrepared(command: string, prepared: Prepared, flags: TrainFlag
   const unlock = lockFolder(config.out);
   try {
     await openRunFolder(config.out, run);
+    sweepRunFolder(config.out);
     if (isFinished(config.out)) {
       progress.print(`${config.out} is finished: adapter in ${join(config.out, "adapter")}`);
       return;

@@ -6,9 +6,10 @@ import { readFile } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import { createGunzip, type Gunzip } from "node:zlib";
 import { glob, isDynamicPattern } from "tinyglobby";
-import { InputError, messageOf } from "../errors.js";
+import { InputError } from "../errors.js";
 import { resolveDataset } from "../formats/hub.js";
 import { parseJson } from "../formats/json.js";
+import { shortMessage } from "../tokenizer/files.js";
 import { readLines } from "./lines.js";
 import { readParquet } from "./parquet.js";
 
@@ -72,7 +73,7 @@ async function hashFile(path: string): Promise<string> {
   try {
     for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   } catch (error) {
-    throw new InputError(`${path}: cannot be read: ${messageOf(error)}`);
+    throw new InputError(`${path}: cannot be read: ${shortMessage(error)}`);
   }
   return hash.digest("hex");
 }

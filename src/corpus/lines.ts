@@ -1,6 +1,7 @@
 /** @file Lines of a stream. */
 
-import { InputError, messageOf } from "../errors.js";
+import { InputError } from "../errors.js";
+import { shortMessage } from "../tokenizer/files.js";
 
 /** A longer line than this is no record of a JSONL file. */
 const MAX_LINE_BYTES = 256 << 20;
@@ -46,7 +47,7 @@ export async function* readLines(stream: AsyncIterable<Buffer | string>, path: s
     }
   } catch (error) {
     if (error instanceof InputError) throw error;
-    throw new InputError(`${path}: cannot be read after line ${line}: ${messageOf(error)}`);
+    throw new InputError(`${path}: cannot be read after line ${line}: ${shortMessage(error)}`);
   }
   const text = finish();
   if (text !== "") yield { text, line };

@@ -1,7 +1,7 @@
 /** @file Files that appear whole or not at all: written under a temporary name in the same folder, synced, then renamed. */
 
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
 
 /** A file written under a temporary name: `commit` gives it its own, `discard` deletes it. */
 export interface StagedFile {
@@ -28,6 +28,12 @@ export async function stageFile(path: string, write: (fd: number) => void | Prom
     syncFolder(dirname(path));
   };
   return { commit, discard };
+}
+
+/** Deletes what killed processes staged in `folder` and never committed. The caller makes sure that no process is writing there. */
+export function sweepStaged(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) if (/\.\d+\.tmp$/.test(name)) rmSync(join(folder, name), { force: true });
 }
 
 /** All of `bytes` at the descriptor's place (a single write may be cut short). */

@@ -1,7 +1,7 @@
 /** @file The plan of a run, printed before its first step. */
 import type { TrainConfig } from "../config/train.js";
 import type { BatchPlan } from "../corpus/batches.js";
-import type { Dataset } from "../corpus/dataset.js";
+import { type DataStats, formatPreview } from "../corpus/stats.js";
 import type { ModelConfig } from "../model/config.js";
 import { type LoraConfig, planAdapter } from "../model/lora.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -14,23 +14,23 @@ export interface RunPlan {
   lora: LoraConfig;
   model: ModelConfig;
   tokenizer: Tokenizer;
-  dataset: Dataset;
+  stats: DataStats;
   batches: BatchPlan;
   memory: MemoryPlan;
   /** Forecast of the training itself. */
   seconds: number;
 }
 
+const PREVIEW_TOKENS = 120;
+
 const number = (value: number): string => value.toLocaleString("en-US");
 
 /** The plan as plain data, for --json. */
 export function planRecord(plan: RunPlan): Record<string, unknown> {
-  const { config, lora, model, dataset, batches, memory, seconds } = plan;
+  const { config, lora, model, stats, batches, memory, seconds } = plan;
   return {
     type: "plan",
-    records: dataset.examples.length,
-    ...countTokens(dataset),
-    rows: batches.packing.numRows,
+    ...stats,
     steps: batches.steps,
     stepsPerEpoch: batches.stepsPerEpoch,
     warmupSteps: resolveWarmup(config.warmup, batches.steps),
@@ -46,10 +46,8 @@ export function planRecord(plan: RunPlan): Record<string, unknown> {
 
 /** The plan for people: data, steps, adapter, memory, time. */
 export function formatPlan(plan: RunPlan): string {
-  const { config, lora, model, dataset, batches, memory, seconds } = plan;
-  const { tokens, targetTokens } = countTokens(dataset);
-  const { numRows } = batches.packing;
-  const padding = 1 - tokens / (numRows * config.seqLen!);
+  const { config, lora, model, stats, batches, memory, seconds } = plan;
+  const { records, tokens, targetTokens, rows, paddingShare } = stats;
   const { weights, adapter, activations, workspace } = memory.bytes;
   const warmup = resolveWarmup(config.warmup, batches.steps);
   const accumulation =
@@ -60,11 +58,8 @@ export function formatPlan(plan: RunPlan): string {
       "model",
       `${model.family}, ${model.numLayers} layers, hidden ${model.hiddenSize}, vocabulary ${number(model.vocabSize)}, ${config.dtype}`,
     ],
-    [
-      "data",
-      `${number(dataset.examples.length)} records, ${number(tokens)} tokens, ${number(targetTokens)} of them targets`,
-    ],
-    ["rows", `${number(numRows)} of ${config.seqLen} tokens, ${(100 * padding).toFixed(1)} % padding`],
+    ["data", `${number(records)} records, ${number(tokens)} tokens, ${number(targetTokens)} of them targets`],
+    ["rows", `${number(rows)} of ${config.seqLen} tokens, ${(100 * paddingShare).toFixed(1)} % padding`],
     ["steps", `${number(batches.steps)} of ${config.batchSize} rows${accumulation}; ${rounds.toFixed(2)} epochs`],
     [
       "rate",
@@ -81,15 +76,33 @@ export function formatPlan(plan: RunPlan): string {
     ],
     ["forecast", `about ${formatDuration(seconds)}`],
   ];
-  return lines.map(([name, text]) => `${`${name}`.padEnd(9)}${text}`).join("\n");
+  const notes = dataNotes(stats).map((note) => ["note", note]);
+  return [...lines, ...notes].map(([name, text]) => `${`${name}`.padEnd(9)}${text}`).join("\n");
 }
 
-function countTokens(dataset: Dataset): { tokens: number; targetTokens: number } {
-  let [tokens, targetTokens] = [0, 0];
-  for (const { ids, targets } of dataset.examples) {
-    tokens += ids.length;
-    // The first token of a record is never predicted.
-    for (let n = 1; n < targets.length; n++) if (targets[n]! >= 0) targetTokens++;
-  }
-  return { tokens, targetTokens };
+/** What happened to the data that a person should know. */
+function dataNotes(stats: DataStats): string[] {
+  const { splitRecords, lostTargets, specialTextsInContent, specialTokensInText, changedContents } = stats;
+  const notes: [number, string][] = [
+    [splitRecords, `records are longer than a row and were split, ${number(lostTargets)} targets lost at the cuts`],
+    [specialTextsInContent, "texts of special tokens in chat contents were encoded as plain text"],
+    [specialTokensInText, "special tokens are written out in documents or completions and were read as these tokens"],
+    [
+      changedContents,
+      "messages were changed or left out by the chat template (thinking of earlier turns, for example)",
+    ],
+  ];
+  return notes.filter(([count]) => count > 0).map(([count, text]) => `${number(count)} ${text}`);
+}
+
+/** The beginning of the first row that will be trained on, targets marked, and the tokens that end things. */
+export function formatFirstRow(plan: RunPlan, color: boolean): string {
+  const { tokenizer, batches } = plan;
+  const nameOf = (id: number | undefined): string =>
+    id === undefined ? "none" : (tokenizer.tokenText(id) ?? String(id));
+  const preview = formatPreview(batches.batchRows(0)[0]!, tokenizer, { color, maxTokens: PREVIEW_TOKENS });
+  return (
+    `end of text ${nameOf(tokenizer.endOfTextId)}, end of turn ${nameOf(tokenizer.endOfTurnId)}; the first row, targets ${color ? "in green" : "in ⟦ ⟧"}:\n` +
+    preview.replace(/^/gm, "  ")
+  );
 }

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { InputError } from "../errors.js";
+import { InputError, messageOf } from "../errors.js";
 import { formatValue, loadText, parseJson } from "../formats/json.js";
 
 export type Json = { [key: string]: unknown };
@@ -75,6 +75,11 @@ function loadObject(path: string): Json | undefined {
   return value;
 }
 
+/** The message of an error from a library, as one short line: they quote what they were given. */
+export function shortMessage(error: unknown): string {
+  return messageOf(error).replace(/\p{C}/gu, "?").slice(0, 300);
+}
+
 /** Whether `value` is a plain JSON object. */
 export function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -95,8 +100,11 @@ function parseAddedTokens(json: Json, config: Json, path: string, configPath: st
   const known = new Set(tokens.map((token) => token.id));
   for (const [id, entry] of Object.entries(extra)) {
     if (known.has(Number(id))) continue;
-    if (!isObject(entry)) throw new InputError(`${configPath}: added_tokens_decoder["${id}"] must be an object`);
-    tokens.push(parseAddedToken({ ...entry, id: Number(id) }, `${configPath}: added_tokens_decoder["${id}"]`));
+    if (!isObject(entry))
+      throw new InputError(`${configPath}: added_tokens_decoder[${formatValue(id)}] must be an object`);
+    tokens.push(
+      parseAddedToken({ ...entry, id: Number(id) }, `${configPath}: added_tokens_decoder[${formatValue(id)}]`),
+    );
   }
   return tokens;
 }

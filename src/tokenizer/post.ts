@@ -52,7 +52,8 @@ function parseTemplateProcessing(single: unknown, special: unknown, path: string
       const name = String(token["id"]);
       const entry = isObject(special) && Object.hasOwn(special, name) ? special[name] : undefined;
       const ids = isObject(entry) ? entry["ids"] : undefined;
-      if (!Array.isArray(ids) || !ids.every(isTokenId)) throw new InputError(`${where}: no ids for ${name}`);
+      if (!Array.isArray(ids) || !ids.every(isTokenId))
+        throw new InputError(`${where}: no ids for ${formatValue(name)}`);
       (sequenceSeen ? surround.after : surround.before).push(...ids);
     } else {
       throw new InputError(`${where} must be a Sequence or a SpecialToken`);

@@ -2,7 +2,8 @@
 
 import { createContext, Script } from "node:vm";
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
-import { InputError, messageOf } from "../errors.js";
+import { InputError } from "../errors.js";
+import { shortMessage } from "./files.js";
 import { addChecks, defineChecks, MAX_TIME_MS, MAX_WEIGHT, withTimeLimit } from "./limits.js";
 import { boundedRange, formatDate } from "./python.js";
 
@@ -47,14 +48,18 @@ function named<T>(where: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    throw new InputError(`${where}: chat template: ${printable(messageOf(error)).slice(0, 500)}`);
+    throw new InputError(`${where}: chat template: ${shortMessage(error)}`);
   }
 }
 
+const sandbox: { source?: string; parse: () => Template } = { parse: () => new Template(sandbox.source!) };
+const parse = new Script("parse()");
+const context = createContext(sandbox);
+
 /** The package's lexer takes quadratic time for some texts: the only way to end it is from outside. */
 function parseWithTimeLimit(source: string): Template {
-  const context = createContext({ parse: () => new Template(source) });
-  return new Script("parse()").runInContext(context, { timeout: MAX_TIME_MS }) as Template;
+  sandbox.source = source;
+  return parse.runInContext(context, { timeout: MAX_TIME_MS }) as Template;
 }
 
 const GLOBALS: Record<string, unknown> = {
@@ -70,7 +75,3 @@ const GLOBALS: Record<string, unknown> = {
   range: boundedRange,
   strftime_now: (format: unknown) => formatDate(TEMPLATE_DATE, String(format)),
 };
-
-function printable(message: string): string {
-  return message.replace(/\p{C}/gu, "?");
-}

@@ -1,9 +1,9 @@
 /** @file The pre-tokenizer: text to words. */
 
 import * as huggingface from "@huggingface/tokenizers";
-import { InputError, messageOf } from "../errors.js";
+import { InputError } from "../errors.js";
 import { formatValue } from "../formats/json.js";
-import { isObject, type Json } from "./files.js";
+import { isObject, type Json, shortMessage } from "./files.js";
 
 /**
  * The pre-tokenizer: a section of text -> words. Own code where @huggingface/tokenizers 0.2.0 differs from the Rust library
@@ -99,7 +99,7 @@ export function compilePattern(value: unknown, where: string): RegExp {
   try {
     return new SplitPreTokenizer({ type: "Split", pattern: value, behavior: "Isolated", invert: false }).pattern!;
   } catch (error) {
-    throw new InputError(`${where}: pattern ${formatValue(source)}: ${messageOf(error)}`);
+    throw new InputError(`${where}: pattern ${formatValue(source)}: ${shortMessage(error)}`);
   }
 }
 

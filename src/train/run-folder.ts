@@ -5,7 +5,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.js";
-import { stageFile, writeAll } from "../formats/atomic.js";
+import { stageFile, sweepStaged, writeAll } from "../formats/atomic.js";
 import type { StepSplit } from "./memory.js";
 
 /** One line of log.jsonl. */
@@ -77,6 +77,11 @@ function firstDifference(name: string, before: unknown, now: unknown): string | 
     if (difference) return difference;
   }
   return null;
+}
+
+/** Removes what a kill left half-written. The caller holds the folder's lock. */
+export function sweepRunFolder(folder: string): void {
+  for (const part of [".", "checkpoint", "adapter"]) sweepStaged(join(folder, part));
 }
 
 export interface Log {

