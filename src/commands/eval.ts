@@ -5,13 +5,12 @@ import { type EvalConfig, evalSchema } from "../config/inference.js";
 import { parseOptions } from "../config/options.js";
 import { evaluate } from "../eval/evaluate.js";
 import { hashModel, loadModel, resolveFolders } from "../eval/load-model.js";
-import { openEvalFolder, writeEvaluation } from "../eval/run-folder.js";
+import { finishedEvaluation, writeEvaluation } from "../eval/run-folder.js";
 import { loadSamples, type TaskData } from "../eval/samples.js";
 import type { Json, Task } from "../eval/task.js";
 import { TASKS, taskByName } from "../eval/tasks.js";
 import { describeDevice } from "../report/device.js";
 import { formatDuration, openProgress, type Progress } from "../report/progress.js";
-import { lockFolder } from "../train/lock.js";
 import type { RunConfig } from "../train/run-folder.js";
 import { VERSION } from "../version.js";
 import { addCommonOptions } from "./common-options.js";
@@ -32,7 +31,7 @@ export function addEvalCommand(program: Command): void {
       new Option("--task <name>", "what is measured").choices(TASKS.map(({ name }) => name)).makeOptionMandatory(),
     )
     .requiredOption("--data <file...>", "records: .jsonl, .jsonl.gz, .json, .parquet, wildcards, hf://datasets/...")
-    .requiredOption("--out <dir>", "folder for results.json, samples.jsonl and config.json")
+    .requiredOption("--out <dir>", "folder for results.json and samples.jsonl")
     .option("--limit <n>", "only the first n records (default all)")
     .option("--seq-len <n>", "perplexity: tokens a window (default 2048, or the model's positions)");
   addCommonOptions(command, {
@@ -69,7 +68,7 @@ export async function evaluateInto(config: EvalConfig, progress: Progress): Prom
   const task = taskByName(config.task);
   const data = await loadSamples(task, config.data, config.limit);
   const run = await describeRun(config, task, data, progress);
-  const finished = await openEvalFolder(config.out, run);
+  const finished = finishedEvaluation(config.out, run);
   if (finished) progress.print(`${config.out} is finished`);
   return finished ?? (await measure(config, task, data, run, progress));
 }
@@ -81,27 +80,22 @@ async function measure(
   run: RunConfig,
   progress: Progress,
 ): Promise<Json> {
-  const unlock = lockFolder(config.out);
+  const backend = openBackend(config.backend);
   try {
-    const backend = openBackend(config.backend);
-    try {
-      for (const line of describeDevice(backend.info)) progress.print(line);
-      const { backend: name, isa, threads, onednn } = backend.info;
-      const versions = { ...run.versions, backend: name, isa, threads, onednn };
-      const model = await loadModel(backend, config);
-      const began = performance.now();
-      const evaluation = await evaluate(task, data.samples, {
-        ...model,
-        settings: config,
-        onProgress: (done, total) => progress.update(progressLine(task.name, began, done, total), done === total),
-      });
-      model.free();
-      return await writeEvaluation(config.out, { ...run, versions }, task, evaluation);
-    } finally {
-      backend.close();
-    }
+    for (const line of describeDevice(backend.info)) progress.print(line);
+    const { backend: name, isa, threads, onednn } = backend.info;
+    const versions = { ...run.versions, backend: name, isa, threads, onednn };
+    const model = await loadModel(backend, config);
+    const began = performance.now();
+    const evaluation = await evaluate(task, data.samples, {
+      ...model,
+      settings: config,
+      onProgress: (done, total) => progress.update(progressLine(task.name, began, done, total), done === total),
+    });
+    model.free();
+    return await writeEvaluation(config.out, { ...run, versions }, evaluation);
   } finally {
-    unlock();
+    backend.close();
   }
 }
 

@@ -55,6 +55,7 @@ function fileBuffer(file: number): AsyncBuffer {
  */
 function quiet<T>(promise: Promise<T>): Promise<T> {
   const chain = Promise.prototype.then.bind(promise) as typeof promise.then;
+  // biome-ignore lint/suspicious/noThenProperty: it is a promise, and stays one
   promise.then = ((...handlers: Parameters<typeof chain>) => {
     const next = chain(...handlers) as Promise<unknown>;
     next.catch(() => undefined);

@@ -11,6 +11,7 @@ export function describeDevice(info: BackendInfo): string[] {
   return lines;
 }
 
+/** The built-in kernel reaches 95 to 100 % of oneDNN's rate on AVX-512 (bench/LOG.md); its AMX path has not been measured. */
 export const ONEDNN_HINT =
-  "oneDNN is not used: large matrix products run on the built-in kernel. " +
-  "`apt-get install libdnnl-dev`, then `npm run build` in the package's folder";
+  "oneDNN is not there. On a processor with AMX it does the large bf16 products, and without it they may take several times as long; on others " +
+  "the built-in kernel is as fast. To have it: `apt-get install libdnnl-dev`, then `npm run build` in the package's folder";

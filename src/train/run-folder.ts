@@ -66,7 +66,7 @@ function parseConfig(path: string): RunConfig {
 }
 
 /** "settings.lr was 0.0001, is 0.001", or null where the values are the same JSON. */
-function firstDifference(name: string, before: unknown, now: unknown): string | null {
+export function firstDifference(name: string, before: unknown, now: unknown): string | null {
   const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
   if (!isRecord(before) || !isRecord(now)) {
     const [was, is] = [JSON.stringify(before), JSON.stringify(now)];

@@ -9,9 +9,23 @@ import { adapterBytes, type LogLine, listFiles, parseLines, readLog, runCli, scr
 
 const scratch = scratchFolder();
 const STEPS = 24;
+/** Fifteen processes one after the other. */
+const CRASHES_LIMIT_MS = 240_000;
 /** A checkpoint every second step: kills hit steps, checkpoint writing and what lies between. */
 const args = (out: string): string[] =>
-  trainArgs("midtrain", out, "--max-steps", `${STEPS}`, "--checkpoint-every", "2", "--seq-len", "64", "--json");
+  trainArgs(
+    "midtrain",
+    out,
+    "--max-steps",
+    `${STEPS}`,
+    "--checkpoint-every",
+    "2",
+    "--seq-len",
+    "64",
+    "--targets",
+    "q",
+    "--json",
+  );
 
 const full = join(scratch, "full");
 const stepsOf = (log: LogLine[]) =>
@@ -75,13 +89,13 @@ describe("killed right before each change to the file system", () => {
       env: { CRASH_FOLDER: out, CRASH_FROM: from, CRASH_AT: `${at}` },
     });
 
-  // One folder: a run that gets further each time.
+  // One folder for all: a run that gets further each time. Of the adapter, its 8 tensors are 8 writes.
   test.each([
-    ["of the first steps and the first checkpoint", "", 26],
-    ["of the adapter", "adapter", 14],
-  ])("%s", async (_, from, changes) => {
+    ["of the first steps and the first checkpoint", "", [1, 2, 3, 4, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17]],
+    ["of the adapter", "adapter", [1, 2, 3, 8, 11, 12, 13, 14, 15, 16, 18, 19, 21, 22]],
+  ])("%s", { timeout: CRASHES_LIMIT_MS }, async (_, from, changes) => {
     const out = join(scratch, `crash-${from}`);
-    for (let at = 1; at <= changes; at++) {
+    for (const at of changes) {
       const { code, stderr } = await crash(out, from, at);
       expect(code === null || code === 0, stderr).toBe(true);
     }

@@ -99,7 +99,7 @@ describe("choice", () => {
     ["each order prefers what is named second", true, [-2, -1], [-1, -2], null, 0],
     ["one order prefers nothing", true, [-1, -2], [-2, -2], null, 1.5],
   ] as const)("%s", (_name, item1Liked, first, second, liked, firstNamed) => {
-    const score = choice.score(sample(item1Liked), [answer(...first), answer(...second)]);
+    const score = choice.score(sample(item1Liked), [answer(first[0], first[1]), answer(second[0], second[1])]);
     expect([score.liked, score.firstNamed]).toEqual([liked, firstNamed]);
   });
 
@@ -266,11 +266,17 @@ describe("perplexity", () => {
   });
 });
 
-test.skipIf(!tinystories)("without a chat template questions are put as base models read them", () => {
-  const tokenizer = loadTokenizer(tinystories!);
+test.each(["tinystories-656k", "stories260k"])("%s: without a chat template as base models read it", (name) => {
+  const folder = sharedModel(name);
+  if (!folder) return;
+  const tokenizer = loadTokenizer(folder);
   const { ids, from, end } = encodeAnswer(tokenizer, "Tea or milk?", "milk", "");
-  expect(ids.slice(0, 1)).toEqual(tokenizer.surround.before);
-  expect(tokenizer.decode(ids.slice(1, from))).toBe("Question: Tea or milk?\nAnswer:");
-  expect(tokenizer.decode(ids.slice(from, end)).trim()).toBe("milk");
+  const { before } = tokenizer.surround;
+  expect(ids.slice(0, before.length)).toEqual(before);
+  // One of the two has a token of the colon and the space after it: it belongs to the answer.
+  const colon = name === "tinystories-656k" ? "" : ":";
+  expect(tokenizer.decode(ids.slice(before.length, from))).toBe(`Question: Tea or milk?\nAnswer${colon}`);
+  expect(tokenizer.decode(ids.slice(before.length, end))).toBe("Question: Tea or milk?\nAnswer: milk");
+  expect(tokenizer.decode(ids.slice(from, end)).trim()).toBe(name === "tinystories-656k" ? ": milk" : "milk");
   expect(end).toBe(ids.length - 1);
 });

@@ -231,7 +231,7 @@ export function attentionBackward(shape: Shape): OpCase {
   });
 }
 
-// Blocks of queries and keys are powers of two from 16 to 256 in any kernel worth having: the lengths straddle all of them.
+// Blocks of queries and keys are powers of two from 16 to 512 in any kernel worth having: the lengths straddle all of them.
 const SHAPES: Omit<Shape, "dtype">[] = [
   { segments: [1], H: 1, K: 1, E: 8 },
   { segments: [1, 1, 31, 33, 1, 64, 65], H: 7, K: 1, E: 8, gap: 3 },
@@ -242,7 +242,7 @@ const SHAPES: Omit<Shape, "dtype">[] = [
   { segments: [33, 40], H: 2, K: 2, E: 128 },
   { segments: [47], H: 7, K: 1, E: 256, gap: 1 },
   { segments: [66, 19], H: 2, K: 1, E: 64, peak: 20 },
-  { segments: [523], H: 1, K: 1, E: 16 },
+  { segments: [1029, 40], H: 1, K: 1, E: 8 },
   { segments: new Array<number>(67).fill(1), H: 4, K: 2, E: 64 },
 ];
 

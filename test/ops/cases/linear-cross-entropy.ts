@@ -57,6 +57,13 @@ export function linearCrossEntropy64(
   return { losses, lossesMagnitude, logits, dx, magnitude, rounded };
 }
 
+// Blocks of the vocabulary are smaller than twice this: ties fall into one block, into neighbours and into the last.
+const TIE_DISTANCE = 350;
+
+function range(begin: number, end: number, step: number): number[] {
+  return Array.from({ length: Math.ceil((end - begin) / step) }, (_, i) => begin + i * step);
+}
+
 /** Which rows have a target. */
 type Targets = "all" | "some" | "none";
 
@@ -95,8 +102,9 @@ export function linearCrossEntropy(shape: Shape): OpCase {
     bytes: (V * D + N * D * (forwardOnly ? 1 : 2)) * DTYPE_BYTES[dtype] + 8 * N,
     inputs() {
       const w = normals(`w ${name}`, V * D, dtype, peak / Math.sqrt(D));
-      // Two equal rows of w: the argmax of a row that likes them best is the first.
-      if (argmax && V > 4) w.copyWithin((V - 2) * D, D, 2 * D);
+      // Equal rows of w, some hundred apart: the argmax of a row of x that likes them best is the first.
+      const equals = argmax && V > 4 ? [...range(TIE_DISTANCE, V, TIE_DISTANCE), V - 2] : [];
+      for (const v of equals) w.copyWithin(v * D, D, 2 * D);
       const x = normals(`x ${name}`, N * D, dtype);
       if (argmax && V > 4) for (let d = 0; d < D; d++) x[d] = 4 * w[D + d]!;
       const targets = targetsOf(name, kind, N, V);
@@ -149,6 +157,7 @@ const SHAPES: Omit<Shape, "dtype">[] = [
   { N: 1, D: 1, V: 1 },
   { N: 31, D: 33, V: 4099, targets: "some", gap: 3 },
   { N: 33, D: 31, V: 1031, argmax: true, gap: 1 },
+  { N: 5, D: 20, V: 6007, argmax: true },
   { N: 9, D: 24, V: 20011, targets: "some" },
   { N: 17, D: 40, V: 33, targets: "none", argmax: true },
   { N: 150, D: 48, V: 515, targets: "some", forwardOnly: true, argmax: true },
