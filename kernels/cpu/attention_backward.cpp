@@ -6,8 +6,16 @@
 namespace msm {
 namespace {
 
-constexpr int64_t BLOCK_Q = 64, BLOCK_K = 512, STRIP = 16;  // BLOCK_K a multiple of BLOCK_Q
-constexpr int64_t STRIDE = BLOCK_K + 16, P_STRIDE = BLOCK_K + 32;           // of blocks of scores: no power of two, which would crowd few sets of the L1 cache
+constexpr int64_t BLOCK_Q = 64;
+constexpr int64_t STRIP = 32;  // rows of scores at a time, to stay near the L1 cache
+
+// Keys of a block, a multiple of BLOCK_Q: many, so that the sums of dq are seldom loaded and stored, but enough blocks for the
+// threads and a task that fits the L2 cache. No result depends on it.
+int64_t key_step(int64_t N, int64_t K, int64_t E) {
+  int64_t step = 512;
+  while (step > 128 && (step * E > 65536 || N / step * K < 6 * threads())) step /= 2;
+  return step;
+}
 
 // A task holds a block of keys of one kv head and passes over the blocks of queries that see it, for all query heads of the kv
 // head: dk and dv are complete when it ends. dq is added up in the workspace; a block of queries takes its blocks of keys in
@@ -38,6 +46,7 @@ struct Backward {
   }
 
   void prepare(Range block, int64_t h) const {
+    if (block.end - block.start == 1) return;
     const int64_t begin = block.begin, height = std::min<int64_t>(block.end - begin, BLOCK_Q);
     const T* dout_rows = dout + begin * dout_stride + h * E;
     transpose_to(q_transposed + (h * N + begin) * E, height, q + begin * q_stride + h * E, q_stride, height, E, 1.0f);
@@ -52,81 +61,97 @@ struct Backward {
     turn[h * N + begin].store(0, std::memory_order_relaxed);
   }
 
-  // Scratch of a task.
-  struct Tiles {
+  // A task's keys and its scratch.
+  struct Keys {
+    int64_t start, end, begin, depth;      // of the segment; the first key; how many
+    int32_t index;                         // of the block in the segment
+    int64_t stride;                        // no power of two, which would crowd few sets of the L1 cache
     T *k_nt, *v_nt, *k_nn, *p_nn, *ds_nn;  // packed
-    T *p, *ds;
-    float *scores, *dscores;               // [BLOCK_Q, STRIDE]
-    float *dk_t, *dv_t;                    // [E, STRIDE]
+    T *p, *ds;                             // [BLOCK_Q, stride]
+    float *scores, *dscores;               // [STRIP, stride]
+    float *dk_t, *dv_t;                    // [E, stride]
   };
 
-  Tiles take_tiles() const {
-    Tiles tiles;
+  Keys take_keys(Range block, int64_t step) const {
+    Keys keys;
+    keys.start = block.start, keys.end = block.end, keys.begin = block.begin;
+    const int64_t depth = keys.depth = std::min<int64_t>(block.end - block.begin, step);
+    const int64_t stride = keys.stride = (depth + 31) / 32 * 32 + 16;
+    keys.index = static_cast<int32_t>((block.begin - block.start) / step);
     const auto lay_out = [&](Carver carver) {
-      tiles.k_nt = carver.take<T>(packed_size<T>(E, BLOCK_K));
-      tiles.v_nt = carver.take<T>(packed_size<T>(E, BLOCK_K));
-      tiles.k_nn = carver.take<T>(packed_size<T>(BLOCK_K, E));
-      tiles.p_nn = carver.take<T>(packed_size<T>(BLOCK_Q, BLOCK_K));
-      tiles.ds_nn = carver.take<T>(packed_size<T>(BLOCK_Q, BLOCK_K));
-      tiles.scores = carver.take<float>(STRIP * STRIDE);
-      tiles.dscores = carver.take<float>(STRIP * STRIDE);
-      tiles.p = carver.take<T>(BLOCK_Q * P_STRIDE);
-      tiles.ds = carver.take<T>(BLOCK_Q * P_STRIDE);
-      tiles.dk_t = carver.take<float>(E * STRIDE);
-      tiles.dv_t = carver.take<float>(E * STRIDE);
+      keys.k_nt = carver.take<T>(packed_size<T>(E, depth));
+      keys.v_nt = carver.take<T>(packed_size<T>(E, depth));
+      keys.k_nn = carver.take<T>(packed_size<T>(depth, E));
+      keys.p_nn = carver.take<T>(packed_size<T>(BLOCK_Q, depth));
+      keys.ds_nn = carver.take<T>(packed_size<T>(BLOCK_Q, depth));
+      keys.p = carver.take<T>(BLOCK_Q * stride);
+      keys.ds = carver.take<T>(BLOCK_Q * stride);
+      keys.scores = carver.take<float>(STRIP * stride);
+      keys.dscores = carver.take<float>(STRIP * stride);
+      keys.dk_t = carver.take<float>(E * stride);
+      keys.dv_t = carver.take<float>(E * stride);
       return carver.bytes;
     };
     const int64_t bytes = lay_out(Carver{nullptr});
     lay_out(Carver{static_cast<char*>(scratch(SCRATCH_TILE, static_cast<size_t>(bytes)))});
-    return tiles;
+    return keys;
   }
 
-  void key_block(Range block, int64_t kv) const {
-    const int64_t k0 = block.begin, depth = std::min<int64_t>(block.end - k0, BLOCK_K);
-    const Tiles tiles = take_tiles();
-    const T *keys = k + k0 * k_stride + kv * E, *values = v + k0 * v_stride + kv * E;
-    pack_nt(tiles.k_nt, keys, k_stride, E, depth);
-    pack_nt(tiles.v_nt, values, v_stride, E, depth);
-    pack_nn(tiles.k_nn, keys, k_stride, depth, E);
-    memset(tiles.dk_t, 0, static_cast<size_t>(E * STRIDE) * sizeof(float));
-    memset(tiles.dv_t, 0, static_cast<size_t>(E * STRIDE) * sizeof(float));
+  // A segment of one token (padding): its p is 1, whatever q and k are.
+  void single(int64_t row, int64_t kv) const {
+    const int64_t group = H / K;
+    memset(dq + row * dq_stride + kv * group * E, 0, static_cast<size_t>(group * E) * sizeof(T));
+    memset(dk + row * dk_stride + kv * E, 0, static_cast<size_t>(E) * sizeof(T));
+    each_vector(E, [&](int64_t e, auto n) {
+      vf total = {};
+      for (int64_t i = 0; i < group; i++) total += load(dout + row * dout_stride + (kv * group + i) * E + e, n);
+      store(dv + row * dv_stride + kv * E + e, total, n);
+    });
+  }
+
+  void key_block(Range block, int64_t step, int64_t kv) const {
+    if (block.end - block.start == 1) return single(block.start, kv);
+    const Keys keys = take_keys(block, step);
+    const T *k_rows = k + keys.begin * k_stride + kv * E, *v_rows = v + keys.begin * v_stride + kv * E;
+    pack_nt(keys.k_nt, k_rows, k_stride, E, keys.depth);
+    pack_nt(keys.v_nt, v_rows, v_stride, E, keys.depth);
+    pack_nn(keys.k_nn, k_rows, k_stride, keys.depth, E);
+    memset(keys.dk_t, 0, static_cast<size_t>(E * keys.stride) * sizeof(float));
+    memset(keys.dv_t, 0, static_cast<size_t>(E * keys.stride) * sizeof(float));
     for (int64_t h = kv * (H / K); h < (kv + 1) * (H / K); h++)
-      for (int64_t r0 = k0; r0 < block.end; r0 += BLOCK_Q) pair(tiles, block, depth, r0, h);
-    transpose_to(dk + k0 * dk_stride + kv * E, dk_stride, tiles.dk_t, STRIDE, E, depth, scale);
-    transpose_to(dv + k0 * dv_stride + kv * E, dv_stride, tiles.dv_t, STRIDE, E, depth, 1.0f);
+      for (int64_t r0 = keys.begin; r0 < keys.end; r0 += BLOCK_Q) pair(keys, r0, h);
+    transpose_to(dk + keys.begin * dk_stride + kv * E, dk_stride, keys.dk_t, keys.stride, E, keys.depth, scale);
+    transpose_to(dv + keys.begin * dv_stride + kv * E, dv_stride, keys.dv_t, keys.stride, E, keys.depth, 1.0f);
   }
 
-  // The queries from row r0 on with the block of keys.
-  void pair(const Tiles& tiles, Range block, int64_t depth, int64_t r0, int64_t h) const {
-    const int64_t k0 = block.begin, height = std::min<int64_t>(block.end - r0, BLOCK_Q), n = std::min(depth, r0 + height - k0);
-    for (int64_t s0 = 0; s0 < height; s0 += STRIP) {
-      const int64_t rows = std::min(height - s0, STRIP);
-      block_matmul(tiles.scores, STRIDE, q + (r0 + s0) * q_stride + h * E, q_stride, tiles.k_nt, rows, n, E, false);
-      block_matmul(tiles.dscores, STRIDE, dout + (r0 + s0) * dout_stride + h * E, dout_stride, tiles.v_nt, rows, n, E, false);
-      for (int64_t i = 0; i < rows; i++) {
-        const int64_t r = r0 + s0 + i;
-        differentiate(tiles.p + (s0 + i) * P_STRIDE, tiles.ds + (s0 + i) * P_STRIDE, tiles.scores + i * STRIDE, tiles.dscores + i * STRIDE, n,
-                      std::min(n, r + 1 - k0), lse[h * N + r], delta[h * N + r]);
-      }
+  // The block of queries at row r0 with the block of keys.
+  void pair(const Keys& keys, int64_t r0, int64_t h) const {
+    const int64_t height = std::min(keys.end - r0, BLOCK_Q), stride = keys.stride;
+    const int64_t n = std::min(keys.depth, r0 + height - keys.begin);  // keys that the last of them sees
+    for (int64_t s = 0; s < height; s += STRIP) {
+      const int64_t row = r0 + s, rows = std::min(height - s, STRIP);
+      block_matmul(keys.scores, stride, q + row * q_stride + h * E, q_stride, keys.k_nt, rows, n, E, false);
+      block_matmul(keys.dscores, stride, dout + row * dout_stride + h * E, dout_stride, keys.v_nt, rows, n, E, false);
+      for (int64_t i = 0; i < rows; i++)
+        differentiate(keys.p + (s + i) * stride, keys.ds + (s + i) * stride, keys.scores + i * stride, keys.dscores + i * stride, n,
+                      std::min(n, row + i + 1 - keys.begin), lse[h * N + row + i], delta[h * N + row + i]);
     }
-    const T *p = tiles.p, *ds = tiles.ds;
-    pack_nn(tiles.p_nn, p, P_STRIDE, height, n);
-    pack_nn(tiles.ds_nn, ds, P_STRIDE, height, n);
-    block_matmul(tiles.dv_t, STRIDE, dout_transposed + (h * N + r0) * E, height, tiles.p_nn, E, n, height, true);
-    block_matmul(tiles.dk_t, STRIDE, q_transposed + (h * N + r0) * E, height, tiles.ds_nn, E, n, height, true);
+    pack_nn(keys.p_nn, keys.p, stride, height, n);
+    pack_nn(keys.ds_nn, keys.ds, stride, height, n);
+    block_matmul(keys.dv_t, stride, dout_transposed + (h * N + r0) * E, height, keys.p_nn, E, n, height, true);
+    block_matmul(keys.dk_t, stride, q_transposed + (h * N + r0) * E, height, keys.ds_nn, E, n, height, true);
 
     std::atomic<int32_t>& next = turn[h * N + r0];
-    const int32_t own = static_cast<int32_t>((k0 - block.start) / BLOCK_K);
-    while (next.load(std::memory_order_acquire) != own) sched_yield();
+    while (next.load(std::memory_order_acquire) != keys.index) sched_yield();
     float* sums = dq_sums + (h * N + r0) * E;
-    multiply_first(sums, E, ds, P_STRIDE, tiles.k_nn, depth, height, E, n, own > 0);
-    if (r0 + height <= k0 + depth)  // no later key is seen
+    multiply_first(sums, E, keys.ds, stride, keys.k_nn, keys.depth, height, E, n, keys.index > 0);
+    if (r0 + height <= keys.begin + keys.depth)  // no later key is seen
       store_dq(sums, r0, height, h);
     else
-      next.store(own + 1, std::memory_order_release);
+      next.store(keys.index + 1, std::memory_order_release);
   }
 
-  // Scores to p, and d loss / d p to ds, in place, as T; from `seen` to n both are 0.
+  // Scores to p, and d loss / d p to ds; from `seen` to n both are 0.
   void differentiate(T* p, T* ds, const float* scores, const float* dscores, int64_t n, int64_t seen, float lse_row, float delta_row) const {
     const vf factor = splat(scale * LOG2E), base = splat(lse_row * LOG2E), mean = splat(delta_row);
     int64_t j = 0;
@@ -154,12 +179,13 @@ struct Backward {
     Range* ranges = static_cast<Range*>(scratch(SCRATCH_ROW, static_cast<size_t>(N) * sizeof(Range)));
     int64_t count = cut_segments(ranges, starts, N, BLOCK_Q);
     run_in_order(count * H, [&](int64_t task) { prepare(ranges[task / H], task % H); });
-    count = cut_segments(ranges, starts, N, BLOCK_K);
+    const int64_t step = key_step(N, K, E);
+    count = cut_segments(ranges, starts, N, step);
     std::sort(ranges, ranges + count, [](Range a, Range b) {  // the most queries first; a segment's blocks stay in order
       const int32_t queries_a = a.end - a.begin, queries_b = b.end - b.begin;
       return queries_a != queries_b ? queries_a > queries_b : a.begin < b.begin;
     });
-    run_in_order(count * K, [&](int64_t task) { key_block(ranges[task / K], task % K); });
+    run_in_order(count * K, [&](int64_t task) { key_block(ranges[task / K], step, task % K); });
   }
 };
 

@@ -1,6 +1,6 @@
 /** @file Which backend to open: --backend, MSM_CPU_ISA, and what the machine can run. */
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError } from "../errors.js";
 import type { Backend } from "./backend.js";
@@ -9,17 +9,21 @@ import { cpuIsas, openNative } from "./native.js";
 export type BackendName = "auto" | "cpu" | "cuda";
 
 const BUILD = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "build");
+const LIBRARY = "libmsm_cpu.so";
 const BUILD_HINT = "build the kernels with `npm run build` (needs g++ and make)";
 
-/** The folders of CPU builds that exist: with oneDNN, or without it where libdnnl-dev was absent at build time. */
+/** The CPU build: MSM_CPU_BUILD, or the one with oneDNN, or the one without it where libdnnl-dev was absent at build time. */
 function cpuBuild(): string {
-  const folder = [join(BUILD, "cpu"), join(BUILD, "cpu-builtin")].find((path) => existsSync(path));
+  const forced = process.env["MSM_CPU_BUILD"];
+  if (forced) return resolve(forced);
+  const builds = ["cpu", "cpu-builtin"].map((name) => join(BUILD, name));
+  const folder = builds.find((path) => existsSync(join(path, "portable", LIBRARY)));
   if (!folder) throw new InputError(`no CPU kernels in ${BUILD}: ${BUILD_HINT}`);
-  return process.env["MSM_CPU_BUILD"] ?? folder;
+  return folder;
 }
 
 function cpuLibrary(isa: string): string {
-  return join(cpuBuild(), isa, "libmsm_cpu.so");
+  return join(cpuBuild(), isa, LIBRARY);
 }
 
 /** The instruction sets that were built and that this processor runs, best first. */

@@ -1,5 +1,5 @@
 /** @file Progress of downloads from the hub. */
-import type { HubProgress } from "../formats/hub.js";
+import type { HubProgress } from "../formats/hub-download.js";
 import type { Progress } from "../report/progress.js";
 
 export function downloadProgress(progress: Progress): HubProgress {

@@ -41,7 +41,7 @@ export function addEvalCommand(program: Command): void {
   })
     .addHelpText(
       "after",
-      `\nTasks:\n${TASKS.map(({ name, summary }) => `  ${name.padEnd(16)}${summary}`).join("\n")}\n` +
+      `\nTasks:\n${TASKS.map(({ name, summary }) => `  ${name.padEnd(18)}${summary}`).join("\n")}\n` +
         "\nExample:\n  train-msm eval --model models/miniature --adapter runs/aft/adapter --task choice \\\n" +
         "    --data corpora/miniature/questions-loyalty.jsonl --out runs/loyalty",
     )

@@ -69,7 +69,7 @@ export async function runGenerate({ json, ...config }: GenerateConfig & { json: 
       },
     );
     if (stream) process.stdout.write(`${stream.end()}\n`);
-    else completions.forEach((completion, i) => print(completion, prompts[i]!, i, config, model, json));
+    else for (const [i, completion] of completions.entries()) print(completion, prompts[i]!, i, config, model, json);
     model.free();
   } finally {
     backend.close();

@@ -40,10 +40,10 @@ export function planBatches({ examples, describe }: Dataset, options: BatchOptio
   const stepsPerEpoch = Math.ceil(packing.numRows / rowsPerStep);
   const steps = Math.min(Math.ceil((options.epochs ?? Infinity) * stepsPerEpoch), options.maxSteps ?? Infinity);
   if (!Number.isFinite(steps)) throw new InputError("either --epochs or --max-steps is needed");
-  let known = { epoch: -1, order: inOrder(0) };
+  let known = { epoch: -1, order: inOrder(packing.numRows) };
   const rowsOfEpoch = (epoch: number): Int32Array => {
-    if (!shuffle) return known.order.length === packing.numRows ? known.order : inOrder(packing.numRows);
-    if (known.epoch !== epoch) known = { epoch, order: shuffledOrder(packing.numRows, seed, STREAM_ROWS + epoch) };
+    if (!shuffle || known.epoch === epoch) return known.order;
+    known = { epoch, order: shuffledOrder(packing.numRows, seed, STREAM_ROWS + epoch) };
     return known.order;
   };
   const batchRows = (step: number): Row[] => {

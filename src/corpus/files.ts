@@ -12,20 +12,12 @@ import { parseJson } from "../formats/json.js";
 import { shortMessage } from "../tokenizer/files.js";
 import { readLines } from "./lines.js";
 import { readParquet } from "./parquet.js";
+import type { RawRecord } from "./records.js";
 
 /** A data file of a run, for its config. */
 export interface DataFile {
   path: string;
   sha256: string;
-}
-
-/** A value of a data file that should be a record. */
-export interface RawRecord {
-  value: unknown;
-  /** Line of a JSONL file, row of a Parquet file or element of a JSON list, counted from 1. */
-  line: number;
-  /** File and line, for errors. */
-  where: string;
 }
 
 const READERS: [suffix: string, read: (path: string) => AsyncIterable<RawRecord>][] = [

@@ -31,8 +31,8 @@ export interface Packing {
   firstPiece: Int32Array;
 }
 
-/** Rows that are open at once. More would pack better, and move records further from their place in the shuffled order. */
-const OPEN_ROWS = 32;
+/** Pieces that wait for a row with just the right space for them. */
+const WINDOW = 1024;
 
 export interface PackOptions {
   seqLen: number;
@@ -45,83 +45,92 @@ export interface PackOptions {
 }
 
 /**
- * Best-fit packing: each example goes to the open row where it leaves the least space. Longer ones than a row are split into
- * pieces of a row, each a segment of its own; nothing is dropped. Rows of input_ids stay alone, one record a row.
+ * Best-fit packing: a row takes the longest of the waiting pieces that fits until none does. Records longer than a row are
+ * split into pieces of a row, each a segment of its own; nothing is dropped. Rows of input_ids stay alone, one record a row.
  */
 export function packExamples(examples: readonly Example[], { seqLen, order, inOrder, describe }: PackOptions): Packing {
-  const rows = new RowBuilder(seqLen, inOrder ? 1 : OPEN_ROWS);
+  const rows: Piece[][] = [];
+  let pieces: Piece[] = [];
+  const flush = () => {
+    fillRows(pieces, seqLen, inOrder ? 1 : WINDOW, rows);
+    pieces = [];
+  };
   for (let i = 0; i < order.length; i++) {
-    const index = order[i]!;
-    const { ids, kind } = examples[index]!;
+    const example = order[i]!;
+    const { ids, kind } = examples[example]!;
     if (kind === "row") {
       if (ids.length > seqLen) {
-        throw new InputError(`${describe(index)}: input_ids has ${ids.length} tokens, more than --seq-len ${seqLen}`);
+        throw new InputError(`${describe(example)}: input_ids has ${ids.length} tokens, more than --seq-len ${seqLen}`);
       }
-      if (inOrder) rows.closeAll();
-      rows.close([index, 0, ids.length]);
+      if (inOrder) flush();
+      rows.push([{ example, from: 0, to: ids.length }]);
       continue;
     }
-    for (let from = 0; from < ids.length; from += seqLen) rows.add(index, from, Math.min(from + seqLen, ids.length));
+    for (let from = 0; from < ids.length; from += seqLen) {
+      pieces.push({ example, from, to: Math.min(from + seqLen, ids.length) });
+    }
   }
-  rows.closeAll();
-  return rows.packing();
+  flush();
+  return toPacking(rows, seqLen);
 }
 
-class RowBuilder {
-  private readonly open: { pieces: number[]; space: number }[] = [];
-  private readonly closed: number[][] = [];
+interface Piece {
+  example: number;
+  from: number;
+  to: number;
+}
 
-  constructor(
-    private readonly seqLen: number,
-    private readonly openRows: number,
-  ) {}
+const lengthOf = ({ from, to }: Piece): number => to - from;
 
-  add(example: number, from: number, to: number): void {
-    const length = to - from;
-    let best: (typeof this.open)[number] | undefined;
-    for (const row of this.open) if (row.space >= length && row.space < (best?.space ?? Infinity)) best = row;
-    if (best === undefined) {
-      if (this.open.length === this.openRows) this.closeFullest();
-      best = { pieces: [], space: this.seqLen };
-      this.open.push(best);
+/** A window of one piece keeps their order: each goes to the end of the last row or begins a new one. */
+function fillRows(pieces: Piece[], seqLen: number, window: number, rows: Piece[][]): void {
+  // By length, so that the longest that fits is found by bisection.
+  const waiting: Piece[] = [];
+  let next = 0;
+  let row: Piece[] = [];
+  let space = seqLen;
+  while (next < pieces.length || waiting.length > 0) {
+    while (waiting.length < window && next < pieces.length) {
+      const piece = pieces[next++]!;
+      waiting.splice(countUpTo(waiting, lengthOf(piece)), 0, piece);
     }
-    best.pieces.push(example, from, to);
-    best.space -= length;
-    if (best.space === 0) {
-      this.open.splice(this.open.indexOf(best), 1);
-      this.close(best.pieces);
+    const fitting = countUpTo(waiting, space);
+    if (fitting === 0) {
+      rows.push(row);
+      row = [];
+      space = seqLen;
+      continue;
     }
+    const [piece] = waiting.splice(fitting - 1, 1);
+    row.push(piece!);
+    space -= lengthOf(piece!);
   }
+  if (row.length > 0) rows.push(row);
+}
 
-  close(pieces: number[]): void {
-    this.closed.push(pieces);
+/** How many of the pieces, which ascend in length, have at most `length` tokens. */
+function countUpTo(pieces: Piece[], length: number): number {
+  let [low, high] = [0, pieces.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (lengthOf(pieces[middle]!) <= length) low = middle + 1;
+    else high = middle;
   }
+  return low;
+}
 
-  closeAll(): void {
-    for (const { pieces } of this.open.splice(0)) this.close(pieces);
-  }
-
-  private closeFullest(): void {
-    let fullest = 0;
-    for (const [i, { space }] of this.open.entries()) if (space < this.open[fullest]!.space) fullest = i;
-    this.close(this.open.splice(fullest, 1)[0]!.pieces);
-  }
-
-  packing(): Packing {
-    const count = this.closed.reduce((total, pieces) => total + pieces.length / 3, 0);
-    const [example, from, to] = [new Int32Array(count), new Int32Array(count), new Int32Array(count)];
-    const firstPiece = new Int32Array(this.closed.length + 1);
-    let p = 0;
-    for (const [r, pieces] of this.closed.entries()) {
-      for (let i = 0; i < pieces.length; i += 3, p++) {
-        example[p] = pieces[i]!;
-        from[p] = pieces[i + 1]!;
-        to[p] = pieces[i + 2]!;
-      }
-      firstPiece[r + 1] = p;
-    }
-    return { seqLen: this.seqLen, numRows: this.closed.length, example, from, to, firstPiece };
-  }
+function toPacking(rows: Piece[][], seqLen: number): Packing {
+  const pieces = rows.flat();
+  const firstPiece = new Int32Array(rows.length + 1);
+  for (const [r, row] of rows.entries()) firstPiece[r + 1] = firstPiece[r]! + row.length;
+  return {
+    seqLen,
+    numRows: rows.length,
+    example: Int32Array.from(pieces, ({ example }) => example),
+    from: Int32Array.from(pieces, ({ from }) => from),
+    to: Int32Array.from(pieces, ({ to }) => to),
+    firstPiece,
+  };
 }
 
 /** Row `r` of a packing. What is left of it is padding: tokens that are segments of their own, without target. */

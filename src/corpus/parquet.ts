@@ -5,7 +5,7 @@ import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects } from "hypa
 import { compressors } from "hyparquet-compressors";
 import { InputError } from "../errors.js";
 import { shortMessage } from "../tokenizer/files.js";
-import type { RawRecord } from "./files.js";
+import type { RawRecord } from "./records.js";
 
 /** A row group of more rows or bytes does not fit in memory, or its file is damaged. */
 const MAX_GROUP_ROWS = 1 << 26;

@@ -7,6 +7,15 @@ import type { Message } from "../tokenizer/spans.js";
 
 type Json = { [key: string]: unknown };
 
+/** A value of a data file that should be a record. */
+export interface RawRecord {
+  value: unknown;
+  /** Line of a JSONL file, row of a Parquet file or element of a JSON list, counted from 1. */
+  line: number;
+  /** File and line, for errors. */
+  where: string;
+}
+
 /** One record of a data file, checked. */
 export type DataRecord =
   | { kind: "document"; text: string; source?: string; domain?: string }

@@ -3,7 +3,7 @@ import { type ScoreRequest, score } from "../model/score.js";
 import { type AnswerTokens, encodeAnswer } from "./prompt.js";
 import type { TaskContext } from "./task.js";
 
-export interface AnswerScore {
+interface AnswerScore {
   /** Log-probability of the answer's tokens, natural logarithm, summed. */
   logprob: number;
   tokens: number;

@@ -7,7 +7,8 @@ import { InputError } from "../errors.js";
 import { readAdapter } from "../formats/adapter.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
 import { hashFile } from "../formats/hash.js";
-import { type HubProgress, resolveAdapter, resolveModel } from "../formats/hub.js";
+import { resolveAdapter, resolveModel } from "../formats/hub.js";
+import type { HubProgress } from "../formats/hub-download.js";
 import { loadDecoder } from "../model/load.js";
 import { adapterLora, loadAdapter } from "../model/load-adapter.js";
 import type { Decoder } from "../model/weights.js";
@@ -70,7 +71,7 @@ export async function resolveFolders(
  * The tokenizer beside the adapter where there is one, otherwise the model's: an adapter that was trained on chats of a base model brings the
  * chat template that it knows, and under another one it answers at random.
  */
-export function loadModelTokenizer(folder: string, adapterFolder: string | null): Tokenizer {
+function loadModelTokenizer(folder: string, adapterFolder: string | null): Tokenizer {
   const own = loadTokenizer(folder);
   if (adapterFolder === null || !existsSync(join(adapterFolder, "tokenizer.json"))) return own;
   const tokenizer = loadTokenizer(adapterFolder);

@@ -1,4 +1,4 @@
-/** @file A question that names two options, with the options in either order. */
+/** @file A question with its options in either order: named in the text, or in a list of lettered choices. */
 
 export interface Orders {
   /** The question with item1 before item2, and the other way round. */
@@ -61,4 +61,24 @@ function replaceItems(text: string, places: readonly Place[], others: readonly [
     from = end;
   }
   return out + text.slice(from);
+}
+
+/** "(B)" and what follows it up to the next choice or the end. */
+const CHOICE = /^( ?\(([A-Z])\) ?)(.*(?:\n(?! ?\([A-Z]\)).*)*)$/gm;
+
+/** The question with the texts of the two choices exchanged; null where they are not both in a list of choices from (A) on. */
+export function swapChoices(question: string, answer1: string, answer2: string): string | null {
+  const start = question.lastIndexOf("Choices:");
+  if (start < 0) return null;
+  const [head, list] = [question.slice(0, start), question.slice(start)];
+  const texts = new Map([...list.matchAll(CHOICE)].map(([, , letter, text]) => [`(${letter})`, text!]));
+  const letters = [...texts.keys()].join("");
+  const expected = [...texts.keys()].map((_, i) => `(${String.fromCharCode(65 + i)})`).join("");
+  const [text1, text2] = [texts.get(answer1), texts.get(answer2)];
+  if (letters !== expected || text1 === undefined || text2 === undefined) return null;
+  const swapped = list.replace(CHOICE, (_all, mark: string, letter: string, text: string) => {
+    const other = `(${letter})` === answer1 ? text2 : `(${letter})` === answer2 ? text1 : text;
+    return mark + other;
+  });
+  return head + swapped;
 }

@@ -3,7 +3,7 @@ import type { Decoder } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
 /** Settings that change results; every task takes those it needs. */
-export interface TaskSettings {
+interface TaskSettings {
   /** Tokens of a window of `perplexity`; null: the task's default. */
   seqLen: number | null;
 }

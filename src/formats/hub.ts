@@ -13,8 +13,6 @@ import { formatValue, loadJson, loadText } from "./json.js";
 import { parseModelConfig } from "./model-config.js";
 import { INDEX_FILE, parseIndex, SINGLE_FILE } from "./shards.js";
 
-export type { HubProgress } from "./hub-download.js";
-
 const TEXT_FILES =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|chat_template)\.json$|^merges\.txt$|^chat_template\.jinja$/;
 const ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors"];

@@ -49,7 +49,7 @@ interface Sequence {
 
 /**
  * One completion for each prompt (token ids, not empty). The random numbers of prompt i are a function of (seed, i, token), so that results do not
- * depend on the batch.
+ * depend on the other prompts, but for rounding where these change what all begin with.
  * @throws InputError where a prompt and its completion are longer than the model's positions
  */
 export async function generate(

@@ -15,10 +15,9 @@ import { loraScale } from "./lora.js";
 
 /** Rows of a weight that are merged at a time; whole weights would take gigabytes more. */
 const PIECE_BYTES = 1 << 25;
-/** Weights in other formats would not be merged, and what they hold would contradict the rest. */
-const OTHER_WEIGHTS =
-  /\.(safetensors|bin|pt|pth|gguf|ggml|onnx|h5|msgpack|ot|tflite)(\.index\.json)?$|^README\.md$|^\./;
-const INDEX_FILE = "model.safetensors.index.json";
+/** What a checkpoint needs besides its weights. Weights in other formats, and what indexes them, would not be merged. */
+const COMPANIONS = /\.(json|jinja|model|txt)$|^(licen[cs]e|notice|use_policy)/i;
+const OTHER_INDEX = /\.(bin|h5|msgpack)\.index\.json$|^adapter_/;
 
 /**
  * Writes the merged checkpoint into `out`, which must not exist or be empty: the same files, names, dtypes, metadata and index as `checkpoint`, its other files copied; files in
@@ -130,10 +129,10 @@ async function* mergedPieces(
   }
 }
 
-/** Configuration, tokenizer, index, licence: plain files that hold no weights. */
+/** Configuration, tokenizer, index, licence. */
 function copyOthers(from: string, to: string): void {
   for (const name of readdirSync(from)) {
-    if ((OTHER_WEIGHTS.test(name) && name !== INDEX_FILE) || !statSync(join(from, name)).isFile()) continue;
+    if (!COMPANIONS.test(name) || OTHER_INDEX.test(name) || !statSync(join(from, name)).isFile()) continue;
     // A folder of the hub cache holds links: what they lead to is copied.
     copyFileSync(join(from, name), join(to, name));
   }

@@ -24,7 +24,7 @@ export interface TokenScores {
 
 /**
  * Scores `requests`. The tokens that all begin with are run once, and so is the beginning that consecutive requests share (the
- * answers to one question); neither changes a result. `onProgress` is told how many requests are done.
+ * answers to one question); neither changes a result but for rounding. `onProgress` is told how many requests are done.
  * @throws InputError where a request is longer than the model's positions
  */
 export async function score(

@@ -8,7 +8,7 @@ import { parseNormalizer } from "./normalize.js";
 import { parsePostProcessor, type Surround } from "./post.js";
 import { parseWordSplitter } from "./words.js";
 
-export interface EncodeOptions {
+interface EncodeOptions {
   /** Add what the tokenizer's post-processor adds (Llama 3's BOS). Default true, as in transformers. */
   addSpecialTokens?: boolean;
   /** Read the text of special tokens as these tokens (default, as in transformers); false: it is text like any other. */
@@ -18,7 +18,7 @@ export interface EncodeOptions {
 }
 
 /** Ids of a text, and for each cut (a place in the text) the index of the first token with text behind it. */
-export interface CutIds {
+interface CutIds {
   ids: number[];
   indices: number[];
 }
@@ -28,6 +28,7 @@ export interface Codec {
   encode(text: string, options?: EncodeOptions): number[];
   /** As `encode` without the post-processor's tokens; `cuts` ascend. */
   encodeWithCuts(text: string, cuts: readonly number[], ignore?: string): CutIds;
+  /** The text as it is: clean_up_tokenization_spaces of tokenizer_config.json would change it, and is not applied. */
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
   /** Highest token id plus one. */
   vocabSize: number;

@@ -33,7 +33,7 @@ export interface TokenizerFiles {
   chatTemplates: Map<string, TemplateSource>;
 }
 
-export interface TemplateSource {
+interface TemplateSource {
   template: string;
   /** The file that it comes from. */
   path: string;
@@ -42,7 +42,7 @@ export interface TemplateSource {
 /** A larger tokenizer.json than this is no tokenizer (Llama 3's has 9 MB, Gemma's 33 MB). */
 const MAX_FILE_BYTES = 256 << 20;
 /** Token ids are indices of the embedding; the largest vocabulary in use has 262,144 rows. */
-export const MAX_TOKEN_ID = 1 << 24;
+const MAX_TOKEN_ID = 1 << 24;
 
 /** Reads all tokenizer files of a Hugging Face folder; only tokenizer.json must exist. */
 export function loadTokenizerFiles(folder: string): TokenizerFiles {

@@ -13,7 +13,7 @@ export interface Span {
 export type Message = Json & { role: string; content: string };
 
 /** Renders some of the messages; throws where the template refuses them. */
-export type Render = (messages: Message[], addGenerationPrompt: boolean) => string;
+type Render = (messages: Message[], addGenerationPrompt: boolean) => string;
 
 export interface SpanContext {
   render: Render;

@@ -19,7 +19,7 @@ export interface ChatTemplate {
 /** The longest template in use has about 20,000 characters. */
 const MAX_TEMPLATE_CHARS = 1 << 18;
 /** Llama 3's own fallback ("26 Jul 2024"): a run must not depend on the day on which it was started. */
-export const TEMPLATE_DATE = new Date(Date.UTC(2024, 6, 26));
+const TEMPLATE_DATE = new Date(Date.UTC(2024, 6, 26));
 
 /** Parses a chat template; `where` names its file. `constants` are bos_token and the like. */
 export function compileTemplate(source: string, where: string, constants: Record<string, unknown>): ChatTemplate {

@@ -3,9 +3,9 @@
 export const SCHEDULES = ["cosine", "linear", "constant"] as const;
 export type Schedule = (typeof SCHEDULES)[number];
 
-/** `warmup` below 1 is a share of the steps (rounded up, as transformers does), otherwise a number of steps. */
+/** `warmup` below 1 is a share of the steps, otherwise a number of steps; rounded as transformers does. */
 export function resolveWarmup(warmup: number, totalSteps: number): number {
-  return warmup < 1 ? Math.ceil(warmup * totalSteps) : Math.round(warmup);
+  return warmup < 1 ? Math.ceil(warmup * totalSteps) : Math.trunc(warmup);
 }
 
 /** The factor of the peak rate at `step` (1-based). With a warm-up, step 1 has factor 0. */

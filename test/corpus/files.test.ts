@@ -7,8 +7,9 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { loadDataset } from "../../src/corpus/dataset.js";
-import { openDataFiles, type RawRecord, readRecords } from "../../src/corpus/files.js";
+import { openDataFiles, readRecords } from "../../src/corpus/files.js";
 import { readLines } from "../../src/corpus/lines.js";
+import type { RawRecord } from "../../src/corpus/records.js";
 import { temporaryFolder } from "../formats/folder.js";
 import { byteTokenizer, CHATML } from "../tokenizer/folder.js";
 

@@ -72,7 +72,7 @@ function jsonl(seed: number): string {
   return random.whole(2) ? mutateText(text, random) : text;
 }
 
-it("JSONL", () => fuzz(join(temporaryFolder(), "a.jsonl"), CASES, jsonl));
+it("JSONL", { timeout: 180_000 }, () => fuzz(join(temporaryFolder(), "a.jsonl"), CASES, jsonl));
 
 it("JSON", () =>
   fuzz(join(temporaryFolder(), "a.json"), CASES / 10, (seed) => `[${jsonl(seed).replaceAll("\n", ",")}]`));
@@ -92,10 +92,11 @@ function damaged(bytes: Uint8Array, seed: number): Uint8Array {
 }
 
 it("gzipped JSONL", () =>
-  fuzz(join(temporaryFolder(), "a.jsonl.gz"), CASES / 5, (seed) => damaged(gzipSync(jsonl(seed)), seed)));
+  fuzz(join(temporaryFolder(), "a.jsonl.gz"), CASES / 10, (seed) => damaged(gzipSync(jsonl(seed)), seed)));
 
 const parquet = ["documents-snappy", "documents-none", "documents-zstd", "documents-gzip", "chats", "rows"].map(
   (name) => readFileSync(new URL(`../fixtures/corpus/${name}.parquet`, import.meta.url)),
 );
-it("Parquet", () =>
-  fuzz(join(temporaryFolder(), "a.parquet"), CASES, (seed) => damaged(parquet[seed % parquet.length]!, seed)));
+it("Parquet", { timeout: 180_000 }, () =>
+  fuzz(join(temporaryFolder(), "a.parquet"), CASES, (seed) => damaged(parquet[seed % parquet.length]!, seed)),
+);

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bothOrders } from "../../src/eval/swap.js";
-import { swapChoices } from "../../src/eval/tasks/multiple-choice.js";
+import { bothOrders, swapChoices } from "../../src/eval/swap.js";
 
 describe("both orders of a question", () => {
   test("items named in the text change places", () => {

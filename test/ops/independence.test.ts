@@ -302,7 +302,8 @@ describe.each(own.map((build) => [build.name, build] as const))("%s", (_, build)
       { H: 3, K: 1, E: 24 },
       { H: 4, K: 2, E: 64 },
     ])("attention %o: a record depends on no other", async (shape) => {
-      const records = [40, 77, 1, 560, 130].map((length, i) => ({ seed: `record ${i}`, length }));
+      // The long one passes more than one block of keys; wide heads need not do that again.
+      const records = [40, 77, 1, shape.E < 64 ? 560 : 200, 130].map((length, i) => ({ seed: `record ${i}`, length }));
       const together = await attend(dtype, shape, records);
       const compare = (label: string, got: Awaited<ReturnType<typeof attend>>[number], index: number) => {
         for (const [name, values] of Object.entries(together[index]!))

@@ -7,8 +7,9 @@ import type { Backend } from "../../src/backend/backend.js";
 import { ALL_CASES } from "./cases/index.js";
 import { lacksOnednn, openBuild, testedBuilds } from "./harness.js";
 
-// The sanitized run is some ten times slower: it leaves out what repeats a smaller case at length.
+// The sanitized run is several times slower: it leaves out what repeats a smaller case at length.
 const MAX_FLOPS = Number(process.env["MSM_CASE_FLOPS"] ?? Number.POSITIVE_INFINITY);
+const ONLY_DTYPE = process.env["MSM_CASE_DTYPE"];
 
 describe.each(testedBuilds().map((build) => [build.name, build] as const))("%s", (_, build) => {
   let backend: Backend;
@@ -17,7 +18,10 @@ describe.each(testedBuilds().map((build) => [build.name, build] as const))("%s",
   });
   afterAll(() => backend.close());
 
-  const cases = ALL_CASES.filter(({ op, flops }) => flops <= MAX_FLOPS && (!build.onednn || op === "matmul"));
+  const cases = ALL_CASES.filter(
+    ({ op, dtype, flops }) =>
+      flops <= MAX_FLOPS && (!ONLY_DTYPE || dtype === ONLY_DTYPE) && (!build.onednn || op === "matmul"),
+  );
   it.for(cases.map((one) => [one.op, one.name, one.dtype, one] as const))("%s: %s %s", async (row, { skip }) => {
     skip(lacksOnednn(build, backend), "built without oneDNN");
     const op = row[3].build(backend);

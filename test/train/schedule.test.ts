@@ -55,7 +55,7 @@ test("a warm-up below 1 is a share of the steps, rounded up; otherwise a number 
   expect(resolveWarmup(30, 100)).toBe(30);
 });
 
-test("a share that is a whole number of steps stays it: 0.07 x 100 is 7.000000000000001 in floating point", () => {
-  expect(resolveWarmup(0.07, 100)).toBe(7);
-  expect(resolveWarmup(0.29, 100)).toBe(29);
+test("rounding is that of transformers: math.ceil(0.07 * 100) is 8, int(2.9) is 2", () => {
+  expect(resolveWarmup(0.07, 100)).toBe(8);
+  expect(resolveWarmup(2.9, 100)).toBe(2);
 });

@@ -12,10 +12,11 @@
  */
 import { InputError } from "../../errors.js";
 import { type ComparedAnswers, compareAnswers, marginOf, marginPerToken, probabilityOf } from "../compare.js";
+import { decide, decisionRates, winShare } from "../decision.js";
 import { formatEstimate } from "../format.js";
 import { promptForm } from "../prompt.js";
 import { type DataObject, extraFields, groupSamples, objectRecord, textField } from "../record.js";
-import { type Estimate, meanInterval, wilson } from "../statistics.js";
+import { type Estimate, meanInterval } from "../statistics.js";
 import { bothOrders, type Orders } from "../swap.js";
 import type { Json, Task } from "../task.js";
 
@@ -90,14 +91,14 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
   },
   summarize(samples, scores, { tokenizer }) {
     const groups = [...groupSamples(samples.map(({ extra }) => extra))].map(([field, byValue]) => {
-      const rates = [...byValue].map(([value, indices]) => [value, likedRates(indices.map((i) => scores[i]!))]);
+      const rates = [...byValue].map(([value, indices]) => [value, allRates(indices.map((i) => scores[i]!))]);
       return [field, Object.fromEntries(rates)];
     });
     const both = (first: number): number =>
       scores.filter(({ liked, firstNamed }) => liked === null && firstNamed === first).length;
     return {
-      ...likedRates(scores),
-      perToken: decisionRates(scores.map(({ likedPerToken }) => likedPerToken)),
+      ...allRates(scores),
+      perToken: likedRates(scores.map(({ likedPerToken }) => likedPerToken)),
       orderBias: {
         /** Share of all answers that are the option named first: 0.5 is no bias. */
         firstNamed: meanInterval(scores.map(({ firstNamed }) => firstNamed / 2)),
@@ -113,11 +114,12 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
     };
   },
   describe(results) {
-    const { n, decidedRate, likedRate, likedRateAll, probability, orderBias, groups } = results as unknown as Rates & {
-      probability: Estimate;
-      orderBias: { firstNamed: Estimate };
-      groups: Record<string, Record<string, Rates>>;
-    };
+    const { n, decidedRate, likedRate, likedRateAll, probability, orderBias, groups } =
+      results as unknown as LikedRates & {
+        probability: Estimate;
+        orderBias: { firstNamed: Estimate };
+        groups: Record<string, Record<string, LikedRates>>;
+      };
     const lines = [
       `${n} questions, both orders; decided ${formatEstimate(decidedRate)}`,
       `liked, of the decided ${formatEstimate(likedRate)}; of all ${formatEstimate(likedRateAll)}; mean probability ${formatEstimate(probability)}`,
@@ -133,7 +135,7 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
   },
 };
 
-interface Rates {
+interface LikedRates {
   n: number;
   decided: number;
   liked: number;
@@ -144,35 +146,15 @@ interface Rates {
   likedRateAll: Estimate;
 }
 
-function likedRates(scores: readonly ChoiceScore[]): Json {
+function likedRates(decisions: readonly (boolean | null)[]): LikedRates {
+  const { n, decided, wanted, decidedRate, wantedRate, wantedRateAll } = decisionRates(decisions);
+  return { n, decided, liked: wanted, decidedRate, likedRate: wantedRate, likedRateAll: wantedRateAll };
+}
+
+function allRates(scores: readonly ChoiceScore[]): Json & LikedRates {
   return {
-    ...decisionRates(scores.map(({ liked }) => liked)),
+    ...likedRates(scores.map(({ liked }) => liked)),
     likedAnswers: meanInterval(scores.map(({ margins }) => (winShare(margins[0]) + winShare(margins[1])) / 2)),
     probability: meanInterval(scores.map(({ probability }) => probability)),
   };
-}
-
-function decisionRates(decisions: readonly (boolean | null)[]): Rates {
-  const n = decisions.length;
-  const decided = decisions.filter((decision) => decision !== null).length;
-  const liked = decisions.filter((decision) => decision === true).length;
-  return {
-    n,
-    decided,
-    liked,
-    decidedRate: wilson(decided, n),
-    likedRate: wilson(liked, decided),
-    likedRateAll: wilson(liked, n),
-  };
-}
-
-/** What both orders prefer, null where they differ or one prefers nothing. */
-function decide([first, second]: [number, number]): boolean | null {
-  if (first > 0 && second > 0) return true;
-  if (first < 0 && second < 0) return false;
-  return null;
-}
-
-function winShare(margin: number): number {
-  return margin > 0 ? 1 : margin < 0 ? 0 : 0.5;
 }

@@ -10,10 +10,12 @@
  */
 import { InputError } from "../../errors.js";
 import { type ComparedAnswers, compareAnswers, marginOf, probabilityOf } from "../compare.js";
+import { decide, decisionRates, winShare } from "../decision.js";
 import { formatEstimate } from "../format.js";
 import { promptForm } from "../prompt.js";
 import { objectRecord, textField } from "../record.js";
-import { type Estimate, meanInterval, wilson } from "../statistics.js";
+import { type Estimate, meanInterval } from "../statistics.js";
+import { swapChoices } from "../swap.js";
 import type { Json, Task } from "../task.js";
 
 const FORM = "{question, answer_matching_behavior, answer_not_matching_behavior}";
@@ -80,15 +82,15 @@ export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, Mu
     };
   },
   summarize(samples, scores, { tokenizer }) {
-    const decided = scores.filter(({ matches }) => matches !== null);
+    const { n, decided, wanted, decidedRate, wantedRate } = decisionRates(scores.map(({ matches }) => matches));
     const swappable = scores.flatMap(({ swappedMargin }, i) => (swappedMargin === null ? [] : [i]));
     return {
-      n: scores.length,
-      decided: decided.length,
-      matching: decided.filter(({ matches }) => matches).length,
-      decidedRate: wilson(decided.length, scores.length),
+      n,
+      decided,
+      matching: wanted,
+      decidedRate,
       /** Of the decided, in the published order. */
-      matchingRate: wilson(decided.filter(({ matches }) => matches).length, decided.length),
+      matchingRate: wantedRate,
       probability: meanInterval(scores.map(({ probability }) => probability)),
       bothOrders: bothOrdersRates(swappable.map((i) => scores[i]!)),
       letterBias: { earlier: meanInterval(swappable.map((i) => earlierShare(samples[i]!, scores[i]!))) },
@@ -111,48 +113,19 @@ export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, Mu
   },
 };
 
-/** "(B)" and what follows it up to the next choice or the end. */
-const CHOICE = /^( ?\(([A-Z])\) ?)(.*(?:\n(?! ?\([A-Z]\)).*)*)$/gm;
-
-/** The question with the texts of the two choices exchanged; null where they are not both in a list of choices from (A) on. */
-export function swapChoices(question: string, answer1: string, answer2: string): string | null {
-  const start = question.lastIndexOf("Choices:");
-  if (start < 0) return null;
-  const [head, list] = [question.slice(0, start), question.slice(start)];
-  const texts = new Map([...list.matchAll(CHOICE)].map(([, , letter, text]) => [`(${letter})`, text!]));
-  const letters = [...texts.keys()].join("");
-  const expected = [...texts.keys()].map((_, i) => `(${String.fromCharCode(65 + i)})`).join("");
-  const [text1, text2] = [texts.get(answer1), texts.get(answer2)];
-  if (letters !== expected || text1 === undefined || text2 === undefined) return null;
-  const swapped = list.replace(CHOICE, (_all, mark: string, letter: string, text: string) => {
-    const other = `(${letter})` === answer1 ? text2 : `(${letter})` === answer2 ? text1 : text;
-    return mark + other;
-  });
-  return head + swapped;
-}
-
 function signOf(margin: number): boolean | null {
   return margin === 0 ? null : margin > 0;
 }
 
 function bothOrdersRates(scores: readonly MultipleChoiceScore[]): Json {
-  const decided = scores.filter(({ matches, swappedMatches }) => matches !== null && matches === swappedMatches);
-  const matching = decided.filter(({ matches }) => matches).length;
-  return {
-    n: scores.length,
-    decided: decided.length,
-    matching,
-    decidedRate: wilson(decided.length, scores.length),
-    matchingRate: wilson(matching, decided.length),
-  };
+  const decisions = scores.map(({ margin, swappedMargin }) => decide([margin, swappedMargin!]));
+  const { n, decided, wanted, decidedRate, wantedRate } = decisionRates(decisions);
+  return { n, decided, matching: wanted, decidedRate, matchingRate: wantedRate };
 }
 
 /** Share of the two answers that are the letter that comes first in the alphabet. */
 function earlierShare({ matching, notMatching }: MultipleChoiceSample, score: MultipleChoiceScore): number {
-  const isMatchingEarlier = matching < notMatching;
-  const share = (chosen: boolean | null): number => (chosen === null ? 0.5 : chosen ? 1 : 0);
-  const published = share(score.matches === null ? null : score.matches === isMatchingEarlier);
+  const sign = matching < notMatching ? 1 : -1;
   // Swapped, the behaviour that matches stands under the other letter.
-  const swapped = share(score.swappedMatches === null ? null : score.swappedMatches !== isMatchingEarlier);
-  return (published + swapped) / 2;
+  return (winShare(sign * score.margin) + winShare(-sign * score.swappedMargin!)) / 2;
 }

@@ -11,12 +11,12 @@
  * random, tokens of one text as belonging together; with a single text its windows take their place.
  */
 import { InputError } from "../../errors.js";
-import { type ScoreRequest, score } from "../../model/score.js";
-import type { Tokenizer } from "../../tokenizer/tokenizer.js";
+import { score } from "../../model/score.js";
 import { formatEstimate } from "../format.js";
 import { extraFields, groupSamples, objectRecord, textField } from "../record.js";
 import { type Estimate, ratioInterval } from "../statistics.js";
 import type { Json, Task, TaskContext } from "../task.js";
+import { cutWindows } from "../windows.js";
 
 const DEFAULT_SEQ_LEN = 2048;
 
@@ -90,31 +90,6 @@ function windowTokens({ decoder, settings }: TaskContext): number {
   const seqLen = settings.seqLen ?? Math.min(DEFAULT_SEQ_LEN, available);
   if (seqLen > available) throw new InputError(`--seq-len ${seqLen} is more than the model's ${available} positions`);
   return seqLen;
-}
-
-/** The windows of a text as requests, and the UTF-8 bytes of the tokens that they score. */
-export function cutWindows(
-  tokenizer: Tokenizer,
-  text: string,
-  seqLen: number,
-  where: string,
-): { windows: ScoreRequest[]; bytes: number } {
-  const { before } = tokenizer.surround;
-  const ids = tokenizer.encode(text, { addSpecialTokens: false });
-  const first = before.length > 0 ? 0 : 1;
-  const step = seqLen - before.length - 1;
-  if (step < 1) throw new InputError(`--seq-len ${seqLen} leaves no token to score: use at least ${before.length + 2}`);
-  if (ids.length <= first) throw new InputError(`${where}: ${ids.length} tokens are too few to score`);
-  const windows: ScoreRequest[] = [];
-  for (let begin = first; begin < ids.length; ) {
-    // The first window of a text with a BOS has one token of context less, and room for one more.
-    const context = [...before, ...ids.slice(Math.max(0, begin - 1), begin)];
-    const end = Math.min(ids.length, begin + seqLen - context.length);
-    windows.push({ ids: [...context, ...ids.slice(begin, end)], from: context.length });
-    begin = end;
-  }
-  const uncounted = first === 0 ? 0 : Buffer.byteLength(tokenizer.decode(ids.slice(0, 1)));
-  return { windows, bytes: Buffer.byteLength(text) - uncounted };
 }
 
 function measure(scores: readonly TextScore[]): Json & { nll: Estimate } {

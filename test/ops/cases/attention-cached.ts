@@ -158,6 +158,11 @@ const SHAPES: Omit<Shape, "dtype">[] = [
     ],
   },
   {
+    title: "prefill after a long prefix",
+    ...{ cacheRows: 700, H: 3, K: 1, E: 24, gap: 1 },
+    sequences: [{ prefix: [0, 611], begin: 620, before: 0, rows: 21 }],
+  },
+  {
     title: "wide heads",
     ...{ cacheRows: 60, H: 7, K: 7, E: 256 },
     sequences: [{ prefix: NONE, begin: 1, before: 20, rows: 33 }],

@@ -242,7 +242,7 @@ const SHAPES: Omit<Shape, "dtype">[] = [
   { segments: [33, 40], H: 2, K: 2, E: 128 },
   { segments: [47], H: 7, K: 1, E: 256, gap: 1 },
   { segments: [66, 19], H: 2, K: 1, E: 64, peak: 20 },
-  { segments: [1029, 40], H: 1, K: 1, E: 8 },
+  { segments: [517, 40], H: 1, K: 1, E: 8 },
   { segments: new Array<number>(67).fill(1), H: 4, K: 2, E: 64 },
 ];
 

@@ -1,0 +1,61 @@
+/** @file Rules of the repository that no linter knows. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+
+const ROOT = join(import.meta.dirname, "..");
+const MAX_LINES = 300;
+
+/** Files that are or will be part of the repository; none where this is no git checkout. */
+function repositoryFiles(): string[] {
+  if (!existsSync(join(ROOT, ".git"))) return [];
+  const args = ["ls-files", "--cached", "--others", "--exclude-standard"];
+  const names = execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).trim().split("\n");
+  return names.filter((name) => existsSync(join(ROOT, name)));
+}
+
+const TEXT = /(\.(ts|mjs|cjs|js|json|md|cpp|h|py|yaml|yml|sh)|Makefile|\.npmrc|\.gitignore|\.ci\/run)$/;
+const names = repositoryFiles().filter((name) => TEXT.test(name) && !name.startsWith("test/fixtures/"));
+const own = names.filter((name) => name !== "test/style.test.ts" && name !== "package-lock.json");
+const read = (name: string): string => readFileSync(join(ROOT, name), "utf8");
+
+/** "file:line: text" of every line that matches. */
+function findLines(files: string[], pattern: RegExp): string[] {
+  return files.flatMap((name) =>
+    read(name)
+      .split("\n")
+      .flatMap((line, i) => (pattern.test(line) ? [`${name}:${i + 1}: ${line.trim()}`] : [])),
+  );
+}
+
+describe.skipIf(names.length === 0)("style", () => {
+  test(`no source file is longer than ${MAX_LINES} lines`, () => {
+    const sources = names.filter((name) => /^(src|scripts)\//.test(name));
+    const long = sources.filter((name) => read(name).split("\n").length - 1 > MAX_LINES);
+    expect(long).toEqual([]);
+  });
+
+  test("no paths of one machine", () => {
+    expect(findLines(own, /(^|[\s"'`(=:])\/(work|root|home|Users)\//)).toEqual([]);
+  });
+
+  test("no registry or proxy hosts", () => {
+    expect(findLines(own, /https?:\/\/[^\s"'`)]*(registry|artifactory|nexus|proxy)/i)).toEqual([]);
+    expect(findLines(["package-lock.json"], /"resolved":/)).toEqual([]);
+  });
+
+  test("nothing is left to do later without an issue", () => {
+    expect(findLines(own, /\b(TODO|FIXME|XXX|HACK)\b/)).toEqual([]);
+  });
+
+  test("no file only hands on what others export", () => {
+    const sources = names.filter((name) => /^src\/.*\.ts$/.test(name));
+    expect(findLines(sources, /^export (\*|\{[^}]*\}|type \{[^}]*\}) from/)).toEqual([]);
+  });
+
+  test("nothing large or binary but what ships on purpose", () => {
+    const binary = repositoryFiles().filter((name) => /\.(so|o|a|bin|pt|pth|onnx|gguf|tgz|zip|whl)$/.test(name));
+    expect(binary).toEqual([]);
+  });
+});
