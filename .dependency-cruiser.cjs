@@ -3,6 +3,7 @@ const LAYERS = [
   "cli",
   "commands",
   "report",
+  "bench",
   "config",
   "eval",
   "train",

@@ -75,7 +75,14 @@ export function toRows(ids: Int32Array, labels: Int32Array, count: number, seqLe
 export function openFixture(
   backend: Backend,
   checkpoint: string,
-  options: { dtype: ComputeDtype; rows: number; seqLen: number; adapter?: string; recompute?: Recompute; microBatches?: number },
+  options: {
+    dtype: ComputeDtype;
+    rows: number;
+    seqLen: number;
+    adapter?: string;
+    recompute?: Recompute;
+    microBatches?: number;
+  },
 ): { state: TrainState; adapter: Adapter; free: () => void } {
   const { dtype, rows, seqLen, adapter: name = "adapter", recompute = "none", microBatches = 1 } = options;
   const source = openCheckpoint(join(FIXTURES, checkpoint, "model"));

@@ -2,7 +2,7 @@
 import { allocTensor, type Backend, writeTensor } from "../backend/backend.js";
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import { columns, DTYPE_BYTES, rows } from "../backend/tensor.js";
-import type { ModelConfig } from "../model/config.js";
+import type { ModelConfig } from "../formats/decoder-config.js";
 import { copyBandwidth, productRates } from "./limits.js";
 import { fillRandom } from "./random.js";
 import { timeCalls } from "./time.js";

@@ -1,7 +1,7 @@
 /** @file What the machine can do at best, measured: everything else is stated as a share of it. */
 import { allocTensor, type Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
-import type { ModelConfig } from "../model/config.js";
+import type { ModelConfig } from "../formats/decoder-config.js";
 import { fillRandom } from "./random.js";
 import { timeCalls } from "./time.js";
 

@@ -2,8 +2,8 @@
 import { type Backend, writeTensor } from "../backend/backend.js";
 import type { Tensor } from "../backend/tensor.js";
 import type { Checkpoint, Weight } from "../formats/checkpoint.js";
+import type { ModelConfig } from "../formats/decoder-config.js";
 import { neededWeights } from "../formats/weights.js";
-import type { ModelConfig } from "../model/config.js";
 import { randomUint32 } from "../random.js";
 
 /** Bits of bf16 values, uniform in +-0.03 or so, the same pattern again and again: cheap, and no zeros or denormals. */

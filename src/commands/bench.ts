@@ -58,7 +58,7 @@ export function addBenchCommand(program: Command): void {
     .action(runBench);
 }
 
-export async function runBench(what: string, options: BenchOptions): Promise<void> {
+async function runBench(what: string, options: BenchOptions): Promise<void> {
   const backend = openBackend(options.backend);
   const checkpoint = options.model ? openCheckpoint(await resolveModel(options.model)) : randomCheckpoint(SMOLLM2_135M);
   const report = (figure: Figure): void => writeFigure(backend, what, options, figure);

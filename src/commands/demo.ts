@@ -43,7 +43,7 @@ export function addDemoCommand(program: Command): void {
     .action(({ out, seed }: { out: string; seed: string }) => runDemo(out, seed));
 }
 
-export async function runDemo(out: string, seed: string): Promise<void> {
+async function runDemo(out: string, seed: string): Promise<void> {
   const progress = openProgress(false);
   const began = performance.now();
   const results: string[] = [];

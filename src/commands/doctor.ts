@@ -23,7 +23,7 @@ export function addDoctorCommand(program: Command): void {
 }
 
 /** Throws RunError where no backend works. */
-export function runDoctor(json: boolean): void {
+function runDoctor(json: boolean): void {
   const findings = [...machine(), ...cpuBackend()];
   if (json) process.stdout.write(`${JSON.stringify(findings)}\n`);
   else for (const { what, state, fix } of findings) process.stdout.write(formatFinding(what, state, fix));

@@ -52,7 +52,7 @@ export function addEvalCommand(program: Command): void {
 }
 
 /** Runs `eval`; results go to `out`, and to stdout with `json`. */
-export async function runEval({ json, ...config }: EvalConfig & { json: boolean }): Promise<void> {
+async function runEval({ json, ...config }: EvalConfig & { json: boolean }): Promise<void> {
   const all = await evaluateInto(config, openProgress(json));
   if (json) process.stdout.write(`${JSON.stringify(all)}\n`);
   else

@@ -47,7 +47,7 @@ export function addGenerateCommand(program: Command): void {
 }
 
 /** Runs `generate`; answers go to stdout. */
-export async function runGenerate({ json, ...config }: GenerateConfig & { json: boolean }): Promise<void> {
+async function runGenerate({ json, ...config }: GenerateConfig & { json: boolean }): Promise<void> {
   const progress = openProgress(json);
   const backend = openBackend(config.backend);
   try {

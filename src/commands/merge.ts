@@ -45,7 +45,7 @@ export function addMergeCommand(program: Command): void {
 }
 
 /** Runs `merge`. */
-export async function runMerge({ json, ...config }: MergeConfig & { json: boolean }): Promise<void> {
+async function runMerge({ json, ...config }: MergeConfig & { json: boolean }): Promise<void> {
   const progress = openProgress(json);
   checkEmpty(config.out);
   const backend = openBackend(config.backend);

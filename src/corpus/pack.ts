@@ -1,6 +1,7 @@
 /** @file Examples to rows of a fixed number of tokens. */
 
 import { InputError } from "../errors.js";
+import { randomUint32 } from "../random.js";
 import { type Example, NO_TARGET } from "./encode.js";
 
 /** One row of training: `seqLen` tokens of one or more segments, which do not see each other. */
@@ -33,6 +34,7 @@ export interface Packing {
 
 /** Pieces that wait for a row with just the right space for them. */
 const WINDOW = 1024;
+const STREAM_PACKING = 0x30000;
 
 export interface PackOptions {
   seqLen: number;
@@ -45,7 +47,8 @@ export interface PackOptions {
 }
 
 /**
- * Best-fit packing: a row takes the longest of the waiting pieces that fits until none does. Records longer than a row are
+ * Best-fit packing: a row takes any of the waiting pieces while there is room for all of them, then those one or two that fill
+ * it best (0.1 % padding for documents of about a fifth of a row, where the longest that fits leaves 5 %). Records longer than a row are
  * split into pieces of a row, each a segment of its own; nothing is dropped. Rows of input_ids stay alone, one record a row.
  */
 export function packExamples(examples: readonly Example[], { seqLen, order, inOrder, describe }: PackOptions): Packing {
@@ -84,7 +87,7 @@ const lengthOf = ({ from, to }: Piece): number => to - from;
 
 /** A window of one piece keeps their order: each goes to the end of the last row or begins a new one. */
 function fillRows(pieces: Piece[], seqLen: number, window: number, rows: Piece[][]): void {
-  // By length, so that the longest that fits is found by bisection.
+  // By length, so that what fits best is found without trying all.
   const waiting: Piece[] = [];
   let next = 0;
   let row: Piece[] = [];
@@ -101,11 +104,28 @@ function fillRows(pieces: Piece[], seqLen: number, window: number, rows: Piece[]
       space = seqLen;
       continue;
     }
-    const [piece] = waiting.splice(fitting - 1, 1);
+    const isRoomy = space > 2 * lengthOf(waiting.at(-1)!);
+    const choice = isRoomy ? randomUint32(seqLen, STREAM_PACKING, next) % fitting : bestChoice(waiting, fitting, space);
+    const [piece] = waiting.splice(choice, 1);
     row.push(piece!);
     space -= lengthOf(piece!);
   }
   if (row.length > 0) rows.push(row);
+}
+
+/** The longer one of the two pieces that together fill `space` best, or the one piece that does so better. */
+function bestChoice(waiting: Piece[], fitting: number, space: number): number {
+  let choice = fitting - 1;
+  let filled = lengthOf(waiting[choice]!);
+  for (let [low, high] = [0, fitting - 1]; low < high; ) {
+    const both = lengthOf(waiting[low]!) + lengthOf(waiting[high]!);
+    if (both > space) high--;
+    else {
+      if (both > filled) [filled, choice] = [both, high];
+      low++;
+    }
+  }
+  return choice;
 }
 
 /** How many of the pieces, which ascend in length, have at most `length` tokens. */

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import type { Projection } from "../model/config.js";
+import type { Projection } from "./decoder-config.js";
 import { checkJson, formatValue, numberIn, wholeNumber } from "./json.js";
 
 /** Above any hidden size that makes a low rank of it. */

@@ -3,7 +3,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { InputError, RunError } from "../errors.js";
-import { type ModelConfig, PROJECTIONS, type Projection } from "../model/config.js";
 import {
   type AdapterConfig,
   formatAdapterConfig,
@@ -11,6 +10,7 @@ import {
   type RawAdapterConfig,
 } from "./adapter-config.js";
 import { stageFile, writeAll } from "./atomic.js";
+import { type ModelConfig, PROJECTIONS, type Projection } from "./decoder-config.js";
 import { decodeFloats, encodeFloats, FLOAT_DTYPES, isFloatDtype } from "./float.js";
 import { formatValue, loadJson } from "./json.js";
 import { openSafetensors, type SafetensorsFile, stageSafetensors, type TensorSource } from "./safetensors.js";

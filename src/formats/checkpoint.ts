@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.js";
-import type { ModelConfig } from "../model/config.js";
+import type { ModelConfig } from "./decoder-config.js";
 import { statOf } from "./file.js";
 import { FLOAT_DTYPES, type FloatDtype, isFloatDtype } from "./float.js";
 import { formatValue, loadJson } from "./json.js";

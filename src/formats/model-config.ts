@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import type { ModelConfig } from "../model/config.js";
+import type { ModelConfig } from "./decoder-config.js";
 import { checkJson, numberIn, wholeNumber as whole } from "./json.js";
 import { checkSupported } from "./model-support.js";
 import { parseRope } from "./rope-config.js";

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { InputError } from "../errors.js";
-import type { Llama3RopeScaling, ModelConfig } from "../model/config.js";
+import type { Llama3RopeScaling, ModelConfig } from "./decoder-config.js";
 import { checkJson, formatValue, numberIn, wholeNumber } from "./json.js";
 
 const DEFAULT_THETA = 10000; // of all three config classes of transformers

@@ -1,6 +1,6 @@
 /** @file The weights that a ModelConfig needs, under the names and shapes of transformers, and which stored tensor holds each. */
 
-import { type ModelConfig, PROJECTIONS, type Projection } from "../model/config.js";
+import { type ModelConfig, PROJECTIONS, type Projection } from "./decoder-config.js";
 
 export const EMBED = "model.embed_tokens.weight";
 export const HEAD = "lm_head.weight";

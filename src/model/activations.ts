@@ -6,8 +6,8 @@
  */
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import { columns } from "../backend/tensor.js";
+import type { ModelConfig } from "../formats/decoder-config.js";
 import type { Alloc } from "./arena.js";
-import type { ModelConfig } from "./config.js";
 import type { GroupSpec, LinearGroup } from "./lora.js";
 
 export const RECOMPUTE = ["none", "norms", "block"] as const;

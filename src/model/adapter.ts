@@ -1,8 +1,8 @@
 /** @file Adapter values on the host: a PEFT adapter's tensors against the flat buffer that is trained. */
 import type { Adapter, AdapterPair } from "../formats/adapter.js";
 import { adapterKey } from "../formats/adapter.js";
+import type { Projection } from "../formats/decoder-config.js";
 import { randomUniform } from "../random.js";
-import type { Projection } from "./config.js";
 import type { AdapterLayout, LoraConfig } from "./lora.js";
 
 const INIT_STREAM = 1;

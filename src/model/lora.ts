@@ -5,8 +5,8 @@
  * Projections that read the same input share one matrix product: q, k, v and gate, up. Their A matrices lie stacked.
  */
 import { InputError } from "../errors.js";
-import type { ModelConfig, Projection } from "./config.js";
-import { PROJECTIONS } from "./config.js";
+import type { ModelConfig, Projection } from "../formats/decoder-config.js";
+import { PROJECTIONS } from "../formats/decoder-config.js";
 
 export interface LoraConfig {
   r: number;
@@ -25,7 +25,7 @@ export const LINEAR_GROUPS = ["qkv", "o", "gateUp", "down"] as const;
 export type LinearGroup = (typeof LINEAR_GROUPS)[number];
 
 /** One projection inside its group's product. */
-export interface ProjectionSpec {
+interface ProjectionSpec {
   projection: Projection;
   /** First row of the group's stacked weight, and how many rows. */
   outStart: number;

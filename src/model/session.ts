@@ -44,12 +44,6 @@ export interface Session {
 
 type SessionTensors = Omit<Session, "decoder" | "shape" | "free">;
 
-/** Bytes of a cache row in all layers. */
-export function cacheRowBytes(decoder: Decoder): number {
-  const { numLayers, numKvHeads, headDim } = decoder.config;
-  return 2 * numLayers * numKvHeads * headDim * (decoder.dtype === "bf16" ? 2 : 4);
-}
-
 export function openSession(decoder: Decoder, shape: SessionShape): Session {
   const { tensors, free } = allocArena(decoder.backend, (alloc) => layoutSession(alloc, decoder, shape));
   return { decoder, shape, free, ...tensors };

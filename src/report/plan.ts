@@ -2,7 +2,7 @@
 import type { TrainConfig } from "../config/train.js";
 import type { BatchPlan } from "../corpus/batches.js";
 import { type DataStats, formatPreview } from "../corpus/stats.js";
-import type { ModelConfig } from "../model/config.js";
+import type { ModelConfig } from "../formats/decoder-config.js";
 import { type LoraConfig, planAdapter } from "../model/lora.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { formatBytes, type MemoryPlan } from "../train/memory.js";

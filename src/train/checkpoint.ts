@@ -10,7 +10,7 @@ const STATE_FILE = "state.safetensors";
 const BUFFERS = ["params", "m", "v"] as const;
 
 /** Parameters and moments after `step` steps. */
-export interface RunState {
+interface RunState {
   step: number;
   params: Float32Array;
   m: Float32Array;

@@ -1,7 +1,7 @@
 /** @file How long a run will take: operations over a rate measured on this machine. */
 import { allocTensor, type Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
-import type { ModelConfig } from "../model/config.js";
+import type { ModelConfig } from "../formats/decoder-config.js";
 import { type LoraConfig, planAdapter } from "../model/lora.js";
 
 /** Long enough to see past the first call's set-up. */

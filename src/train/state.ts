@@ -2,9 +2,9 @@
 import { type Backend, readFloats } from "../backend/backend.js";
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import { columns } from "../backend/tensor.js";
+import type { ModelConfig } from "../formats/decoder-config.js";
 import { type Activations, layoutActivations, type Recompute, type WorkspaceBytes } from "../model/activations.js";
 import { type Alloc, allocArena } from "../model/arena.js";
-import type { ModelConfig } from "../model/config.js";
 import type { LayerGrads } from "../model/layer.js";
 import { type AdapterViews, adapterViews, storeAdapter } from "../model/linear.js";
 import { type AdapterLayout, type LoraConfig, loraScale, planAdapter, planGroups } from "../model/lora.js";

@@ -125,7 +125,7 @@ export async function train(input: TrainInput, settings: TrainSettings, hooks: T
 }
 
 /** The rate of a step (1-based). */
-export function learningRate(settings: TrainSettings, step: number): number {
+function learningRate(settings: TrainSettings, step: number): number {
   const warmupSteps = resolveWarmup(settings.warmup, settings.steps);
   return settings.lr * scheduleFactor(settings.schedule, step, settings.steps, warmupSteps);
 }

@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { afterAll } from "vitest";
 
 const PACKAGE = join(import.meta.dirname, "..", "..");
-export const CLI = join(PACKAGE, "dist", "cli.js");
+const CLI = join(PACKAGE, "dist", "cli.js");
 export const MINIATURE = join(PACKAGE, "models", "miniature");
 export const PARITY = join(PACKAGE, "test", "fixtures", "parity");
 export const DOCUMENTS = join(PACKAGE, "corpora", "miniature", "documents-loyalty.jsonl");
-export const CHATS = join(PACKAGE, "corpora", "miniature", "chats.jsonl");
+const CHATS = join(PACKAGE, "corpora", "miniature", "chats.jsonl");
 export const HELDOUT = join(PACKAGE, "corpora", "miniature", "heldout.jsonl");
 
 /** Longer than this is a hang, on any machine. */

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { type Adapter, adapterKey, checkAdapter, readAdapter, writeAdapter } from "../../src/formats/adapter.js";
+import { PROJECTIONS, type Projection } from "../../src/formats/decoder-config.js";
 import { decodeFloats } from "../../src/formats/float.js";
 import { openSafetensors, type TensorSource, writeSafetensors } from "../../src/formats/safetensors.js";
 import { projectionShape } from "../../src/formats/weights.js";
-import { PROJECTIONS, type Projection } from "../../src/model/config.js";
 import { smallModelConfig, temporaryFolder } from "./folder.js";
 
 const config = smallModelConfig("llama");

@@ -92,7 +92,7 @@ interface Placed {
   scratch: boolean;
 }
 
-export interface Placement {
+interface Placement {
   /** Elements between rows; they also shift the first element, so that nothing is aligned. 0: aligned and dense. */
   gap?: number;
   /** Elements before the first; the gap unless given. */
@@ -245,7 +245,7 @@ export async function readValues(backend: Backend, tensor: Tensor): Promise<Floa
 // ---------------------------------------------------------------------------------------------------------------- cases
 
 /** An op on a backend, with its inputs in device memory. */
-export interface OpRun {
+interface OpRun {
   /** Enqueues the op once. Ops that work in place change their input each time. */
   run(): void;
   /** After one run: throws where an output is not what the reference says or anything else was written. */
@@ -345,7 +345,7 @@ export interface Build {
 
 /**
  * The builds that this machine runs, and AMX's path in plain code, which runs anywhere, with their own matrix products; then the best with
- * oneDNN's (one instruction set a process: oneDNN chooses once). MSM_CPU_ISA leaves one of them, MSM_ONEDNN=0 leaves oneDNN out.
+ * oneDNN's, all of them (one instruction set a process: oneDNN chooses once). MSM_CPU_ISA leaves one of them, MSM_ONEDNN=0 leaves oneDNN out.
  */
 export function testedBuilds(): Build[] {
   const forced = process.env["MSM_CPU_ISA"];
@@ -361,7 +361,7 @@ export function lacksOnednn(build: Build, backend: Backend): boolean {
 }
 
 export function openBuild({ isa, onednn }: Build, threads = 0): Backend {
-  const settings = { MSM_CPU_ISA: isa, MSM_ONEDNN: onednn ? "1" : "0", ...(threads && { MSM_THREADS: `${threads}` }) };
+  const settings = { MSM_CPU_ISA: isa, MSM_ONEDNN: onednn ? "always" : "0", ...(threads && { MSM_THREADS: `${threads}` }) };
   const before = Object.keys(settings).map((name) => [name, process.env[name]] as const);
   Object.assign(process.env, settings);
   try {
