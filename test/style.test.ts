@@ -45,6 +45,19 @@ describe.skipIf(names.length === 0)("style", () => {
     expect(findLines(["package-lock.json"], /"resolved":/)).toEqual([]);
   });
 
+  // npm leaves packages for other platforms out of the lock file where its registry does not have them, and `npm ci` then refuses it.
+  test("the lock file has every optional package, for every platform", () => {
+    const { packages } = JSON.parse(read("package-lock.json")) as {
+      packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+    };
+    const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter(
+        (name) => !packages[`${path}/node_modules/${name}`] && !packages[`node_modules/${name}`],
+      ),
+    );
+    expect(missing).toEqual([]);
+  });
+
   test("nothing is left to do later without an issue", () => {
     expect(findLines(own, /\b(TODO|FIXME|XXX|HACK)\b/)).toEqual([]);
   });

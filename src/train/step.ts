@@ -30,7 +30,8 @@ export interface StepResult {
 export async function trainStep(state: TrainState, batch: Row[], settings: StepSettings): Promise<StepResult> {
   const { decoder, adapter, activations, grads } = state;
   const { backend } = decoder;
-  const targetTokens = countTargets(batch);
+  // A batch without a target (only prompts of split chats) has loss and gradient 0.
+  const targetTokens = Math.max(1, countTargets(batch));
   const microBatches = splitMicroBatches(batch, activations.N);
   writeTensor(backend, activations.batch.dscale, Float32Array.of(1 / targetTokens));
   microBatches.forEach((microBatch, i) => {

@@ -14,6 +14,7 @@ import {
   normals,
   openBuild,
   openMemory,
+  ownBuilds,
   readValues,
   testedBuilds,
 } from "./harness.js";
@@ -258,9 +259,7 @@ async function attend(
   });
 }
 
-const own = testedBuilds().filter(({ onednn }) => !onednn);
-
-describe.each(own.map((build) => [build.name, build] as const))("%s", (_, build) => {
+describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_, build) => {
   beforeAll(() => {
     backend = openBuild(build);
   });
@@ -410,8 +409,8 @@ describe.each(own.map((build) => [build.name, build] as const))("%s", (_, build)
 
 // The products that every token of a forward and a backward pass goes through. Gradients of weights (tn) have features as rows.
 describe.each(
-  testedBuilds()
-    .filter(({ onednn }) => onednn)
+  testedBuilds("chosen")
+    .filter(({ onednn }) => onednn !== "none")
     .map((build) => [build.name, build] as const),
 )("%s", (_, build) => {
   beforeAll(() => {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";
 import { sampleOrder64 } from "./cases/sample.js";
-import { normals, openBuild, openMemory, readValues, testedBuilds, uniforms } from "./harness.js";
+import { normals, openBuild, openMemory, ownBuilds, readValues, uniforms } from "./harness.js";
 
 const DRAWS = 4096;
 const V = 12;
@@ -34,9 +34,7 @@ async function countsOf(backend: Backend, logits: Float64Array, temperature: num
   return counts;
 }
 
-const builds = testedBuilds().filter(({ onednn }) => !onednn);
-
-describe.each(builds.map((build) => [build.name, build] as const))("%s", (_, build) => {
+describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_, build) => {
   let backend: Backend;
   beforeAll(() => {
     backend = openBuild(build);
