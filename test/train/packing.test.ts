@@ -21,7 +21,7 @@ const STILL: StepSettings = { step: 1, lr: 0, beta1: 0.9, beta2: 0.999, eps: 1e-
  * Packed against separate: the same numbers but for the order in which a kernel sums them, which depends on where in a block a record begins.
  * f32: 24 bits, a few hundred terms. bf16: 8 bits, and the difference is that of single roundings of activations.
  */
-const TOLERANCE = { f32: { loss: 1e-5, gradients: 1e-4 }, bf16: { loss: 2e-3, gradients: 3e-2 } };
+const TOLERANCE = { f32: { loss: 1e-6, gradients: 1e-5 }, bf16: { loss: 1e-3, gradients: 1e-2 } };
 
 const backend = openBackend("cpu");
 afterAll(() => backend.close());
