@@ -10,11 +10,14 @@
 // - Every matrix is rows of `cols` consecutive elements, consecutive rows `stride` ELEMENTS apart (stride >= cols). Rows
 //   of a view are aligned to the element only: no op may assume more.
 // - `dtype` is the type of all activations and weights of the call: MSM_F32 or MSM_BF16. Reductions, softmax,
-//   normalisation and every sum inside an op are f32 (or better); results are rounded to dtype once, when stored.
+//   normalisation and every sum inside an op are f32 (or better); results are rounded to dtype once, when stored (a bf16 result below the
+//   smallest normal number may become 0, but for msm_convert). What enters a product inside an op (p, ds, the gradient of logits) is
+//   rounded to dtype before it.
 // - Outputs are overwritten unless the op says "accumulate".
-// - The same call on the same inputs gives the same bits on one machine and build: no atomics on sums, fixed order. A row
+// - The same call on the same inputs gives the same bits on one machine and build: no atomics on sums, fixed order, whatever the number of threads. A row
 //   of a result does not depend on the other rows of the call (where the formula does not say so), nor on how many there
-//   are: changing one record in a packed batch leaves the losses of the others identical.
+//   are: changing one record in a packed batch leaves the losses of the others identical. (Not where oneDNN does the product: on AMX only.)
+// - Workspaces are aligned to 64 bytes.
 //
 // Legend: N tokens (all rows of a micro-batch, one after the other), D hidden, F intermediate, H query heads, K kv heads,
 // E head dim, V vocabulary, R rank.
@@ -44,7 +47,7 @@ const char* msm_cpu_isas(void);
 msm_context* msm_open(int threads, char* error, int64_t error_bytes);
 void msm_close(msm_context* context);
 
-// One JSON object: {"backend","device","isa","threads","libraries":{...},"memoryBytes","missing":[...]}. Lives as long as the context.
+// One JSON object: {"backend","isa","threads","onednn","memoryBytes"}. Lives as long as the context.
 const char* msm_describe(msm_context* context);
 
 // Device memory, 64-byte aligned (256 on CUDA), contents undefined. Returns 0 when there is not enough.
@@ -118,6 +121,8 @@ int64_t msm_attention_backward_workspace(int dtype, int64_t N, int64_t H, int64_
 // Attention over a KV cache, prefill and decode. k_cache, v_cache: [cache rows, K * E]. Query row n attends to two ranges of
 // cache rows, ranges[n] = {a, a_end, b, b_end} (a shared prefix, and the sequence's own rows up to and including its own; either
 // may be empty, not both). Query rows of one sequence are consecutive, share a, a_end and b, and b_end grows by one a row.
+// A row that is the only one of its sequence in the call and has more than 1,024 keys may have them summed in parts (decoding long contexts on many
+// threads): its bits then differ from the same row's in a prefill, but still do not depend on the other sequences.
 void msm_attention_cached(msm_context*, int dtype, void* out, int64_t out_stride, const void* q, int64_t q_stride,
                           const void* k_cache, int64_t k_stride, const void* v_cache, int64_t v_stride, const int32_t* ranges,
                           float scale, int64_t N, int64_t H, int64_t K, int64_t E);
@@ -145,7 +150,8 @@ void msm_matmul(msm_context*, int dtype, int out_dtype, void* out, int64_t out_s
 // Rows with targets[n] < 0: losses[n] = 0, dx[n, :] = 0 (an implementation may skip their logits). A row whose loss is not finite
 // has dx NaN, so that gradnorm shows it and adamw leaves the parameters alone.
 // losses f32 [N]; dx may be null: forward only (log-probabilities of given tokens are -losses). dscale: one f32 in device
-// memory, 1 / (target tokens of the optimiser step). argmax (i32 [N], may be null) receives the largest logit's index, lowest on a tie.
+// memory, 1 / (target tokens of the optimiser step). argmax (i32 [N], may be null) receives the largest logit's index, lowest on a tie, -1 in rows
+// without a target.
 void msm_linear_cross_entropy(msm_context*, int dtype, float* losses, int32_t* argmax, void* dx, int64_t dx_stride,
                               const void* x, int64_t x_stride, const void* w, int64_t w_stride, const int32_t* targets,
                               const float* dscale, int64_t N, int64_t D, int64_t V, void* workspace, int64_t workspace_bytes);
@@ -167,7 +173,7 @@ void msm_adamw(msm_context*, float* params, const float* grads, float* m, float*
 // ------------------------------------------------------------------------------------------------------------ sampling
 
 // Picks ids[b] from logits [B, V] (f32). temperature[b] 0: the largest logit (lowest index on a tie). Otherwise the distribution is
-// softmax(logits / temperature) cut to the smallest set of most likely tokens whose probability reaches top_p[b], and ids[b] is the token at which the
+// softmax(logits / temperature) cut to the smallest set of most likely tokens (at least one) whose probability reaches top_p[b], and ids[b] is the token at which the
 // cumulative sum (most likely first, ties by index) passes uniforms[b] in [0, 1) times the kept mass.
 // logprobs[b] = log softmax(logits[b])[ids[b]], temperature 1 and uncut.
 void msm_sample(msm_context*, int32_t* ids, float* logprobs, const float* logits, int64_t logits_stride, const float* temperature,

@@ -40,7 +40,7 @@ void work(msm_context* context) {
     if (context->tasks.empty()) return;
     msm::Task task = context->tasks.front();
     context->tasks.pop_front();
-    if (!context->error.empty()) {
+    if (!context->error.empty() && !task.always) {
       if (context->tasks.empty()) context->idle.notify_all();
       continue;
     }
@@ -162,10 +162,13 @@ void msm_write(msm_context* context, uint64_t target, const void* source, int64_
     return;
   }
   memcpy(copy, source, static_cast<size_t>(bytes));
-  msm::enqueue(context, "write", [=] {
-    memcpy(destination, copy, static_cast<size_t>(bytes));
-    free(copy);
-  });
+  msm::enqueue(
+      context, "write",
+      [=] {
+        memcpy(destination, copy, static_cast<size_t>(bytes));
+        free(copy);
+      },
+      true);
 }
 
 const char* msm_read(msm_context* context, void* target, uint64_t source, int64_t bytes) {

@@ -15,6 +15,7 @@ namespace msm {
 struct Task {
   const char* op;
   void (*run)(const void* storage);
+  bool always;  // also after an error: it owns memory
   alignas(16) unsigned char storage[304];
 };
 
@@ -22,11 +23,12 @@ void push(msm_context* context, const Task& task);
 
 // Appends `body` to the stream under the op's name. It must capture by value, and only plain values.
 template <class F>
-void enqueue(msm_context* context, const char* op, F body) {
+void enqueue(msm_context* context, const char* op, F body, bool always = false) {
   static_assert(sizeof(F) <= sizeof(Task::storage), "raise Task::storage");
   static_assert(std::is_trivially_copyable<F>::value, "a task is copied as bytes");
   Task task;
   task.op = op;
+  task.always = always;
   task.run = [](const void* storage) { (*static_cast<const F*>(storage))(); };
   new (task.storage) F(body);
   push(context, task);

@@ -17,7 +17,13 @@ void convert(To* dst, int64_t dst_stride, const From* src, int64_t src_stride, i
     const int64_t row = i / chunks, begin = i % chunks * CHUNK;
     To* to = dst + row * dst_stride + begin;
     const From* from = src + row * src_stride + begin;
-    each_vector(cols - begin < CHUNK ? cols - begin : CHUNK, [&](int64_t j, auto n) { store(to + j, load(from + j, n) * scale, n); });
+    const int64_t count = cols - begin < CHUNK ? cols - begin : CHUNK;
+    int64_t j = 0;
+    for (; j + W <= count; j += W) store_exact(to + j, load(from + j) * scale);
+    if (j == count) return;
+    To rest[W];
+    store_exact(rest, load_partial(from + j, count - j) * scale);
+    memcpy(to + j, rest, static_cast<size_t>(count - j) * sizeof(To));
   });
 }
 

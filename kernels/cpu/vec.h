@@ -1,6 +1,6 @@
 // Vectors of f32 by the compiler's vector extensions: the same source becomes AVX-512, AVX2, NEON or SSE. bf16 and f16 are widened
 // on load, bf16 is rounded to nearest even on store.
-// defines: bf16, f16, vf, load, store, load_partial, store_partial, each_vector, sum, max, sqrt, transpose, exp, exp2_below, dispatch
+// defines: bf16, f16, vf, load, store, store_exact, load_partial, store_partial, each_vector, sum, max, sqrt, transpose, exp, exp2_below, dispatch
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -50,16 +50,22 @@ inline vf load(const bf16* p) {
   const vu u = __builtin_convertvector(h, vu) << 16;
   return __builtin_bit_cast(vf, u);
 }
-inline void store(bf16* p, vf v) {
-#if defined(__AVX512BF16__)
-  const __m256bh h = _mm512_cvtneps_pbh(__builtin_bit_cast(__m512, v));
-  memcpy(p, &h, sizeof h);
-#else
+// Subnormal results too, which VCVTNEPS2BF16 makes 0.
+inline void store_exact(bf16* p, vf v) {
   const vu u = __builtin_bit_cast(vu, v);
   const vu rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
   const vu quiet = (u >> 16) | 0x40;  // rounding would carry a NaN's mantissa into infinity or zero
   const vh h = __builtin_convertvector(v == v ? rounded : quiet, vh);
   memcpy(p, &h, sizeof h);
+}
+inline void store_exact(float* p, vf v) { store(p, v); }
+
+inline void store(bf16* p, vf v) {
+#if defined(__AVX512BF16__)
+  const __m256bh h = _mm512_cvtneps_pbh(__builtin_bit_cast(__m512, v));
+  memcpy(p, &h, sizeof h);
+#else
+  store_exact(p, v);
 #endif
 }
 

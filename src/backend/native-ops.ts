@@ -28,6 +28,24 @@ function expectShape(op: string, name: string, tensor: Tensor, dtype: Dtype, row
   );
 }
 
+/** Activations and weights are f32 or bf16. */
+function expectCompute(op: string, name: string, tensor: Tensor): void {
+  check(
+    tensor.dtype === "f32" || tensor.dtype === "bf16",
+    op,
+    () => `${name} is ${describe(tensor)}, expected f32 or bf16`,
+  );
+}
+
+function expectDense(op: string, name: string, tensor: Tensor): void {
+  check(tensor.stride === tensor.cols || tensor.rows <= 1, op, () => `${name} has gaps between its rows`);
+}
+
+// Asked after the arguments have been checked.
+function expectBytes(op: string, workspace: Tensor, bytes: number): void {
+  check(spanBytes(workspace) >= bytes, op, () => `workspace of ${spanBytes(workspace)} bytes, needs ${bytes}`);
+}
+
 function address(tensor: Tensor): number {
   const buffer = tensor.buffer as NativeBuffer;
   const begin = tensor.offset * DTYPE_BYTES[tensor.dtype];
@@ -102,11 +120,13 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
       convert(address(dst), code(dst), dst.stride, address(src), code(src), src.stride, src.rows, src.cols, scale);
     },
     scatter({ dst, src, index }) {
+      expectCompute("scatter", "src", src);
       expectShape("scatter", "index", index, "i32", 1, src.rows);
       expectShape("scatter", "dst", dst, src.dtype, dst.rows, src.cols);
       scatter(code(src), ...matrix(dst), ...matrix(src), address(index), src.rows, src.cols);
     },
     gather({ out, table, index }) {
+      expectCompute("gather", "out", out);
       expectShape("gather", "index", index, "i32", 1, out.rows);
       expectShape("gather", "table", table, out.dtype, table.rows, out.cols);
       gather(code(out), ...matrix(out), ...matrix(table), address(index), out.rows, out.cols);
@@ -117,11 +137,12 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
     },
     rmsnormForward({ out, rstd, x, residual, weight, eps }) {
       const [N, G, D] = [x.rows, rstd.cols, weight.cols];
+      expectCompute("rmsnorm", "x", x);
       expectShape("rmsnorm", "x", x, x.dtype, N, G * D);
       expectShape("rmsnorm", "out", out, x.dtype, N, G * D);
       expectShape("rmsnorm", "weight", weight, x.dtype, 1, D);
       expectShape("rmsnorm", "rstd", rstd, "f32", N, G);
-      check(rstd.stride === G, "rmsnorm", () => "rstd has gaps");
+      expectDense("rmsnorm", "rstd", rstd);
       if (residual) {
         expectShape("rmsnorm", "h", residual.h, x.dtype, N, G * D);
         expectShape("rmsnorm", "delta", residual.delta, x.dtype, N, G * D);
@@ -140,6 +161,8 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
     },
     rmsnormBackward({ dx, dout, h, weight, rstd, dresidual }) {
       const [N, G, D] = [h.rows, rstd.cols, weight.cols];
+      expectCompute("rmsnorm backward", "h", h);
+      expectDense("rmsnorm backward", "rstd", rstd);
       for (const [name, tensor] of Object.entries({ dx, dout, h, ...(dresidual && { dresidual }) }))
         expectShape("rmsnorm backward", name, tensor, h.dtype, N, G * D);
       expectShape("rmsnorm backward", "weight", weight, h.dtype, 1, D);
@@ -151,6 +174,7 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
     },
     rope({ x, cos, sin, positions, inverse = false }) {
       const E = cos.cols * 2;
+      expectCompute("rope", "x", x);
       check(x.cols % E === 0, "rope", () => `${describe(x)} is no whole number of heads of ${E}`);
       expectShape("rope", "positions", positions, "i32", 1, x.rows);
       expectShape("rope", "cos", cos, "f32", sin.rows, E / 2);
@@ -170,6 +194,7 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
     attentionForward({ out, lse, q, k, v, starts, headDim: E, scale }) {
       const [N, H, K] = [q.rows, q.cols / E, k.cols / E];
       checkAttention("attention", q, k, v, E);
+      expectDense("attention", "lse", lse);
       expectShape("attention", "out", out, q.dtype, N, H * E);
       expectShape("attention", "lse", lse, "f32", H, N);
       expectShape("attention", "starts", starts, "i32", 1, N);
@@ -181,37 +206,44 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
     attentionBackward({ dq, dk, dv, dout, out, lse, q, k, v, starts, headDim: E, scale, workspace }) {
       const [N, H, K] = [q.rows, q.cols / E, k.cols / E];
       checkAttention("attention backward", q, k, v, E);
+      expectDense("attention backward", "lse", lse);
       for (const [name, tensor] of Object.entries({ dq, dout, out }))
         expectShape("attention backward", name, tensor, q.dtype, N, H * E);
       for (const [name, tensor] of Object.entries({ dk, dv }))
         expectShape("attention backward", name, tensor, q.dtype, N, K * E);
       expectShape("attention backward", "lse", lse, "f32", H, N);
       expectShape("attention backward", "starts", starts, "i32", 1, N);
-      attentionBackward(
+      const values = [
         ...[code(q), ...matrix(dq), ...matrix(dk), ...matrix(dv), ...matrix(dout), ...matrix(out), address(lse)],
         ...[...matrix(q), ...matrix(k), ...matrix(v), address(starts), scale, N, H, K, E],
         ...[address(workspace), spanBytes(workspace)],
-      );
+      ];
+      expectBytes("attention backward", workspace, Number(attentionBackwardWorkspace(code(q), N, H, K, E)));
+      attentionBackward(...values);
     },
     attentionBackwardWorkspaceBytes({ dtype, N, H, K, E }) {
       return Number(attentionBackwardWorkspace(DTYPE_CODES[dtype], N, H, K, E));
     },
     attentionCached({ out, q, kCache, vCache, ranges, headDim: E, scale }) {
       const [N, H, K] = [q.rows, q.cols / E, kCache.cols / E];
-      check(H % K === 0, "attention cached", () => `${H} query heads over ${K} kv heads`);
+      checkHeads("attention cached", q, H, K);
+      expectShape("attention cached", "kCache", kCache, q.dtype, kCache.rows, K * E);
       expectShape("attention cached", "out", out, q.dtype, N, H * E);
       expectShape("attention cached", "vCache", vCache, q.dtype, kCache.rows, K * E);
       expectShape("attention cached", "ranges", ranges, "i32", N, 4);
+      expectDense("attention cached", "ranges", ranges);
       attentionCached(
         ...[code(q), ...matrix(out), ...matrix(q), ...matrix(kCache), ...matrix(vCache), address(ranges)],
         ...[scale, N, H, K, E],
       );
     },
     swigluForward({ out, gateUp }) {
+      expectCompute("swiglu", "out", out);
       expectShape("swiglu", "gateUp", gateUp, out.dtype, out.rows, 2 * out.cols);
       swigluForward(code(out), ...matrix(out), ...matrix(gateUp), out.rows, out.cols);
     },
     swigluBackward({ dgateUp, dout, gateUp }) {
+      expectCompute("swiglu backward", "dout", dout);
       expectShape("swiglu backward", "gateUp", gateUp, dout.dtype, dout.rows, 2 * dout.cols);
       expectShape("swiglu backward", "dgateUp", dgateUp, dout.dtype, dout.rows, 2 * dout.cols);
       swigluBackward(code(dout), ...matrix(dgateUp), ...matrix(dout), ...matrix(gateUp), dout.rows, dout.cols);
@@ -224,6 +256,7 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
         "matmul",
         () => `${describe(a)}${transA ? "^T" : ""} * ${describe(b)}${transB ? "^T" : ""} into ${describe(out)}`,
       );
+      expectCompute("matmul", "a", a);
       check(a.dtype === b.dtype, "matmul", () => `${a.dtype} * ${b.dtype}`);
       check(out.dtype === "f32" || out.dtype === a.dtype, "matmul", () => `${a.dtype} product into ${out.dtype}`);
       if (bias) expectShape("matmul", "bias", bias, a.dtype, 1, N);
@@ -234,16 +267,20 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
     },
     linearCrossEntropy({ losses, argmax, dx, x, w, targets, dscale, workspace }) {
       const [N, D, V] = [x.rows, x.cols, w.rows];
+      expectCompute("linear cross-entropy", "x", x);
       expectShape("linear cross-entropy", "w", w, x.dtype, V, D);
       expectShape("linear cross-entropy", "losses", losses, "f32", 1, N);
       expectShape("linear cross-entropy", "targets", targets, "i32", 1, N);
       if (dx) expectShape("linear cross-entropy", "dx", dx, x.dtype, N, D);
       if (argmax) expectShape("linear cross-entropy", "argmax", argmax, "i32", 1, N);
       check(!dx || dscale !== undefined, "linear cross-entropy", () => "dx needs dscale");
-      linearCrossEntropy(
+      if (dscale) expectShape("linear cross-entropy", "dscale", dscale, "f32", 1, 1);
+      const values = [
         ...[code(x), address(losses), argmax ? address(argmax) : 0, ...optional(dx), ...matrix(x), ...matrix(w)],
         ...[address(targets), dscale ? address(dscale) : 0, N, D, V, address(workspace), spanBytes(workspace)],
-      );
+      ];
+      expectBytes("linear cross-entropy", workspace, Number(linearCrossEntropyWorkspace(code(x), N, D, V)));
+      linearCrossEntropy(...values);
     },
     linearCrossEntropyWorkspaceBytes({ dtype, N, D, V }) {
       return Number(linearCrossEntropyWorkspace(DTYPE_CODES[dtype], N, D, V));
@@ -277,9 +314,14 @@ export function bindOps(library: LibraryHandle, context: unknown): Ops {
   };
 }
 
+function checkHeads(op: string, q: Tensor, H: number, K: number): void {
+  expectCompute(op, "q", q);
+  check(Number.isInteger(H) && Number.isInteger(K) && H % K === 0, op, () => `${H} query heads over ${K} kv heads`);
+}
+
 function checkAttention(op: string, q: Tensor, k: Tensor, v: Tensor, E: number): void {
   const [H, K] = [q.cols / E, k.cols / E];
-  check(Number.isInteger(H) && Number.isInteger(K) && H % K === 0, op, () => `${H} query heads over ${K} kv heads`);
+  checkHeads(op, q, H, K);
   expectShape(op, "k", k, q.dtype, q.rows, K * E);
   expectShape(op, "v", v, q.dtype, q.rows, K * E);
 }
