@@ -17,6 +17,7 @@ inline int64_t task_rows(int64_t N, int64_t K) {
 template <class T>
 struct Attend {
   static constexpr int64_t BLOCK_Q = 32, BLOCK_K = 512;
+  static constexpr int64_t AHEAD = 64;  // keys
   static constexpr int64_t STRIDE = BLOCK_K + 16;  // of the scores: no power of two, which would crowd few sets of the L1 cache
 
   const T* q;  // first row, first head
@@ -54,7 +55,12 @@ struct Attend {
     count = std::min(count, visible + (rows - 1) * growth);
     for (int64_t k0 = 0; k0 < count; k0 += BLOCK_K) {
       const int64_t depth = std::min(count - k0, BLOCK_K);
-      pack_nt(keys, k + k0 * k_stride, k_stride, E, depth);
+      for (int64_t n = 0; n < depth; n += PANEL<T>) {
+        const int64_t wide = std::min(depth - n, PANEL<T>);
+        prefetch(k + (k0 + n + AHEAD) * k_stride, k_stride, std::min(count - (k0 + n + AHEAD), PANEL<T>));
+        prefetch(v + (k0 + n) * v_stride, v_stride, wide);
+        pack_nt(keys + n / PANEL<T> * packed_size<T>(E, 1), k + (k0 + n) * k_stride, k_stride, E, wide);
+      }
       pack_nn(values, v + k0 * v_stride, v_stride, depth, E);
       for (int64_t r0 = 0; r0 < rows; r0 += BLOCK_Q) {
         const int64_t height = std::min(rows - r0, BLOCK_Q), seen = visible + r0 * growth - k0;
@@ -63,6 +69,12 @@ struct Attend {
         for (int64_t h = 0; h < heads; h++) add_block(h, r0, height, depth, n, seen, growth);
       }
     }
+  }
+
+  // The rows of one head lie apart, which the hardware does not see coming.
+  void prefetch(const T* rows_of_head, int64_t stride, int64_t count) const {
+    for (int64_t i = 0; i < count; i++)
+      for (int64_t e = 0; e < E; e += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(rows_of_head + i * stride + e, 0, 2);
   }
 
   void add_block(int64_t h, int64_t r0, int64_t height, int64_t depth, int64_t n, int64_t seen, int64_t growth) {

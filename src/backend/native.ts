@@ -2,7 +2,8 @@
 import koffi, { type LibraryHandle } from "koffi";
 import { InputError, messageOf, RunError } from "../errors.js";
 import type { Backend, BackendInfo } from "./backend.js";
-import { bindOps, type NativeBuffer } from "./native-ops.js";
+import type { NativeBuffer } from "./native-args.js";
+import { bindOps } from "./native-ops.js";
 import type { DeviceBuffer } from "./tensor.js";
 
 const ABI_VERSION = 1;
