@@ -37,7 +37,7 @@ function fail({ stdout, stderr }) {
   console.error(
     missing.length > 0
       ? `train-msm: ${missing.join(" and ")} not found, so there are no kernels yet. Install g++ and make ` +
-          "(Debian: apt-get install g++ make), then run `npm run build` in the package's folder"
+          `(Debian: apt-get install g++ make), then run \`node ${fileURLToPath(import.meta.url)}\``
       : `${stdout}${stderr}train-msm: the kernels did not build; the compiler's messages are above`,
   );
   // An install goes on without kernels, so that `train-msm doctor` can say what is missing; a build does not.

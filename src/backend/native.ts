@@ -2,6 +2,7 @@
 import koffi, { type LibraryHandle } from "koffi";
 import { InputError, messageOf, RunError } from "../errors.js";
 import type { Backend, BackendInfo } from "./backend.js";
+import { BUILD_COMMAND } from "./build.js";
 import type { NativeBuffer } from "./native-args.js";
 import { bindOps } from "./native-ops.js";
 import type { DeviceBuffer } from "./tensor.js";
@@ -21,7 +22,7 @@ function load(path: string): LibraryHandle {
     return koffi.load(path);
   } catch (error) {
     throw new InputError(
-      `cannot load ${path}: ${messageOf(error)}. Run \`npm run build\`; \`train-msm doctor\` says what is missing`,
+      `cannot load ${path}: ${messageOf(error)}. Run \`${BUILD_COMMAND}\`; \`train-msm doctor\` says what is missing`,
     );
   }
 }
@@ -36,7 +37,9 @@ export function openNative(path: string, threads: number): Backend {
   const library = load(path);
   const version = library.func("msm_abi_version", "int", [])() as number;
   if (version !== ABI_VERSION)
-    throw new InputError(`${path} has interface ${version}, this release needs ${ABI_VERSION}: run \`npm run build\``);
+    throw new InputError(
+      `${path} has interface ${version}, this release needs ${ABI_VERSION}: run \`${BUILD_COMMAND}\``,
+    );
 
   const reason = Buffer.alloc(ERROR_BYTES);
   const context: unknown = library.func("msm_open", "void *", ["int", "void *", "int64_t"])(

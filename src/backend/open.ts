@@ -1,24 +1,23 @@
 /** @file Which backend to open: --backend, MSM_CPU_ISA, and what the machine can run. */
 import { existsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join, resolve } from "node:path";
 import { InputError } from "../errors.js";
 import type { Backend } from "./backend.js";
+import { BUILD_COMMAND, BUILD_FOLDER } from "./build.js";
 import { cpuIsas, openNative } from "./native.js";
 
 export type BackendName = "auto" | "cpu" | "cuda";
 
-const BUILD = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "build");
 const LIBRARY = "libmsm_cpu.so";
-const BUILD_HINT = "build the kernels with `npm run build` (needs g++ and make)";
+const BUILD_HINT = `build the kernels with \`${BUILD_COMMAND}\` (needs g++ and make)`;
 
 /** The CPU build: MSM_CPU_BUILD, or the one with oneDNN, or the one without it where libdnnl-dev was absent at build time. */
 function cpuBuild(): string {
   const forced = process.env["MSM_CPU_BUILD"];
   if (forced) return resolve(forced);
-  const builds = ["cpu", "cpu-builtin"].map((name) => join(BUILD, name));
+  const builds = ["cpu", "cpu-builtin"].map((name) => join(BUILD_FOLDER, name));
   const folder = builds.find((path) => existsSync(join(path, "portable", LIBRARY)));
-  if (!folder) throw new InputError(`no CPU kernels in ${BUILD}: ${BUILD_HINT}`);
+  if (!folder) throw new InputError(`no CPU kernels in ${BUILD_FOLDER}: ${BUILD_HINT}`);
   return folder;
 }
 

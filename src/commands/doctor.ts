@@ -1,6 +1,7 @@
 /** @file `doctor`: what this machine can run, and what to install for more. */
 import { cpus, totalmem } from "node:os";
 import type { Command } from "commander";
+import { BUILD_COMMAND } from "../backend/build.js";
 import { availableIsas, openBackend } from "../backend/open.js";
 import { messageOf, RunError } from "../errors.js";
 import { ONEDNN_HINT } from "../report/device.js";
@@ -54,7 +55,7 @@ function cpuBackend(): Finding[] {
       onednn ? { what: "oneDNN", state: onednn, fix: null } : { what: "oneDNN", state: "not used", fix: ONEDNN_HINT },
     ];
   } catch (error) {
-    const fix = "install g++ and make (Debian: apt-get install g++ make), then `npm run build` in the package's folder";
+    const fix = `install g++ and make (Debian: apt-get install g++ make), then \`${BUILD_COMMAND}\``;
     return [{ what: "cpu backend", state: messageOf(error), fix }];
   }
 }

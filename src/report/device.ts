@@ -1,5 +1,6 @@
 /** @file The device in words, and what is missing on it. */
 import type { BackendInfo } from "../backend/backend.js";
+import { BUILD_COMMAND } from "../backend/build.js";
 
 /** First log lines of every run: what computes, and what would make it faster. */
 export function describeDevice(info: BackendInfo): string[] {
@@ -14,4 +15,4 @@ export function describeDevice(info: BackendInfo): string[] {
 /** The built-in kernel reaches 95 to 100 % of oneDNN's rate on AVX-512 (bench/LOG.md); its AMX path has not been measured. */
 export const ONEDNN_HINT =
   "oneDNN is not there. On a processor with AMX it does the large bf16 products, and without it they may take several times as long; on others " +
-  "the built-in kernel is as fast. To have it: `apt-get install libdnnl-dev`, then `npm run build` in the package's folder";
+  `the built-in kernel is as fast. To have it: \`apt-get install libdnnl-dev\`, then \`${BUILD_COMMAND}\``;
