@@ -6,7 +6,7 @@ namespace {
 
 // A query row alone (decode) with more keys than SPLIT has them cut into chunks of SPLIT, so that a few long sequences still
 // keep the threads busy. The cut depends on the row's own ranges alone.
-constexpr int64_t SPLIT = 1024;
+constexpr int32_t SPLIT = 1024;
 
 // ranges[n] of the contract.
 struct Keys {
@@ -36,25 +36,25 @@ struct Plan {
     for (int64_t n = 0; n < N;) {
       const Keys first = keys[n];
       int64_t rows = 1;
-      while (n + rows < N && rows < step && keys[n + rows].a == first.a && keys[n + rows].a_end == first.a_end && keys[n + rows].b == first.b &&
+      while (n + rows < N && keys[n + rows].a == first.a && keys[n + rows].a_end == first.a_end && keys[n + rows].b == first.b &&
              keys[n + rows].b_end == first.b_end + rows)
         rows++;
       if (rows > 1 || first.a_end - first.a + first.b_end - first.b <= SPLIT) {
-        add({static_cast<int32_t>(n), static_cast<int32_t>(rows), 0, 0, -1});
+        for (int64_t r = 0; r < rows; r += step)
+          add({static_cast<int32_t>(n + r), static_cast<int32_t>(std::min(rows - r, step)), 0, 0, -1});
       } else {
-        const int64_t part = num_parts;
-        cut(n, first.a, first.a_end);
-        cut(n, first.b, first.b_end);
-        if (split_rows) split_rows[num_split_rows] = {static_cast<int32_t>(n), static_cast<int32_t>(part), static_cast<int32_t>(num_parts - part)};
+        const int32_t row = static_cast<int32_t>(n), part = static_cast<int32_t>(num_parts);
+        cut(row, first.a, first.a_end);
+        cut(row, first.b, first.b_end);
+        if (split_rows) split_rows[num_split_rows] = {row, part, static_cast<int32_t>(num_parts) - part};
         num_split_rows++;
       }
       n += rows;
     }
   }
 
-  void cut(int64_t row, int64_t begin, int64_t end) {
-    for (; begin < end; begin += SPLIT)
-      add({static_cast<int32_t>(row), 1, static_cast<int32_t>(begin), static_cast<int32_t>(std::min(end - begin, SPLIT)), static_cast<int32_t>(num_parts++)});
+  void cut(int32_t row, int32_t begin, int32_t end) {
+    for (; begin < end; begin += SPLIT) add({row, 1, begin, std::min(end - begin, SPLIT), static_cast<int32_t>(num_parts++)});
   }
 
   void add(Piece piece) {
@@ -137,7 +137,8 @@ void msm_attention_cached(msm_context* context, int dtype, void* out, int64_t ou
       const Keys* keys = reinterpret_cast<const Keys*>(ranges);
       Plan plan{nullptr, nullptr};
       plan.lay_out(keys, N, task_rows(N, K));
-      Carver carver{static_cast<char*>(scratch(SCRATCH_ROW, static_cast<size_t>(plan.num_pieces + 8) * sizeof(Piece) + static_cast<size_t>(plan.num_split_rows + 8) * sizeof(SplitRow)))};
+      const size_t bytes = static_cast<size_t>(plan.num_pieces) * sizeof(Piece) + static_cast<size_t>(plan.num_split_rows) * sizeof(SplitRow) + 128;
+      Carver carver{static_cast<char*>(scratch(SCRATCH_ROW, bytes))};
       plan.pieces = carver.take<Piece>(plan.num_pieces);
       plan.split_rows = carver.take<SplitRow>(plan.num_split_rows);
       plan.lay_out(keys, N, task_rows(N, K));

@@ -17,7 +17,7 @@ inline int64_t task_rows(int64_t N, int64_t K) {
 template <class T>
 struct Attend {
   static constexpr int64_t BLOCK_Q = 32, BLOCK_K = 512;
-  static constexpr int64_t AHEAD = 128;  // keys
+  static constexpr int64_t AHEAD = 128;  // keys between a prefetch and its use
   static constexpr int64_t STRIDE = BLOCK_K + 16;  // of the scores: no power of two, which would crowd few sets of the L1 cache
 
   const T* q;  // first row, first head
