@@ -60,7 +60,7 @@ export function addTrainCommand(program: Command, name: "midtrain" | "aft"): voi
     .option("--seed <n>", "of initialisation and order (default 0)")
     .option("--no-shuffle", "keep the order of the data")
     .option("--heldout <file...>", "data for a held-out loss")
-    .option("--eval-every <n>", "steps between held-out losses (default 0: never; the last step counts)")
+    .option("--eval-every <n>", "steps between held-out losses; always after the last (default 0: only then)")
     .option("--sample-every <n>", "steps between samples (default 0: never)")
     .option("--checkpoint-every <n>", "steps between saved states (default 50)")
     .addOption(new Option("--backend <name>", "what computes (default auto)").choices(["auto", "cpu", "cuda"]))

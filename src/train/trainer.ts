@@ -102,7 +102,7 @@ export async function train(input: TrainInput, settings: TrainSettings, hooks: T
       }
     }
     const isLast = step === settings.steps;
-    if (isDue(settings.evalEvery, step, isLast) && input.heldout.length > 0)
+    if ((isLast || isDue(settings.evalEvery, step, isLast)) && input.heldout.length > 0)
       record({ type: "heldout", step, loss: await evaluateLoss(state, input.heldout) });
     if (isDue(settings.sampleEvery, step, isLast) && input.sample)
       for (const sample of await input.sample()) record({ step, ...sample });
