@@ -1,11 +1,6 @@
 /** @file Settings of `eval`, `generate` and `merge`: every default written once, with its reason. */
 import { z } from "zod";
-
-const count = z.coerce.number("must be a whole number").int("must be a whole number").positive("must be at least 1");
-const countOrZero = z.coerce
-  .number("must be a whole number")
-  .int("must be a whole number")
-  .nonnegative("must be at least 0");
+import { count, countFrom, countOrZero, numeric } from "./numbers.js";
 
 const common = {
   model: z.string().min(1),
@@ -26,7 +21,7 @@ export const evalSchema = z.strictObject({
   /** Null: all records. */
   limit: count.nullable().default(null),
   /** Null: the task's own default. */
-  seqLen: count.min(2, "must be at least 2").nullable().default(null),
+  seqLen: countFrom(2).nullable().default(null),
 });
 export type EvalConfig = z.infer<typeof evalSchema>;
 
@@ -41,12 +36,8 @@ export const generateSchema = z.strictObject({
   /** Null: DEFAULT_MAX_TOKENS, or fewer where the model's positions end. */
   maxTokens: count.nullable().default(null),
   /** Greedy: the same answer every time. */
-  temperature: z.coerce
-    .number("must be a number")
-    .min(0, "must be 0 or more")
-    .max(100, "must be at most 100")
-    .default(0),
-  topP: z.coerce.number("must be a number").gt(0, "must be above 0").max(1, "must be at most 1").default(1),
+  temperature: numeric((number) => number.min(0, "must be 0 or more").max(100, "must be at most 100")).default(0),
+  topP: numeric((number) => number.gt(0, "must be above 0").max(1, "must be at most 1")).default(1),
   stop: z.array(z.string().min(1, "must not be empty")).default([]),
   n: count.default(1),
 });

@@ -1,9 +1,9 @@
 /** @file Numbers as options give them: a number, or text that is one. */
 import { z } from "zod";
 
-/** `check` adds limits. Empty text (an unset variable of a script) is no number. */
-export function numeric(check: (number: z.ZodNumber) => z.ZodNumber) {
-  return z.preprocess(toNumber, check(z.number("must be a number")));
+/** `check` adds limits; `message` is for what is no number. Empty text (an unset variable of a script) is none. */
+export function numeric(check: (number: z.ZodNumber) => z.ZodNumber, message = "must be a number") {
+  return z.preprocess(toNumber, check(z.number(message)));
 }
 
 function toNumber(value: unknown): unknown {
@@ -17,5 +17,6 @@ export const positive = numeric((number) => number.gt(0, "must be above 0"));
 export const notNegative = numeric((number) => number.min(0, "must be 0 or more"));
 
 export function countFrom(least: number) {
-  return numeric((number) => number.int("must be a whole number").min(least, `must be at least ${least}`));
+  const whole = "must be a whole number";
+  return numeric((number) => number.int(whole).min(least, `must be at least ${least}`), whole);
 }
