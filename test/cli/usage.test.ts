@@ -63,7 +63,7 @@ function changedModel(name: string, change: (folder: string, config: Record<stri
 const MISTAKES: [what: string, more: () => string[], message: RegExp][] = [
   ["unknown option", () => ["--rank", "3"], /unknown option '--rank'/],
   ["a word too many", () => ["extra"], /too many arguments/],
-  ["text for a number", () => ["--r", "x"], /--r "x": must be a number/],
+  ["text for a number", () => ["--r", "x"], /--r "x": must be a whole number/],
   ["nothing for a number", () => ["--lr", ""], /--lr "": must be a number/],
   ["zero", () => ["--r", "0"], /--r "0": must be at least 1/],
   ["negative rate", () => ["--lr=-1"], /--lr "-1": must be above 0/],
