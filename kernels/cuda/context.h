@@ -1,0 +1,49 @@
+// The device: one stream, its first error, kernel launches. Ops run on the stream in the order of the calls; while a recording is open
+// (msm_record_begin), the stream captures them into a graph instead.
+// defines: msm_context (what ops need of it), launch, fail, workspace
+#pragma once
+#include <tuple>
+
+#include "../ops.h"
+#include "device.cuh"
+
+namespace msm {
+
+struct Device {
+  cudaStream_t stream;
+  int compute_capability;  // 80, 86, 89, 90, 100, 120
+  int multiprocessors;
+  int64_t shared_bytes_per_block;  // the most that a block may opt in to
+};
+
+const Device& device(msm_context* context);
+
+// Keeps the first error as "op: message"; the message is copied. Later launches are dropped until msm_sync returns it.
+void fail(msm_context* context, const char* op, const char* message);
+bool failed(msm_context* context);
+
+// Scratch of the context for one op at a time (split sums, split attention): WORKSPACE_BYTES long, aligned to 256, contents undefined at each op's begin.
+constexpr int64_t WORKSPACE_BYTES = 64ll << 20;
+void* workspace(msm_context* context);
+
+void launch_kernel(msm_context* context, const char* op, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, void** args);
+
+#ifndef MSM_EMULATED
+// Appends kernel<<<grid, block, shared_bytes>>>(args...) to the stream under the op's name. A grid of 0 blocks is nothing to do.
+template <class... P, class... A>
+void launch(msm_context* context, const char* op, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A... args) {
+  std::tuple<P...> values{static_cast<P>(args)...};  // of the kernel's own types: they are passed by address
+  std::apply(
+      [&](P&... value) {
+        void* pointers[] = {const_cast<void*>(static_cast<const void*>(&value))..., nullptr};
+        launch_kernel(context, op, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, pointers);
+      },
+      values);
+}
+#else
+#include "emulator/launch.h"
+#endif
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace msm
