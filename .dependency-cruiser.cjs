@@ -2,6 +2,8 @@
 const LAYERS = [
   "cli",
   "commands",
+  "experiment",
+  "stages",
   "report",
   "bench",
   "config",

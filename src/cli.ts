@@ -7,7 +7,7 @@ import { addDoctorCommand } from "./commands/doctor.js";
 import { addEvalCommand } from "./commands/eval.js";
 import { addGenerateCommand } from "./commands/generate.js";
 import { addMergeCommand } from "./commands/merge.js";
-import { addTrainCommand } from "./commands/train-options.js";
+import { addTrainCommand } from "./commands/train.js";
 import { InputError, messageOf } from "./errors.js";
 import { VERSION } from "./version.js";
 

@@ -7,8 +7,8 @@ import { trainSchema } from "../config/train.js";
 import { formatEstimate } from "../eval/format.js";
 import type { Estimate } from "../eval/statistics.js";
 import { formatDuration, openProgress } from "../report/progress.js";
-import { evaluateInto } from "./eval.js";
-import { runTrain } from "./train.js";
+import { evaluateInto } from "../stages/eval.js";
+import { runTrain } from "../stages/train.js";
 
 const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));
 const MODEL = join(PACKAGE, "models", "miniature");

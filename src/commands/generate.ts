@@ -7,9 +7,9 @@ import { InputError } from "../errors.js";
 import { continuationText, cutAtStop, openTextStream } from "../eval/continuation.js";
 import { type LoadedModel, loadModel } from "../eval/load-model.js";
 import { type Completion, type GenerateOptions, generate } from "../model/generate.js";
+import { downloadProgress } from "../report/download.js";
 import { openProgress } from "../report/progress.js";
 import { addCommonOptions } from "./common-options.js";
-import { downloadProgress } from "./download.js";
 import { loadPrompts, type Prompt } from "./prompts.js";
 
 /** Adds `generate`. */

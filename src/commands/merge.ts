@@ -12,9 +12,9 @@ import { readAdapter } from "../formats/adapter.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
 import { adapterLora } from "../model/load-adapter.js";
 import { checkEmpty, mergeCheckpoint } from "../model/merge.js";
+import { downloadProgress } from "../report/download.js";
 import { openProgress, type Progress } from "../report/progress.js";
 import { addCommonOptions } from "./common-options.js";
-import { downloadProgress } from "./download.js";
 
 /** Adds `merge`. */
 export function addMergeCommand(program: Command): void {

@@ -1,284 +1,75 @@
-/** @file `midtrain` and `aft`: one trainer, two kinds of data. */
-import { join } from "node:path";
-import type { Backend } from "../backend/backend.js";
-import { openBackend } from "../backend/open.js";
-import { DEFAULT_SEQ_LEN, type TrainConfig } from "../config/train.js";
-import { type BatchPlan, planBatches } from "../corpus/batches.js";
-import { type Dataset, loadDataset } from "../corpus/dataset.js";
-import type { Row } from "../corpus/pack.js";
-import { checkTrainable, computeStats } from "../corpus/stats.js";
-import { InputError, RunError } from "../errors.js";
-import { hashModel } from "../eval/load-model.js";
-import { type Adapter, checkAdapter, readAdapter } from "../formats/adapter.js";
-import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.js";
-import { resolveAdapter, resolveModel } from "../formats/hub.js";
-import { flattenAdapter, initAdapter } from "../model/adapter.js";
-import { loadDecoder } from "../model/load.js";
-import { type LoraConfig, parseTargets, planAdapter } from "../model/lora.js";
-import { describeDevice } from "../report/device.js";
-import { formatFirstRow, formatPlan, planRecord, type RunPlan } from "../report/plan.js";
-import { formatDuration, openProgress, type Progress, usesColor } from "../report/progress.js";
-import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
-import { flopsPerToken, forecastSeconds, measureRate } from "../train/forecast.js";
-import { lockFolder } from "../train/lock.js";
-import { memoryBudget, planMemory } from "../train/memory.js";
-import {
-  isFinished,
-  type LogRecord,
-  openRunFolder,
-  type RunConfig,
-  readSplit,
-  sweepRunFolder,
-} from "../train/run-folder.js";
-import { createTrainState } from "../train/state.js";
-import { type TrainSettings, train } from "../train/trainer.js";
-import { VERSION } from "../version.js";
-import { downloadProgress } from "./download.js";
-import { drawSamples, SAMPLE_TOKENS, samplePrompts } from "./samples.js";
+/** @file The options of `midtrain` and `aft` as the command line shows them. */
+import { type Command, Option } from "commander";
+import { parseOptions } from "../config/options.js";
+import { trainSchema } from "../config/train.js";
+import { runTrain, type TrainFlags } from "../stages/train.js";
 
-export interface TrainFlags {
-  /** Print the plan and stop. */
-  plan: boolean;
-  /** Records on stdout. */
-  json: boolean;
-  /** Leave device and plan out: one of several stages. */
-  brief: boolean;
-}
+const HELP: Record<"midtrain" | "aft", { summary: string; example: string }> = {
+  midtrain: {
+    summary: "train on documents: every token is a target",
+    example: "train-msm midtrain --model Qwen/Qwen2.5-0.5B-Instruct --data 'docs/*.jsonl' --out runs/msm",
+  },
+  aft: {
+    summary: "alignment fine-tuning on chats: only what the assistant says is a target",
+    example:
+      "train-msm aft --model Qwen/Qwen2.5-0.5B-Instruct --adapter runs/msm/adapter --data chats.jsonl --out runs/aft",
+  },
+};
 
-/** Everything that is known before the first step. */
-interface Prepared {
-  config: TrainConfig;
-  backend: Backend;
-  checkpoint: Checkpoint;
-  tokenizer: Tokenizer;
-  adapter: Adapter | null;
-  adapterFolder: string | null;
-  lora: LoraConfig;
-  dataset: Dataset;
-  heldout: { dataset: Dataset; rows: Row[] } | null;
-  batches: BatchPlan;
-  plan: RunPlan;
-}
-
-/** Runs `midtrain` or `aft` (the name goes into the run's configuration; the data decide what is a target). */
-export async function runTrain(command: "midtrain" | "aft", config: TrainConfig, flags: TrainFlags): Promise<void> {
-  const progress = openProgress(flags.json);
-  const prepared = await prepare(config, flags, progress);
-  const { backend, checkpoint, plan } = prepared;
-  try {
-    if (flags.json && flags.plan) process.stdout.write(`${JSON.stringify(planRecord(plan))}\n`);
-    if (!flags.brief) progress.print(`${formatPlan(plan)}\n${formatFirstRow(plan, usesColor())}`);
-    if (!flags.plan) await runPrepared(command, prepared, flags, progress);
-  } finally {
-    checkpoint.close();
-    backend.close();
-  }
-}
-
-async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progress): Promise<Prepared> {
-  const backend = openBackend(config.backend);
-  if (!flags.brief) for (const line of describeDevice(backend.info)) progress.print(line);
-  const checkpoint = openCheckpoint(await resolveModel(config.model, downloadProgress(progress)));
-  const adapterFolder = config.adapter && (await resolveAdapter(config.adapter, downloadProgress(progress)));
-  const adapter = adapterFolder ? readAdapter(adapterFolder) : null;
-  const lora = resolveLora(config, adapter, checkpoint);
-  const tokenizer = loadTokenizer(checkpoint.folder);
-  const seqLen = resolveSeqLen(config, checkpoint);
-  const resolved = { ...config, seqLen, epochs: config.epochs ?? (config.maxSteps ? null : 1) };
-  const encode = (args: string[]): Promise<Dataset> =>
-    loadDataset(args, tokenizer, {
-      onProgress: (records, tokens) => progress.update(`encoding: ${records} records, ${tokens} tokens`),
+/** Adds `midtrain` or `aft`. */
+export function addTrainCommand(program: Command, name: "midtrain" | "aft"): void {
+  const { summary, example } = HELP[name];
+  program
+    .command(name)
+    .summary(summary)
+    .description(
+      `${summary}.\nThe same command on the same --out continues an interrupted run, or finds it finished. DIR/adapter is a PEFT folder.`,
+    )
+    .requiredOption("--model <id>", "Hugging Face folder or hub id")
+    .requiredOption(
+      "--data <file...>",
+      "JSONL (.gz) or Parquet files, wildcards, or hf://datasets/<owner>/<name>[/<split or file>]",
+    )
+    .requiredOption("--out <dir>", "run folder: adapter/, log.jsonl, config.json, checkpoint/")
+    .option("--adapter <id>", "PEFT folder or hub id to continue; it decides r, alpha and targets")
+    .option("--r <n>", "rank (default 64)")
+    .option("--alpha <x>", "the adapter's scale is alpha / r (default 128)")
+    .option("--rslora", "scale alpha / sqrt(r)")
+    .option("--targets <name...>", "projections: q k v o gate up down (default all)")
+    .option(
+      "--seq-len <n>",
+      "tokens a row; records are packed, and do not see each other (default 4096, or the model's positions)",
+    )
+    .option("--batch-size <n>", "rows an optimiser step (default 8)")
+    .option("--lr <x>", "peak rate (default 1e-4)")
+    .option("--warmup <x>", "below 1: share of the steps, otherwise steps (default 0.05)")
+    .addOption(
+      new Option("--schedule <name>", "rate after the warm-up (default cosine)").choices([
+        "cosine",
+        "linear",
+        "constant",
+      ]),
+    )
+    .option("--weight-decay <x>", "AdamW's (default 0.01)")
+    .option("--clip <x>", "largest gradient norm, 0 for none (default 1)")
+    .option("--beta1 <x>", "AdamW's (default 0.9)")
+    .option("--beta2 <x>", "AdamW's (default 0.999)")
+    .option("--eps <x>", "AdamW's (default 1e-8)")
+    .option("--epochs <x>", "times over the data (default 1)")
+    .option("--max-steps <n>", "optimiser steps at most; without --epochs: exactly")
+    .option("--seed <n>", "of initialisation and order (default 0)")
+    .option("--no-shuffle", "keep the order of the data")
+    .option("--heldout <file...>", "data for a held-out loss")
+    .option("--eval-every <n>", "steps between held-out losses; always after the last (default 0: only then)")
+    .option("--sample-every <n>", "steps between samples (default 0: never)")
+    .option("--checkpoint-every <n>", "steps between saved states (default 50)")
+    .addOption(new Option("--backend <name>", "what computes (default auto)").choices(["auto", "cpu", "cuda"]))
+    .addOption(new Option("--dtype <name>", "weights and activations (default bf16)").choices(["bf16", "f32"]))
+    .option("--plan", "print tokens, steps, memory and forecast, and stop")
+    .option("--json", "records as JSON lines on stdout")
+    .addHelpText("after", `\nExample:\n  ${example}`)
+    .action(async (options: Record<string, unknown> & Partial<TrainFlags>) => {
+      const { plan = false, json = false, ...settings } = options;
+      await runTrain(name, parseOptions(trainSchema, settings), { plan, json, brief: false });
     });
-  const dataset = await encode(config.data);
-  checkTrainable(dataset, tokenizer);
-  const batches = planBatches(dataset, {
-    seqLen,
-    rowsPerStep: config.batchSize,
-    ...(resolved.epochs !== null && { epochs: resolved.epochs }),
-    ...(config.maxSteps !== null && { maxSteps: config.maxSteps }),
-    shuffle: config.shuffle,
-    seed: config.seed,
-  });
-  const heldout = config.heldout.length > 0 ? heldoutRows(await encode(config.heldout), seqLen) : null;
-  const budget = memoryBudget(backend);
-  const shape = { config: checkpoint.config, lora, dtype: config.dtype, seqLen, batchSize: config.batchSize };
-  const memory = planMemory(backend, shape, budget, readSplit(config.out));
-  const rate = await measureRate(backend, checkpoint.config, config.dtype, memory.N);
-  const tokens = batches.steps * config.batchSize * seqLen;
-  const seconds = forecastSeconds(tokens, flopsPerToken(checkpoint.config, lora, seqLen / 2), rate);
-  const plan: RunPlan = {
-    config: resolved,
-    lora,
-    model: checkpoint.config,
-    tokenizer,
-    stats: computeStats(dataset, batches.packing),
-    batches,
-    memory,
-    seconds,
-  };
-  return {
-    config: resolved,
-    backend,
-    checkpoint,
-    tokenizer,
-    adapter,
-    adapterFolder,
-    lora,
-    dataset,
-    heldout,
-    batches,
-    plan,
-  };
-}
-
-function resolveSeqLen(config: TrainConfig, checkpoint: Checkpoint): number {
-  const { maxPositionEmbeddings } = checkpoint.config;
-  if (config.seqLen !== null && config.seqLen > maxPositionEmbeddings)
-    throw new InputError(
-      `--seq-len ${config.seqLen}: ${config.model} has ${maxPositionEmbeddings} positions (max_position_embeddings): use at most that`,
-    );
-  return config.seqLen ?? Math.min(DEFAULT_SEQ_LEN, maxPositionEmbeddings);
-}
-
-/** The adapter that is continued decides rank, alpha and targets. */
-function resolveLora(config: TrainConfig, adapter: Adapter | null, checkpoint: Checkpoint): LoraConfig {
-  if (!adapter) {
-    return { r: config.r, alpha: config.alpha, useRslora: config.rslora, targets: parseTargets(config.targets) };
-  }
-  const where = `--adapter ${config.adapter}`;
-  checkAdapter(adapter, checkpoint.config, where);
-  const { r, alpha, useRslora, targets, dropout } = adapter.config;
-  if (dropout > 0)
-    throw new InputError(
-      `${where}: trained with lora_dropout ${dropout}, which is not implemented; continue an adapter without it`,
-    );
-  return { r, alpha, useRslora, targets };
-}
-
-function heldoutRows(dataset: Dataset, seqLen: number): { dataset: Dataset; rows: Row[] } {
-  const { packing, batchRows } = planBatches(dataset, { seqLen, rowsPerStep: 1, epochs: 1, shuffle: false, seed: 0 });
-  return { dataset, rows: Array.from({ length: packing.numRows }, (_, row) => batchRows(row)[0]!) };
-}
-
-async function runPrepared(command: string, prepared: Prepared, flags: TrainFlags, progress: Progress): Promise<void> {
-  const { config, backend, checkpoint, tokenizer, adapter, lora, dataset, heldout, batches, plan } = prepared;
-  const run = await describeRun(command, prepared);
-  const unlock = lockFolder(config.out);
-  try {
-    await openRunFolder(config.out, run);
-    sweepRunFolder(config.out);
-    if (isFinished(config.out)) {
-      progress.print(`${config.out} is finished: adapter in ${join(config.out, "adapter")}`);
-      return;
-    }
-    const positions = Math.min(config.seqLen! + SAMPLE_TOKENS, checkpoint.config.maxPositionEmbeddings);
-    const decoder = loadDecoder(backend, checkpoint, { dtype: config.dtype, lora, positions });
-    const state = createTrainState(decoder, lora, plan.memory);
-    const layout = planAdapter(checkpoint.config, lora);
-    const prompts = config.sampleEvery > 0 ? samplePrompts((heldout?.dataset ?? dataset).examples) : [];
-    const signals = watchSignals(progress);
-    const began = performance.now();
-    const settings = trainSettings(config, batches.steps);
-    const result = await train(
-      {
-        folder: config.out,
-        state,
-        initialParams: adapter ? flattenAdapter(adapter, layout) : initAdapter(layout, config.seed),
-        baseModelNameOrPath: config.model,
-        batchRows: (step) => batches.batchRows(step - 1),
-        heldout: heldout?.rows ?? [],
-        sample: prompts.length > 0 ? () => drawSamples(decoder, tokenizer, prompts, config.seed) : null,
-        nameBatch: (rows) =>
-          [...new Set(rows.flatMap((row) => row.records))].slice(0, 4).map(dataset.describe).join(", "),
-      },
-      settings,
-      { onRecord: showRecords(progress, settings.steps, flags.json, began), isStopping: () => signals.stopping },
-    );
-    signals.unwatch();
-    if (!result.finished)
-      throw new RunError(
-        `stopped after step ${result.step} of ${settings.steps}, which is saved: the same command continues`,
-      );
-    progress.print(
-      `adapter written to ${join(config.out, "adapter")} after ${formatDuration((performance.now() - began) / 1000)}`,
-    );
-  } finally {
-    unlock();
-  }
-}
-
-function trainSettings(config: TrainConfig, steps: number): TrainSettings {
-  const { lr, warmup, schedule, beta1, beta2, eps, weightDecay, clip, evalEvery, sampleEvery, checkpointEvery } =
-    config;
-  return {
-    steps,
-    lr,
-    warmup,
-    schedule,
-    beta1,
-    beta2,
-    eps,
-    weightDecay,
-    clipNorm: clip,
-    evalEvery,
-    sampleEvery,
-    checkpointEvery,
-  };
-}
-
-/** What makes two runs the same: every setting but where it is written, and the content of every input. */
-async function describeRun(command: string, prepared: Prepared): Promise<RunConfig> {
-  const { config, backend, checkpoint, adapterFolder, dataset, heldout, lora, batches, plan } = prepared;
-  const { out: _out, ...settings } = config;
-  const { isa, threads, onednn } = backend.info;
-  return {
-    command,
-    settings: { ...settings, ...lora, steps: batches.steps },
-    inputs: {
-      ...(await hashModel(checkpoint.folder, adapterFolder)),
-      data: dataset.files,
-      heldout: heldout?.dataset.files ?? [],
-    },
-    split: { rowsPerMicroBatch: plan.memory.rowsPerMicroBatch, recompute: plan.memory.recompute },
-    versions: { trainMsm: VERSION, node: process.version, backend: backend.info.backend, isa, threads, onednn },
-  };
-}
-
-/** The first signal asks the loop to save and end, the second ends the process. */
-function watchSignals(progress: Progress): { stopping: boolean; unwatch: () => void } {
-  const onSignal = (signal: NodeJS.Signals): void => {
-    if (watch.stopping) process.exit(1);
-    watch.stopping = true;
-    progress.print(`${signal}: saving after this step (again to stop at once)`);
-  };
-  const watch = {
-    stopping: false,
-    unwatch: () => {
-      for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, onSignal);
-    },
-  };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
-  return watch;
-}
-
-/** Records as lines: JSON on stdout with --json, otherwise a progress line and what should stay. */
-function showRecords(progress: Progress, steps: number, json: boolean, began: number): (record: LogRecord) => void {
-  let firstStep: number | null = null;
-  return (record) => {
-    if (json) process.stdout.write(`${JSON.stringify(record)}\n`);
-    const { type, step } = record as { type: string; step: number };
-    if (type === "step") {
-      firstStep ??= step;
-      const perStep = (performance.now() - began) / 1000 / (step - firstStep + 1);
-      const { loss, lr, tokensPerSecond } = record as { loss: number; lr: number; tokensPerSecond: number } & LogRecord;
-      progress.update(
-        `step ${step}/${steps}  loss ${loss.toFixed(4)}  lr ${lr.toExponential(2)}  ${Math.round(tokensPerSecond)} tokens/s  ` +
-          `ETA ${formatDuration(perStep * (steps - step))}`,
-        step === steps,
-      );
-    } else if (type === "heldout") progress.print(`step ${step}  held-out loss ${Number(record["loss"]).toFixed(4)}`);
-    else if (type === "sample") progress.print(`step ${step}  sample: ${record["prompt"]} → ${record["text"]}`);
-    else if (type === "skip") progress.print(`step ${step} skipped: ${record["reason"]}; batch: ${record["batch"]}`);
-    else if (type === "resume") progress.print(`continuing after step ${step}`);
-  };
 }

@@ -1,6 +1,6 @@
 /** @file Progress of downloads from the hub. */
 import type { HubProgress } from "../formats/hub-download.js";
-import type { Progress } from "../report/progress.js";
+import type { Progress } from "./progress.js";
 
 export function downloadProgress(progress: Progress): HubProgress {
   return (file, doneBytes, totalBytes) =>
