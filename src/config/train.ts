@@ -1,5 +1,6 @@
 /** @file Settings of `midtrain` and `aft`: every default written once, with its reason. */
 import { z } from "zod";
+import { BACKENDS } from "../backend/open.js";
 import { SCHEDULES } from "../train/schedule.js";
 import { count, countFrom, countOrZero, notNegative, numeric, positive } from "./numbers.js";
 
@@ -14,6 +15,10 @@ export const trainSchema = z.strictObject({
   model: z.string().min(1),
   adapter: z.string().min(1).nullable().default(null),
   data: z.array(z.string()).min(1),
+  /** Null: all of the data. Otherwise as many records, drawn by the seed. */
+  records: count.nullable().default(null),
+  /** Shuffled in whole, whatever `records` says: an instruction mix. */
+  mix: z.array(z.string()).default([]),
   out: z.string().min(1),
   /** Rank and alpha of the paper. */
   r: count.default(64),
@@ -44,7 +49,7 @@ export const trainSchema = z.strictObject({
   sampleEvery: countOrZero.default(0),
   /** What SIGKILL can cost; a checkpoint is 12 bytes a parameter of the adapter. */
   checkpointEvery: count.default(50),
-  backend: z.enum(["auto", "cpu", "cuda"]).default("auto"),
+  backend: z.enum(BACKENDS).default("auto"),
   /** bf16 weights and activations with f32 sums, as everyone trains; f32 is for comparing. */
   dtype: z.enum(["bf16", "f32"]).default("bf16"),
 });

@@ -3,8 +3,9 @@
 import { InputError } from "../errors.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { type EncodingNotes, type Example, encodeRecord } from "./encode.js";
-import { type DataFile, openDataFiles, readRecords } from "./files.js";
+import { type DataFile, type DataFileOptions, openDataFiles, readRecords } from "./files.js";
 import { parseRecord } from "./records.js";
+import { shuffledOrder } from "./shuffle.js";
 
 /** Data files as tokens. */
 export interface Dataset {
@@ -15,20 +16,18 @@ export interface Dataset {
   describe(example: number): string;
 }
 
-export interface DatasetOptions {
-  /** Resolves `hf://` arguments to files. */
-  resolve?: (url: string) => Promise<string[]>;
+export interface DatasetOptions extends DataFileOptions {
   /** Called now and then with the number of records and tokens so far. */
   onProgress?: (records: number, tokens: number) => void;
 }
 
 /** Reads, checks and encodes all records of `--data` arguments, in the order of the arguments and lines. */
 export async function loadDataset(
-  args: string[],
+  args: readonly string[],
   tokenizer: Tokenizer,
   options: DatasetOptions = {},
 ): Promise<Dataset> {
-  const files = await openDataFiles(args, options.resolve);
+  const files = await openDataFiles(args, options);
   const examples: Example[] = [];
   const notes: EncodingNotes = { specialTextsInContent: 0, specialTokensInText: 0, changedContents: 0 };
   let tokens = 0;
@@ -41,7 +40,38 @@ export async function loadDataset(
     }
   }
   if (examples.length === 0) throw new InputError(`${args.join(" ")}: no records`);
-  const describe = (example: number) => {
+  return withExamples({ files, notes }, examples);
+}
+
+/** Stream of random numbers for the choice of records (batches.ts has the others). */
+const STREAM_SUBSET = 0x30000;
+
+/**
+ * `records` examples of the data, drawn by `seed`, in the order of the data; with the same seed a smaller draw is part of a larger one.
+ * @throws InputError where there are fewer
+ */
+export function drawRecords(dataset: Dataset, records: number, seed: number): Dataset {
+  const { examples } = dataset;
+  if (records > examples.length)
+    throw new InputError(`--records ${records}: the data have ${examples.length} records; use at most that`);
+  const drawn = shuffledOrder(examples.length, seed, STREAM_SUBSET).slice(0, records).sort();
+  return withExamples(
+    dataset,
+    [...drawn].map((i) => examples[i]!),
+  );
+}
+
+/** Two data sets as one. */
+export function joinDatasets(a: Dataset, b: Dataset): Dataset {
+  const shifted = b.examples.map((example) => ({ ...example, file: example.file + a.files.length }));
+  const notes = Object.fromEntries(
+    Object.entries(a.notes).map(([key, value]) => [key, value + b.notes[key as keyof EncodingNotes]]),
+  ) as unknown as EncodingNotes;
+  return withExamples({ ...a, files: [...a.files, ...b.files], notes }, [...a.examples, ...shifted]);
+}
+
+function withExamples({ files, notes }: Pick<Dataset, "files" | "notes">, examples: Example[]): Dataset {
+  const describe = (example: number): string => {
     const { file, line } = examples[example]!;
     return `${files[file]!.path} line ${line}`;
   };

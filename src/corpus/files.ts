@@ -1,15 +1,14 @@
 /** @file Data files: which ones, their hashes, their records. */
 
-import { createHash } from "node:crypto";
 import { createReadStream, existsSync, type ReadStream, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import { createGunzip, type Gunzip } from "node:zlib";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { InputError } from "../errors.js";
+import { hashFile } from "../formats/hash.js";
 import { resolveDataset } from "../formats/hub.js";
 import { parseJson } from "../formats/json.js";
-import { shortMessage } from "../tokenizer/files.js";
 import { readLines } from "./lines.js";
 import { readParquet } from "./parquet.js";
 import type { RawRecord } from "./records.js";
@@ -18,6 +17,13 @@ import type { RawRecord } from "./records.js";
 export interface DataFile {
   path: string;
   sha256: string;
+}
+
+export interface DataFileOptions {
+  /** The option that named them, for messages. */
+  option?: string;
+  /** Resolves `hf://` arguments to files. */
+  resolve?: (url: string) => Promise<string[]>;
 }
 
 const READERS: [suffix: string, read: (path: string) => AsyncIterable<RawRecord>][] = [
@@ -31,48 +37,38 @@ const MAX_JSON_BYTES = 500_000_000;
 
 /** The files that `--data` arguments name, with their hashes: paths, wildcards (sorted) and hf:// data sets. */
 export async function openDataFiles(
-  args: string[],
-  resolve = resolveDataset as (url: string) => Promise<string[]>,
+  args: readonly string[],
+  { option = "--data", resolve = resolveDataset }: DataFileOptions = {},
 ): Promise<DataFile[]> {
   const files: DataFile[] = [];
   for (const arg of args)
-    for (const path of await expand(arg, resolve)) files.push({ path, sha256: await hashFile(path) });
+    for (const path of await expand(arg, option, resolve)) files.push({ path, sha256: await hashFile(path) });
   return files;
 }
 
-async function expand(arg: string, resolve: (url: string) => Promise<string[]>): Promise<string[]> {
+async function expand(arg: string, option: string, resolve: (url: string) => Promise<string[]>): Promise<string[]> {
   if (arg.startsWith("hf://")) return resolve(arg);
   if (existsSync(arg)) {
-    if (statSync(arg).isFile()) return [checkSuffix(arg)];
-    throw new InputError(`--data ${arg}: is a folder; name its files, for example "${arg}/*.jsonl"`);
+    if (statSync(arg).isFile()) return [checkSuffix(arg, option)];
+    throw new InputError(`${option} ${arg}: is a folder; name its files, for example "${arg}/*.jsonl"`);
   }
-  if (!isDynamicPattern(arg)) throw new InputError(`--data ${arg}: no such file`);
+  if (!isDynamicPattern(arg)) throw new InputError(`${option} ${arg}: no such file`);
   const paths = await glob(arg, { absolute: isAbsolute(arg), expandDirectories: false });
-  if (paths.length === 0) throw new InputError(`--data ${arg}: matches no file`);
+  if (paths.length === 0) throw new InputError(`${option} ${arg}: matches no file`);
   // By code units: the same order on every machine.
-  return paths.sort().map(checkSuffix);
+  return paths.sort().map((path) => checkSuffix(path, option));
 }
 
-function checkSuffix(path: string): string {
+function checkSuffix(path: string, option: string): string {
   if (READERS.some(([suffix]) => path.endsWith(suffix))) return path;
   throw new InputError(
-    `--data ${path}: unknown kind of file; known are ${READERS.map(([suffix]) => suffix).join(", ")}`,
+    `${option} ${path}: unknown kind of file; known are ${READERS.map(([suffix]) => suffix).join(", ")}`,
   );
-}
-
-async function hashFile(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  try {
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  } catch (error) {
-    throw new InputError(`${path}: cannot be read: ${shortMessage(error)}`);
-  }
-  return hash.digest("hex");
 }
 
 /** The records of a data file one after the other; a file that is broken somewhere is an InputError that names the place. */
 export function readRecords(path: string): AsyncIterable<RawRecord> {
-  const [, read] = READERS.find(([suffix]) => checkSuffix(path).endsWith(suffix))!;
+  const [, read] = READERS.find(([suffix]) => checkSuffix(path, "--data").endsWith(suffix))!;
   return read(path);
 }
 

@@ -4,9 +4,8 @@ import { join } from "node:path";
 import { InputError } from "../errors.js";
 import { stageFile, writeAll } from "../formats/atomic.js";
 import { loadJson } from "../formats/json.js";
-import { firstDifference, type RunConfig, writeTextFile } from "../train/run-folder.js";
-import type { Evaluation } from "./evaluate.js";
-import type { Json } from "./task.js";
+import { differenceOfRuns, type RunConfig, writeTextFile } from "../train/run-folder.js";
+import type { Evaluation, Json } from "./task.js";
 
 const MAX_RESULTS_BYTES = 100_000_000;
 
@@ -20,9 +19,8 @@ export function finishedEvaluation(folder: string, config: RunConfig): Json | nu
   if (existsSync(join(folder, "config.json"))) throw new InputError(`${folder} holds a training run: ${other}`);
   if (!existsSync(path)) return null;
   const previous = loadJson(path, MAX_RESULTS_BYTES) as Json;
-  const difference =
-    firstDifference("settings", previous["settings"], config.settings) ??
-    firstDifference("inputs", previous["inputs"], config.inputs);
+  const { settings, inputs } = previous as Pick<RunConfig, "settings" | "inputs">;
+  const difference = differenceOfRuns({ settings, inputs }, config);
   if (difference) throw new InputError(`${folder} holds another evaluation (${difference}): ${other}`);
   return previous;
 }

@@ -62,15 +62,22 @@ export function ratioInterval(clusters: readonly { y: number; x: number }[]): Me
   return { value, low: value - half, high: value + half, n, se };
 }
 
+export interface BootstrapOptions {
+  seed?: number;
+  resamples?: number;
+  /** 0.95 unless told; 1 - 0.05 / m for m comparisons at once (Bonferroni). */
+  confidence?: number;
+}
+
 /**
  * Mean of a[i] - b[i] (the same question or cell under two arms) with the percentile bootstrap interval over i: `resamples` samples of n
- * pairs drawn with replacement, the 2.5th and 97.5th percentile of their means. Efron and Tibshirani 1993, chapter 13. The same
+ * pairs drawn with replacement, the outer percentiles of their means (2.5 and 97.5 for 95 %). Efron and Tibshirani 1993, chapter 13. The same
  * seed gives the same interval.
  */
 export function pairedDifference(
   a: readonly number[],
   b: readonly number[],
-  { seed = 0, resamples = 10_000 }: { seed?: number; resamples?: number } = {},
+  { seed = 0, resamples = 10_000, confidence = CONFIDENCE }: BootstrapOptions = {},
 ): Estimate {
   const n = a.length;
   if (b.length !== n) throw new RangeError(`${n} and ${b.length} values are not pairs`);
@@ -84,7 +91,7 @@ export function pairedDifference(
     means[r] = total / n;
   }
   means.sort();
-  const tail = (1 - CONFIDENCE) / 2;
+  const tail = (1 - confidence) / 2;
   return { value: sum(differences) / n, low: percentile(means, tail), high: percentile(means, 1 - tail), n };
 }
 

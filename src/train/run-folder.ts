@@ -49,10 +49,7 @@ export async function openRunFolder(folder: string, config: RunConfig): Promise<
     return;
   }
   const previous = parseConfig(path);
-  const difference =
-    firstDifference("command", previous.command, config.command) ??
-    firstDifference("settings", previous.settings, config.settings) ??
-    firstDifference("inputs", previous.inputs, config.inputs);
+  const difference = firstDifference("command", previous.command, config.command) ?? differenceOfRuns(previous, config);
   if (difference)
     throw new InputError(`${folder} holds another run (${difference}): give another --out, or remove the folder`);
 }
@@ -65,8 +62,32 @@ function parseConfig(path: string): RunConfig {
   }
 }
 
+/** Settings that say where an input is; `inputs` has the hash of what it holds, and that counts. */
+const PATHS = new Set(["model", "adapter", "data", "mix", "heldout"]);
+
+/** The first setting or input that differs, null where two runs are the same. Files are compared by what they hold, wherever they are. */
+export function differenceOfRuns(
+  before: Pick<RunConfig, "settings" | "inputs">,
+  now: Pick<RunConfig, "settings" | "inputs">,
+): string | null {
+  const settings = (run: Pick<RunConfig, "settings">): unknown =>
+    Object.fromEntries(Object.entries(run.settings).filter(([key]) => !PATHS.has(key)));
+  return (
+    firstDifference("settings", settings(before), settings(now)) ??
+    firstDifference("inputs", withoutNames(before.inputs), withoutNames(now.inputs))
+  );
+}
+
+/** Every {path, sha256} as its hash alone. */
+function withoutNames(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNames);
+  if (typeof value !== "object" || value === null) return value;
+  if ("path" in value && "sha256" in value) return value.sha256;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutNames(item)]));
+}
+
 /** "settings.lr was 0.0001, is 0.001", or null where the values are the same JSON. */
-export function firstDifference(name: string, before: unknown, now: unknown): string | null {
+function firstDifference(name: string, before: unknown, now: unknown): string | null {
   const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
   if (!isRecord(before) || !isRecord(now)) {
     const [was, is] = [JSON.stringify(before), JSON.stringify(now)];

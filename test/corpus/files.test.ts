@@ -34,7 +34,7 @@ describe("--data arguments", () => {
     return folder;
   };
   const open = async (args: string[], resolve?: (url: string) => Promise<string[]>) =>
-    (await openDataFiles(args, resolve)).map(({ path }) => path);
+    (await openDataFiles(args, resolve && { resolve })).map(({ path }) => path);
 
   it("are files in the order given, wildcards sorted, and data sets of the hub", async () => {
     const folder = folderWith("b.jsonl", "a.jsonl", "c.parquet", "x.txt");

@@ -28,6 +28,8 @@ describe("config.json", () => {
     await openRunFolder(folder, CONFIG);
     const later = {
       ...CONFIG,
+      settings: { ...CONFIG.settings, model: "elsewhere" },
+      inputs: { ...CONFIG.inputs, data: [{ path: "../docs.jsonl", sha256: "aa" }] },
       versions: { node: "v22" },
       split: { rowsPerMicroBatch: 1, recompute: "block" as const },
     };
@@ -44,7 +46,7 @@ describe("config.json", () => {
     [
       "the content of a file",
       { inputs: { ...CONFIG.inputs, data: [{ path: "docs.jsonl", sha256: "bb" }] } },
-      'inputs.data.0.sha256 was "aa", is "bb"',
+      'inputs.data.0 was "aa", is "bb"',
     ],
     ["an adapter", { inputs: { ...CONFIG.inputs, adapter: { a: "cc" } } }, 'inputs.adapter was null, is {"a":"cc"}'],
   ])("another run is refused by what differs: %s", async (what, change, message) => {

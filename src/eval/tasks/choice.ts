@@ -89,6 +89,9 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
       answers,
     };
   },
+  outcomes({ margins, liked }) {
+    return { liked: (winShare(margins[0]) + winShare(margins[1])) / 2, decided: liked === null ? 0 : 1 };
+  },
   summarize(samples, scores, { tokenizer }) {
     const groups = [...groupSamples(samples.map(({ extra }) => extra))].map(([field, byValue]) => {
       const rates = [...byValue].map(([value, indices]) => [value, allRates(indices.map((i) => scores[i]!))]);

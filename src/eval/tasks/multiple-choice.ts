@@ -81,6 +81,11 @@ export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, Mu
       answers,
     };
   },
+  outcomes({ margin, swappedMargin }) {
+    const margins = swappedMargin === null ? [margin] : [margin, swappedMargin];
+    const share = margins.reduce((sum, value) => sum + winShare(value), 0) / margins.length;
+    return { matching: share, decided: share === 0 || share === 1 ? 1 : 0 };
+  },
   summarize(samples, scores, { tokenizer }) {
     const { n, decided, wanted, decidedRate, wantedRate } = decisionRates(scores.map(({ matches }) => matches));
     const swappable = scores.flatMap(({ swappedMargin }, i) => (swappedMargin === null ? [] : [i]));

@@ -63,6 +63,9 @@ export const perplexity: Task<TextSample, TextAnswer, TextScore> = {
     const logprobs = windows.flat();
     return { nll: negativeSum(logprobs), tokens: logprobs.length, bytes, logprobs, windows: perWindow };
   },
+  outcomes({ nll, tokens }) {
+    return { loss: tokens === 0 ? null : nll / tokens };
+  },
   summarize(samples, scores, context) {
     const groups = [...groupSamples(samples.map(({ extra }) => extra))].map(([field, byValue]) => {
       const measured = [...byValue].map(([value, indices]) => [value, measure(indices.map((i) => scores[i]!))]);

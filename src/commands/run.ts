@@ -1,0 +1,84 @@
+/** @file `run`: an experiment file, from forecast to report. */
+import { join } from "node:path";
+import { type Command, Option } from "commander";
+import { BACKENDS, type BackendName, openBackend } from "../backend/open.js";
+import { execute } from "../experiment/execute.js";
+import { writeMatrix, writeResults } from "../experiment/folder.js";
+import { type Forecast, forecastJobs } from "../experiment/forecast.js";
+import { hashInputs } from "../experiment/inputs.js";
+import { buildMatrix, type InputHashes, type Matrix } from "../experiment/matrix.js";
+import { formatMatrix } from "../experiment/print.js";
+import { type Experiment, readExperiment } from "../experiment/schema.js";
+import { formatSummary } from "../experiment/summary.js";
+import { downloadProgress } from "../report/download.js";
+import { formatDuration, openProgress } from "../report/progress.js";
+import { lockFolder } from "../train/lock.js";
+
+interface RunOptions {
+  out?: string;
+  plan?: boolean;
+  json?: boolean;
+  backend: BackendName;
+}
+
+export function addRunCommand(program: Command): void {
+  program
+    .command("run")
+    .argument("<file>", "experiment file (YAML)")
+    .summary("an experiment: arms x seeds x evaluations, from forecast to report")
+    .description(
+      "Trains every distinct stage of the experiment once, evaluates every arm, and writes report.html, results.json and results.csv.\n" +
+        "The same command continues after an interruption. Changed inputs or settings give new stages; nothing of others is mixed in.",
+    )
+    .option("--out <dir>", "folder of the experiment (default runs/<name>)")
+    .addOption(new Option("--backend <name>", "what computes").choices(BACKENDS).default("auto"))
+    .option("--plan", "print arms, stages and forecast, and stop")
+    .option("--json", "results.json on stdout")
+    .addHelpText("after", "\nExample:\n  train-msm run experiments/cheese-miniature.yaml --plan")
+    .action(runExperiment);
+}
+
+async function runExperiment(file: string, { out, plan, json = false, backend }: RunOptions): Promise<void> {
+  const experiment = readExperiment(file);
+  const folder = out ?? join("runs", experiment.name);
+  const progress = openProgress(json);
+  const began = performance.now();
+  // A plan of what is not on this machine is named by what the file says.
+  const hashes = plan && experiment.recordedShape ? NAMES : await hashInputs(experiment, downloadProgress(progress));
+  const matrix = buildMatrix(experiment, folder, hashes);
+  const forecast = await forecastWith(backend, experiment, matrix);
+  if (plan) {
+    process.stdout.write(`${formatMatrix(experiment, matrix, forecast)}\n`);
+    return;
+  }
+  progress.print(formatMatrix(experiment, matrix, forecast));
+  const unlock = lockFolder(folder);
+  try {
+    await writeMatrix(folder, experiment, matrix);
+    await execute(matrix, {
+      backend,
+      progress,
+      seconds: (job) => forecast.jobs.get(job.id)!.seconds,
+      onDone: async () => {},
+    });
+    const record = await writeResults(folder, experiment, matrix);
+    if (json) process.stdout.write(`${JSON.stringify(record)}\n`);
+    else
+      process.stdout.write(
+        `\n${formatSummary(record)}\n\ntook ${formatDuration((performance.now() - began) / 1000)}; everything is in ${folder}\n`,
+      );
+  } finally {
+    unlock();
+  }
+}
+
+const NAMES: InputHashes = { model: "model", of: (args) => args.join(), ofAdapter: (adapter) => adapter };
+
+async function forecastWith(name: BackendName, experiment: Experiment, matrix: Matrix): Promise<Forecast> {
+  const backend = openBackend(name);
+  try {
+    return await forecastJobs(experiment, matrix, backend);
+  } finally {
+    backend.close();
+  }
+}

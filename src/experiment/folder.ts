@@ -1,0 +1,97 @@
+/** @file The folder of an experiment: experiment.yaml as it was run, matrix.json, stages/, evaluations/, results.json, results.csv, report.html. */
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeTextFile } from "../train/run-folder.js";
+import type { Job, Matrix } from "./matrix.js";
+import { readMeasurements } from "./outcomes.js";
+import { type Rate, type Results, summarize } from "./results.js";
+import type { Experiment } from "./schema.js";
+
+/** Points of a training curve that are kept. */
+const CURVE_POINTS = 200;
+
+export interface TrainingCurve {
+  job: string;
+  label: string;
+  steps: number;
+  tokens: number;
+  seconds: number;
+  /** [step, loss] */
+  points: [number, number][];
+}
+
+/** results.json. */
+export interface ExperimentRecord extends Results {
+  experiment: Experiment;
+  matrix: Matrix;
+  training: TrainingCurve[];
+  /** Settings, hashes and versions of each job, as its folder has them. */
+  jobs: { id: string; label: string; folder: string; config: unknown }[];
+}
+
+/** Gathers what all jobs wrote; writes results.json and results.csv, and returns the first. */
+export async function writeResults(folder: string, experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
+  const measured = await readMeasurements(experiment, matrix);
+  const record: ExperimentRecord = {
+    experiment,
+    ...summarize(experiment, matrix, measured),
+    training: matrix.jobs.filter(({ kind }) => kind === "train").map(readCurve),
+    jobs: matrix.jobs.map((job) => ({ id: job.id, label: job.label, folder: job.folder, config: readConfig(job) })),
+    matrix,
+  };
+  await writeTextFile(join(folder, "results.json"), `${JSON.stringify(record, null, 1)}\n`);
+  await writeTextFile(join(folder, "results.csv"), ratesCsv(record.rates));
+  return record;
+}
+
+/** Makes the folder, with the matrix that its jobs belong to. */
+export async function writeMatrix(folder: string, experiment: Experiment, matrix: Matrix): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  await writeTextFile(join(folder, "matrix.json"), `${JSON.stringify({ experiment, ...matrix }, null, 1)}\n`);
+}
+
+function readConfig(job: Job): unknown {
+  const path = join(job.config.out, job.kind === "train" ? "config.json" : "results.json");
+  const { settings, inputs, versions } = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  return { settings, inputs, versions };
+}
+
+function readCurve(job: Job): TrainingCurve {
+  const path = join(job.config.out, "log.jsonl");
+  const lines = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n") : [];
+  const steps = lines
+    .map(
+      (line) =>
+        JSON.parse(line) as { type: string; step: number; loss: number; tokens: number; tokensPerSecond: number },
+    )
+    .filter(({ type }) => type === "step");
+  const every = Math.ceil(steps.length / CURVE_POINTS);
+  return {
+    job: job.id,
+    label: job.label,
+    steps: steps.length,
+    tokens: steps.reduce((sum, { tokens }) => sum + tokens, 0),
+    seconds: steps.reduce((sum, { tokens, tokensPerSecond }) => sum + tokens / tokensPerSecond, 0),
+    points: steps.filter((_, i) => i % every === 0 || i === steps.length - 1).map(({ step, loss }) => [step, loss]),
+  };
+}
+
+const CSV_COLUMNS = "evaluation,outcome,slice,arm,sweep,sweep_value,n,mean,low,high,seeds,over_seeds_se\n";
+
+function ratesCsv(rates: readonly Rate[]): string {
+  const cell = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : String(value ?? ""));
+  return (
+    CSV_COLUMNS +
+    rates
+      .map(({ evaluation, outcome, slice, arm, sweep, overSamples, overSeeds, seeds }) =>
+        [
+          ...[evaluation, outcome, slice, arm, sweep?.name, sweep?.value, overSamples.n],
+          ...[overSamples.value, overSamples.low, overSamples.high, seeds.length, overSeeds.se],
+        ]
+          .map(cell)
+          .join(","),
+      )
+      .map((line) => `${line}\n`)
+      .join("")
+  );
+}

@@ -1,0 +1,41 @@
+/** @file What the inputs of an experiment hold, so that results of different inputs are never mixed. */
+import { createHash } from "node:crypto";
+import { type DataFile, openDataFiles } from "../corpus/files.js";
+import { hashModel, resolveFolders } from "../eval/load-model.js";
+import { loadSamples } from "../eval/samples.js";
+import { taskByName } from "../eval/tasks.js";
+import type { HubProgress } from "../formats/hub-download.js";
+import { expandArms } from "./arms.js";
+import type { InputHashes } from "./matrix.js";
+import type { Experiment } from "./schema.js";
+
+/** Reads and hashes every input, downloading what is on the hub. Throws InputError naming what is missing. */
+export async function hashInputs(experiment: Experiment, onDownload: HubProgress): Promise<InputHashes> {
+  const { model } = experiment;
+  const hashOf = async (adapter: string | null): Promise<string> => {
+    const { folder, adapterFolder } = await resolveFolders({ model, adapter, onDownload });
+    const hashes = await hashModel(folder, adapterFolder);
+    return digest(adapter === null ? hashes.model : hashes.adapter);
+  };
+  const arms = expandArms(experiment);
+  const adapters = new Map<string, string>();
+  for (const { adapter } of arms) if (adapter !== null) adapters.set(adapter, await hashOf(adapter));
+  const data = new Map<string, string>();
+  const add = (args: readonly string[], files: readonly DataFile[]): void => {
+    data.set(JSON.stringify(args), digest(files.map(({ sha256 }) => sha256)));
+  };
+  for (const { stages } of arms)
+    for (const { corpus, mix } of stages)
+      for (const args of [corpus.data, mix?.data ?? []]) add(args, await openDataFiles(args));
+  for (const { settings } of experiment.evaluations)
+    add(settings.data, (await loadSamples(taskByName(settings.task), settings.data, 1)).files);
+  return {
+    model: await hashOf(null),
+    of: (args) => data.get(JSON.stringify(args))!,
+    ofAdapter: (adapter) => adapters.get(adapter)!,
+  };
+}
+
+function digest(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("hex");
+}

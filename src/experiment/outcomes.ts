@@ -1,0 +1,85 @@
+/** @file What every cell of the matrix measured, sample by sample, read back from the folders of its evaluations. */
+import { createReadStream } from "node:fs";
+import { join } from "node:path";
+import { readLines } from "../corpus/lines.js";
+import { RunError } from "../errors.js";
+import { type DataObject, groupSamples } from "../eval/record.js";
+import { taskByName } from "../eval/tasks.js";
+import { parseJson } from "../formats/json.js";
+import type { Job, Matrix } from "./matrix.js";
+import type { Experiment } from "./schema.js";
+
+/** Samples of one evaluation that are reported apart. */
+export interface Slice {
+  /** "all", "split heldout", "split heldout, domain tea". */
+  name: string;
+  /** Whether it is one of the main ones (all, or the splits): those that are compared. */
+  isMain: boolean;
+  samples: number[];
+}
+
+/** An evaluation over all arms and seeds: the same samples in the same order. */
+export interface Measurements {
+  evaluation: Experiment["evaluations"][number];
+  /** Names of the task's outcomes, the main one first. */
+  outcomes: string[];
+  slices: Slice[];
+  /** By job: outcome -> one value a sample. */
+  values: Map<string, Record<string, (number | null)[]>>;
+}
+
+/** Reads the samples of every evaluation. Throws RunError where one is not finished. */
+export async function readMeasurements(experiment: Experiment, matrix: Matrix): Promise<Measurements[]> {
+  const all: Measurements[] = [];
+  for (const evaluation of experiment.evaluations) {
+    const cells = matrix.cells.filter((cell) => cell.evaluation === evaluation.name);
+    const jobs = matrix.jobs.filter(({ id }) => cells.some(({ job }) => job === id));
+    all.push(await readEvaluation(evaluation, jobs));
+  }
+  return all;
+}
+
+async function readEvaluation(evaluation: Measurements["evaluation"], jobs: readonly Job[]): Promise<Measurements> {
+  const task = taskByName(evaluation.settings.task);
+  const values: Measurements["values"] = new Map();
+  let slices: Slice[] = [];
+  for (const job of jobs) {
+    const rows: { record: DataObject; score: unknown }[] = [];
+    const path = join(job.config.out, "samples.jsonl");
+    for await (const { text, line } of readLines(createReadStream(path), path))
+      rows.push(parseJson(text, `${path} line ${line}`) as (typeof rows)[number]);
+    const outcomes = rows.map(({ score }) => task.outcomes(score));
+    const names = Object.keys(outcomes[0] ?? {});
+    values.set(job.id, Object.fromEntries(names.map((name) => [name, outcomes.map((one) => one[name] ?? null)])));
+    slices = sliceSamples(rows.map(({ record }) => record));
+  }
+  const first = values.values().next().value;
+  if (!first) throw new RunError(`${evaluation.name}: no arm was evaluated`);
+  const names = Object.keys(first);
+  const main = evaluation.outcome ?? names[0]!;
+  if (!names.includes(main))
+    throw new RunError(
+      `${evaluation.name}: ${evaluation.settings.task} has no outcome ${main}; it has ${names.join(", ")}`,
+    );
+  return { evaluation, outcomes: [main, ...names.filter((name) => name !== main)], slices, values };
+}
+
+/** By `split` where the records have one (otherwise all at once), and within the held-out half (or all) by every other field that divides the records. */
+function sliceSamples(records: readonly DataObject[]): Slice[] {
+  const groups = groupSamples(records);
+  const splits = groups.get("split");
+  const main: Slice[] = splits
+    ? [...splits].map(([value, samples]) => ({ name: `split ${value}`, isMain: true, samples }))
+    : [{ name: "all", isMain: true, samples: records.map((_, i) => i) }];
+  const base = main.find(({ name }) => name === "split heldout") ?? main[0]!;
+  const inBase = new Set(base.samples);
+  const parts = [...groups].flatMap(([field, byValue]) =>
+    field === "split"
+      ? []
+      : [...byValue].map(([value, samples]) => {
+          const kept = samples.filter((i) => inBase.has(i));
+          return { name: `${base.name}, ${field} ${value}`, isMain: false, samples: kept };
+        }),
+  );
+  return [...main, ...parts.filter(({ samples }) => samples.length > 0)];
+}

@@ -1,0 +1,47 @@
+/** @file The results of an experiment in lines for the console. */
+import { formatEstimate } from "../eval/format.js";
+import type { ExperimentRecord } from "./folder.js";
+
+/** For each evaluation a table of arms, then what the differences say. */
+export function formatSummary({ experiment, matrix, rates, differences, claims }: ExperimentRecord): string {
+  const lines: string[] = [experiment.question.trim()];
+  const width = Math.max(...matrix.arms.map(({ label }) => label.length)) + 2;
+  for (const { name, label } of experiment.evaluations) {
+    const own = rates.filter((rate) => rate.evaluation === name && rate.sweep === null);
+    const [main] = own;
+    if (!main) continue;
+    const slices = [...new Set(own.filter(({ slice }) => !slice.includes(",")).map(({ slice }) => slice))];
+    lines.push(
+      "",
+      `${label ?? name} (${main.outcome}), mean of the seeds, 95 % interval over questions; in brackets the seeds`,
+    );
+    for (const slice of slices) {
+      lines.push(`  ${slice}`);
+      for (const arm of matrix.arms) {
+        const rate = own.find((one) => one.arm === arm.id && one.slice === slice && one.outcome === main.outcome);
+        const decided = own.find((one) => one.arm === arm.id && one.slice === slice && one.outcome === "decided");
+        if (!rate) continue;
+        const seeds = rate.seeds.map(({ value }) => (value === null ? "-" : value.toFixed(2))).join(" ");
+        const share = decided?.overSamples.value ?? null;
+        lines.push(
+          `    ${arm.label.padEnd(width)}${formatEstimate(rate.overSamples)}  (${seeds})${share === null ? "" : `  decided ${share.toFixed(2)}`}`,
+        );
+      }
+    }
+  }
+  const decisive = differences.filter(({ slice }) => slice === "all" || slice === "split heldout");
+  if (decisive.length > 0) {
+    lines.push("", "differences on the held-out half, 95 % bootstrap interval over questions [over seeds]");
+    for (const { a, b, evaluation, overSamples, overSeeds } of decisive)
+      lines.push(`    ${evaluation}: ${a} - ${b}  ${formatEstimate(overSamples)}  [${formatEstimate(overSeeds)}]`);
+  }
+  const shown = claims.filter(({ slice }) => slice === "all" || slice === "split heldout");
+  if (shown.length > 0) {
+    lines.push(
+      "",
+      `of ${shown.length} things that the paper's pattern asks for, ${shown.filter(({ holds }) => holds).length} hold:`,
+    );
+    for (const { text, holds } of shown) lines.push(`    ${holds ? "yes" : "no "}  ${text}`);
+  }
+  return lines.join("\n");
+}
