@@ -7,6 +7,7 @@ import { addDoctorCommand } from "./commands/doctor.js";
 import { addEvalCommand } from "./commands/eval.js";
 import { addGenerateCommand } from "./commands/generate.js";
 import { addMergeCommand } from "./commands/merge.js";
+import { addReportCommand } from "./commands/report.js";
 import { addRunCommand } from "./commands/run.js";
 import { addTrainCommand } from "./commands/train.js";
 import { InputError, messageOf } from "./errors.js";
@@ -31,6 +32,7 @@ const program = new Command("train-msm")
 addDoctorCommand(program);
 addDemoCommand(program);
 addRunCommand(program);
+addReportCommand(program);
 addTrainCommand(program, "midtrain");
 addTrainCommand(program, "aft");
 addEvalCommand(program);

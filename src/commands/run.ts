@@ -10,6 +10,7 @@ import { buildMatrix, type InputHashes, type Matrix } from "../experiment/matrix
 import { formatMatrix } from "../experiment/print.js";
 import { type Experiment, readExperiment } from "../experiment/schema.js";
 import { formatSummary } from "../experiment/summary.js";
+import { watch } from "../experiment/watch.js";
 import { downloadProgress } from "../report/download.js";
 import { formatDuration, openProgress } from "../report/progress.js";
 import { lockFolder } from "../train/lock.js";
@@ -18,6 +19,8 @@ interface RunOptions {
   out?: string;
   plan?: boolean;
   json?: boolean;
+  watch?: boolean;
+  port: string;
   backend: BackendName;
 }
 
@@ -33,12 +36,17 @@ export function addRunCommand(program: Command): void {
     .option("--out <dir>", "folder of the experiment (default runs/<name>)")
     .addOption(new Option("--backend <name>", "what computes").choices(BACKENDS).default("auto"))
     .option("--plan", "print arms, stages and forecast, and stop")
+    .option("--watch", "serve the report on 127.0.0.1 while the experiment runs")
+    .option("--port <n>", "of --watch; 0: any that is free", "0")
     .option("--json", "results.json on stdout")
     .addHelpText("after", "\nExample:\n  train-msm run experiments/cheese-miniature.yaml --plan")
     .action(runExperiment);
 }
 
-async function runExperiment(file: string, { out, plan, json = false, backend }: RunOptions): Promise<void> {
+async function runExperiment(
+  file: string,
+  { out, plan, json = false, watch: isWatched, port, backend }: RunOptions,
+): Promise<void> {
   const experiment = readExperiment(file);
   const folder = out ?? join("runs", experiment.name);
   const progress = openProgress(json);
@@ -55,12 +63,13 @@ async function runExperiment(file: string, { out, plan, json = false, backend }:
   const unlock = lockFolder(folder);
   try {
     await writeMatrix(folder, experiment, matrix);
-    await execute(matrix, {
-      backend,
-      progress,
-      seconds: (job) => forecast.jobs.get(job.id)!.seconds,
-      onDone: async () => {},
-    });
+    const watched = isWatched ? await watch(experiment, matrix, Number(port)) : null;
+    if (watched) progress.print(`watch it at ${watched.url}`);
+    try {
+      await execute(matrix, { backend, progress, seconds: (job) => forecast.jobs.get(job.id)!.seconds });
+    } finally {
+      watched?.close();
+    }
     const record = await writeResults(folder, experiment, matrix);
     if (json) process.stdout.write(`${JSON.stringify(record)}\n`);
     else

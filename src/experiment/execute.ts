@@ -1,12 +1,11 @@
 /** @file Runs the jobs of an experiment on this machine, one after the other; what is finished is not run again. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { BackendName } from "../backend/open.js";
 import { RunError } from "../errors.js";
 import { formatDuration, type Progress } from "../report/progress.js";
 import { evaluateInto } from "../stages/eval.js";
 import { runTrain } from "../stages/train.js";
-import { isFinished } from "../train/run-folder.js";
+import { isDone } from "./done.js";
 import type { Job, Matrix } from "./matrix.js";
 
 export interface ExecuteOptions {
@@ -14,13 +13,6 @@ export interface ExecuteOptions {
   progress: Progress;
   /** Forecast of a job, for the ETA. */
   seconds: (job: Job) => number;
-  /** Called after every job. */
-  onDone: (job: Job) => Promise<void>;
-}
-
-/** Whether the job's folder holds its result. */
-export function isDone(job: Job): boolean {
-  return job.kind === "train" ? isFinished(job.config.out) : existsSync(join(job.config.out, "results.json"));
 }
 
 /** Throws what the first failing job throws; what is finished stays, and the next call goes on from there. */
@@ -40,7 +32,6 @@ export async function execute({ jobs }: Matrix, options: ExecuteOptions): Promis
     await runJob(job, options.backend, progress);
     spent.seconds += (performance.now() - began) / 1000;
     forecast.seconds += options.seconds(job);
-    await options.onDone(job);
   }
 }
 

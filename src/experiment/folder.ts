@@ -1,12 +1,21 @@
 /** @file The folder of an experiment: experiment.yaml as it was run, matrix.json, stages/, evaluations/, results.json, results.csv, report.html. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { InputError } from "../errors.js";
+import { loadJson } from "../formats/json.js";
 import { writeTextFile } from "../train/run-folder.js";
-import type { Job, Matrix } from "./matrix.js";
+import { isDone } from "./done.js";
+import type { Cell, Job, Matrix } from "./matrix.js";
 import { readMeasurements } from "./outcomes.js";
+import { type PaperTables, renderPage } from "./page/page.js";
+import { readTranscripts } from "./page/transcripts.js";
 import { type Rate, type Results, summarize } from "./results.js";
 import type { Experiment } from "./schema.js";
 
+/** The paper's tables, as they ship. */
+const PAPER = fileURLToPath(new URL("../../experiments/paper.json", import.meta.url));
+const MAX_MATRIX_BYTES = 100_000_000;
 /** Points of a training curve that are kept. */
 const CURVE_POINTS = 200;
 
@@ -29,19 +38,58 @@ export interface ExperimentRecord extends Results {
   jobs: { id: string; label: string; folder: string; config: unknown }[];
 }
 
-/** Gathers what all jobs wrote; writes results.json and results.csv, and returns the first. */
+/** Gathers what all jobs wrote; writes results.json, results.csv and report.html, and returns the first. */
 export async function writeResults(folder: string, experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
+  const record = await gatherResults(experiment, matrix);
+  await writeTextFile(join(folder, "results.json"), `${JSON.stringify(record, null, 1)}\n`);
+  await writeTextFile(join(folder, "results.csv"), ratesCsv(record.rates));
+  await writeTextFile(join(folder, "report.html"), await renderReport(record));
+  return record;
+}
+
+export async function renderReport(record: ExperimentRecord): Promise<string> {
+  return renderPage(record, await readTranscripts(record.experiment, record.matrix), readPaperTables());
+}
+
+/** Reads what the jobs of the matrix wrote. Throws RunError where one is not finished. */
+export async function gatherResults(experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
   const measured = await readMeasurements(experiment, matrix);
-  const record: ExperimentRecord = {
+  return {
     experiment,
     ...summarize(experiment, matrix, measured),
     training: matrix.jobs.filter(({ kind }) => kind === "train").map(readCurve),
     jobs: matrix.jobs.map((job) => ({ id: job.id, label: job.label, folder: job.folder, config: readConfig(job) })),
     matrix,
   };
-  await writeTextFile(join(folder, "results.json"), `${JSON.stringify(record, null, 1)}\n`);
-  await writeTextFile(join(folder, "results.csv"), ratesCsv(record.rates));
-  return record;
+}
+
+/** What is finished of an experiment: the arms of which everything is, and of the sweeps what is there. */
+export function finishedPart(experiment: Experiment, matrix: Matrix): { experiment: Experiment; matrix: Matrix } {
+  const jobs = matrix.jobs.filter(isDone);
+  const isCellDone = ({ job }: Cell): boolean => jobs.some(({ id }) => id === job);
+  const arms = matrix.arms.filter(({ id }) =>
+    matrix.cells.every((cell) => cell.arm !== id || cell.sweep !== null || isCellDone(cell)),
+  );
+  const cells = matrix.cells.filter((cell) => isCellDone(cell) && arms.some(({ id }) => id === cell.arm));
+  const evaluations = experiment.evaluations.filter(({ name }) => cells.some(({ evaluation }) => evaluation === name));
+  return { experiment: { ...experiment, evaluations }, matrix: { arms, cells, jobs } };
+}
+
+/** What matrix.json holds, its jobs in `folder` wherever that is now. Throws InputError where `folder` is no experiment's. */
+export function readMatrix(folder: string): { experiment: Experiment; matrix: Matrix } {
+  const path = join(folder, "matrix.json");
+  if (!existsSync(path)) throw new InputError(`${folder} holds no experiment: ${path} is missing`);
+  const { experiment, ...matrix } = loadJson(path, MAX_MATRIX_BYTES) as Matrix & { experiment: Experiment };
+  const placed = matrix.jobs.map((job): Job => {
+    const parent = matrix.jobs.find(({ id }) => id === job.needs[0]);
+    const adapter = parent ? join(folder, parent.folder, "adapter") : job.config.adapter;
+    return { ...job, config: { ...job.config, adapter, out: join(folder, job.folder) } } as Job;
+  });
+  return { experiment, matrix: { ...matrix, jobs: placed } };
+}
+
+function readPaperTables(): PaperTables {
+  return loadJson(PAPER, MAX_MATRIX_BYTES) as PaperTables;
 }
 
 /** Makes the folder, with the matrix that its jobs belong to. */

@@ -92,6 +92,14 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
   outcomes({ margins, liked }) {
     return { liked: (winShare(margins[0]) + winShare(margins[1])) / 2, decided: liked === null ? 0 : 1 };
   },
+  show(record, { margins, liked }) {
+    const [preferred, other] = [record["liked_item"], record["disliked_item"]] as [string, string];
+    const sentence = (margin: number): string =>
+      margin === 0 ? "neither" : `${margin > 0 ? preferred : other} (ahead by ${Math.abs(margin).toFixed(2)} nats)`;
+    const response = `as asked: ${sentence(margins[0])}\nin the other order: ${sentence(margins[1])}`;
+    const verdict = liked === null ? "undecided" : liked ? "liked" : "disliked";
+    return [{ prompt: String(record["question"]), response, verdict }];
+  },
   summarize(samples, scores, { tokenizer }) {
     const groups = [...groupSamples(samples.map(({ extra }) => extra))].map(([field, byValue]) => {
       const rates = [...byValue].map(([value, indices]) => [value, allRates(indices.map((i) => scores[i]!))]);

@@ -86,6 +86,10 @@ export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, Mu
     const share = margins.reduce((sum, value) => sum + winShare(value), 0) / margins.length;
     return { matching: share, decided: share === 0 || share === 1 ? 1 : 0 };
   },
+  show({ question }, { margin, matches }) {
+    const verdict = matches === null ? "undecided" : matches ? "matching" : "not matching";
+    return [{ prompt: String(question), response: `the matching answer is ahead by ${margin.toFixed(2)} nats`, verdict }];
+  },
   summarize(samples, scores, { tokenizer }) {
     const { n, decided, wanted, decidedRate, wantedRate } = decisionRates(scores.map(({ matches }) => matches));
     const swappable = scores.flatMap(({ swappedMargin }, i) => (swappedMargin === null ? [] : [i]));

@@ -1,0 +1,28 @@
+/** @file `report`: the report of an experiment once more, from what its folder holds. */
+import { join } from "node:path";
+import type { Command } from "commander";
+import { RunError } from "../errors.js";
+import { isDone } from "../experiment/done.js";
+import { readMatrix, writeResults } from "../experiment/folder.js";
+import { formatSummary } from "../experiment/summary.js";
+
+export function addReportCommand(program: Command): void {
+  program
+    .command("report")
+    .argument("<dir>", "folder of an experiment")
+    .summary("write an experiment's report.html, results.json and results.csv again")
+    .option("--json", "results.json on stdout")
+    .addHelpText("after", "\nExample:\n  train-msm report runs/cheese-miniature")
+    .action(async (folder: string, { json = false }: { json?: boolean }) => {
+      const { experiment, matrix } = readMatrix(folder);
+      const open = matrix.jobs.filter((job) => !isDone(job));
+      if (open.length > 0)
+        throw new RunError(
+          `${folder}: ${open.length} of ${matrix.jobs.length} jobs are not finished, ${open[0]!.label} for one: \`train-msm run\` goes on`,
+        );
+      const record = await writeResults(folder, experiment, matrix);
+      process.stdout.write(
+        json ? `${JSON.stringify(record)}\n` : `${formatSummary(record)}\n\nreport: ${join(folder, "report.html")}\n`,
+      );
+    });
+}

@@ -1,0 +1,131 @@
+/** @file What was measured: figures of the arms, differences, curves, parts, training. */
+import type { ExperimentRecord } from "../folder.js";
+import type { Rate } from "../results.js";
+import { isDecisive } from "./answer.js";
+import { drawBars, drawLines, type Line } from "./figures.js";
+import { escapeHtml, estimate, share, table } from "./html.js";
+
+/** One figure for each evaluation, on the held-out half, and a table with every main slice. */
+export function armFigures(record: ExperimentRecord): string {
+  const { experiment, matrix } = record;
+  return experiment.evaluations
+    .map(({ name, label }) => {
+      const own = record.rates.filter((rate) => rate.evaluation === name && rate.sweep === null);
+      const main = own.find(({ slice }) => isDecisive(slice));
+      if (!main) return "";
+      const bars = matrix.arms.map((arm) => {
+        const rate = find(own, arm.id, main.slice, main.outcome);
+        const { value, low, high } = rate.overSamples;
+        const seeds = rate.seeds.flatMap((seed) => (seed.value === null ? [] : [seed.value]));
+        const group = arm.spec === null ? 5 : Object.keys(experiment.specs).indexOf(arm.spec) % 5;
+        return { label: arm.label, value, low, high, seeds: seeds.length > 1 ? seeds : [], group: Math.max(0, group) };
+      });
+      const slices = [...new Set(own.filter(({ slice }) => !slice.includes(",")).map(({ slice }) => slice))];
+      const outcomes = [...new Set(own.map(({ outcome }) => outcome))];
+      const columns = slices.flatMap((slice) => outcomes.map((outcome) => ({ slice, outcome })));
+      const rows = matrix.arms.map((arm) => [
+        escapeHtml(arm.label),
+        ...columns.map(({ slice, outcome }) => estimate(find(own, arm.id, slice, outcome).overSamples)),
+        estimate(find(own, arm.id, main.slice, main.outcome).overSeeds),
+        String(find(own, arm.id, main.slice, main.outcome).overSamples.n),
+      ]);
+      const head = ["arm", ...columns.map(({ slice, outcome }) => `${outcome}, ${slice}`), "over seeds", "n"].map(
+        escapeHtml,
+      );
+      return `<h3>${escapeHtml(label ?? name)}</h3><figure>${drawBars(bars, main.outcome, rangeOf(bars))}
+<figcaption>${escapeHtml(main.slice)}: mean of the seeds with the 95 % interval over questions; dots are seeds.</figcaption></figure>${table(head, rows)}`;
+    })
+    .join("\n");
+}
+
+/** Shares from 0 to 1; losses and scores from 0 to a little more than the largest. */
+function rangeOf(bars: readonly { value: number | null; high: number | null }[]): [number, number] {
+  const largest = Math.max(...bars.map(({ value, high }) => high ?? value ?? 0));
+  return [0, largest <= 1 ? 1 : Math.ceil(largest * 1.05)];
+}
+
+function find(rates: readonly Rate[], arm: string, slice: string, outcome: string): Rate {
+  return rates.find((rate) => rate.arm === arm && rate.slice === slice && rate.outcome === outcome)!;
+}
+
+export function differenceTable({ differences, claims, matrix }: ExperimentRecord): string {
+  const own = differences.filter(({ slice }) => isDecisive(slice));
+  if (own.length === 0) return "";
+  const labelOf = (id: string): string => escapeHtml(matrix.arms.find((arm) => arm.id === id)!.label);
+  const claimOf = (one: (typeof own)[number]): string => {
+    const claim = claims.find(
+      ({ a, b, evaluation, slice }) =>
+        a === one.a && b === one.b && evaluation === one.evaluation && slice === one.slice,
+    );
+    return claim ? `<span class="${claim.holds ? "yes" : "no"}">${claim.holds ? "holds" : "does not hold"}</span>` : "";
+  };
+  const rows = own.map((one) => [
+    `${escapeHtml(one.evaluation)}: ${labelOf(one.a)} − ${labelOf(one.b)}`,
+    ...[estimate(one.overSamples), estimate(one.adjusted), estimate(one.overSeeds), claimOf(one)],
+  ]);
+  return `${table(["difference", "over questions", "for all at once", "over seeds", "the paper's pattern"], rows)}
+<p class="soft">Paired by question, each question the mean of its seeds; 95 % percentile bootstrap. “For all at once” widens the interval for the number of
+differences in one evaluation (Bonferroni). “Over seeds” takes one difference a seed (Student's t): with few seeds it is wide, and it is the one that speaks
+for other seeds. The verdict goes by the interval over questions.</p>`;
+}
+
+/** A figure for each sweep and evaluation. */
+export function curveFigures({ experiment, matrix, rates }: ExperimentRecord): string {
+  return experiment.sweeps
+    .flatMap(({ name, setting }) =>
+      experiment.evaluations.map(({ name: evaluation, label }) => {
+        const own = rates.filter(
+          (rate) => rate.sweep?.name === name && rate.evaluation === evaluation && isDecisive(rate.slice),
+        );
+        const outcome = own[0]?.outcome;
+        if (!outcome) return "";
+        const lines: Line[] = matrix.arms.flatMap(({ id, label: armLabel }) => {
+          const points = own
+            .filter((rate) => rate.arm === id && rate.outcome === outcome && rate.overSamples.value !== null)
+            .map(({ sweep, overSamples: { value, low, high } }) => ({ x: sweep!.value, y: value!, low, high }));
+          return points.length === 0 ? [] : [{ label: armLabel, points }];
+        });
+        return `<h3>${escapeHtml(name)}: ${escapeHtml(label ?? evaluation)}</h3><figure>${drawLines(lines, { x: setting, y: outcome }, { logX: true })}
+<figcaption>Held-out half, mean of the seeds, 95 % interval over questions.</figcaption></figure>`;
+      }),
+    )
+    .join("\n");
+}
+
+/** One row for each arm, one column for each domain, scenario, ...; and how many of them agree in sign with the whole. */
+export function partTables({ experiment, matrix, rates }: ExperimentRecord): string {
+  return experiment.evaluations
+    .map(({ name, label }) => {
+      const own = rates.filter((rate) => rate.evaluation === name && rate.sweep === null && rate.slice.includes(","));
+      const outcome = own[0]?.outcome;
+      const slices = [...new Set(own.map(({ slice }) => slice))];
+      if (!outcome || slices.length === 0) return "";
+      const rows = matrix.arms.map((arm) => {
+        const values = slices.map((slice) => find(own, arm.id, slice, outcome).overSamples.value);
+        const above = values.filter((value) => value !== null && value > 0.5).length;
+        const cells = values.map((value) => (value === null ? "–" : share(value)));
+        return [escapeHtml(arm.label), ...cells, `${Math.max(above, values.length - above)} of ${values.length}`];
+      });
+      const head = [
+        "arm",
+        ...slices.map((slice) => escapeHtml(slice.split(", ").slice(1).join(", "))),
+        "on one side of .5",
+      ];
+      return `<details><summary>${escapeHtml(label ?? name)}</summary>${table(head, rows)}</details>`;
+    })
+    .join("\n");
+}
+
+/** Losses of one seed's stages. */
+export function trainingFigure({ training, experiment }: ExperimentRecord): string {
+  const [seed] = experiment.seeds;
+  const lines = training
+    .filter(({ label, points }) => label.endsWith(`seed ${seed}`) && points.length > 1)
+    .slice(0, 12)
+    .map(({ label, points }) => ({
+      label: label.replace(/^train |, seed.*$/g, ""),
+      points: points.map(([x, y]) => ({ x, y })),
+    }));
+  if (lines.length === 0) return "";
+  return `<figure>${drawLines(lines, { x: "optimiser step", y: "loss a target token" })}<figcaption>Training loss, seed ${seed}.</figcaption></figure>`;
+}
