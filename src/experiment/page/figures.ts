@@ -80,7 +80,8 @@ export function drawBars(bars: readonly Bar[], axisName: string, [from, to]: [nu
     return { type: "group", children };
   };
   return draw(60 + 34 * rows.length, {
-    grid: { left: 8, right: 16, top: 8, bottom: 44, containLabel: true },
+    // ECharts guesses the width of text without a browser, too small for long labels.
+    grid: { left: 12 + 7.5 * Math.max(...rows.map(({ label }) => label.length)), right: 16, top: 8, bottom: 44 },
     xAxis: { type: "value", min: from, max: to, ...axis(axisName) },
     yAxis: {
       type: "category",

@@ -35,7 +35,7 @@ ${notes && `<ul class="soft">${notes}</ul>`}
 <main>
 ${present.map(([id, title, body]) => `<section id="${id}"><h2>${title}</h2>\n${body}</section>`).join("\n")}
 </main>
-${transcripts.rows.length === 0 ? "" : `${jsonScript("transcripts", transcripts)}<script>${SCRIPT}</script>`}
+${transcripts.rows.length === 0 ? "" : `${jsonScript("answers", transcripts)}<script>${SCRIPT}</script>`}
 </body></html>
 `;
 }

@@ -1,7 +1,7 @@
 /** @file What runs in the report: the browser of transcripts. Plain JavaScript; texts are put in as text, never as HTML. */
 
 export const SCRIPT = `
-const data = JSON.parse(document.getElementById("transcripts").textContent);
+const data = JSON.parse(document.getElementById("answers").textContent);
 const pick = (id) => document.getElementById(id);
 const [evaluation, arm, verdict, search, list, count] = ["evaluation", "arm", "verdict", "search", "list", "count"].map(pick);
 const PAGE = 20;

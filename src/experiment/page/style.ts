@@ -17,7 +17,7 @@ figcaption { color: var(--soft); font-size: .9rem }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; width: 100% }
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top }
-th:first-child, td:first-child { text-align: left; white-space: normal }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 11rem }
 .yes { color: var(--yes) } .no { color: var(--no) }
 nav a { margin-right: 1rem; white-space: nowrap }
 a { color: var(--s1) }
