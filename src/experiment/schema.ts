@@ -55,7 +55,7 @@ const customArm = z.strictObject({
 });
 
 const sweep = z.strictObject({
-  name,
+  name: z.string().min(1),
   /** A setting of a kind of stage: "aft.records", "midtrain.maxSteps", ... */
   setting: z.string().regex(/^(midtrain|aft)\.\w+$/, 'must be "midtrain.<setting>" or "aft.<setting>"'),
   values: z.array(z.number()).min(2),

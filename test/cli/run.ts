@@ -30,11 +30,13 @@ export interface RunOptions {
   nodeArgs?: string[];
   /** Called with all of stdout so far, each time something is added. */
   onStdout?: (text: string, child: ChildProcess) => void;
+  /** The same of stderr. */
+  onStderr?: (text: string, child: ChildProcess) => void;
 }
 
 /** Runs train-msm to its end. Neither a terminal nor stdin. */
 export function runCli(args: string[], options: RunOptions = {}): Promise<Outcome> {
-  const { env, cwd, nodeArgs = [], onStdout } = options;
+  const { env, cwd, nodeArgs = [], onStdout, onStderr } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...nodeArgs, CLI, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
@@ -50,6 +52,7 @@ export function runCli(args: string[], options: RunOptions = {}): Promise<Outcom
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
+      onStderr?.(stderr, child);
     });
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, stdout, stderr }));
