@@ -19,7 +19,7 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 11rem }
 .yes { color: var(--yes) } .no { color: var(--no) }
-nav a { margin-right: 1rem; white-space: nowrap }
+nav { display: flex; flex-wrap: wrap; gap: 0 1rem }
 a { color: var(--s1) }
 select, input[type=search] { font: inherit; padding: .25rem .5rem; margin: 0 .5rem .5rem 0; color: inherit; background: var(--box); border: 1px solid var(--line); border-radius: 4px; max-width: 100% }
 article { background: var(--box); border: 1px solid var(--line); border-radius: 6px; padding: .5rem .75rem; margin: .5rem 0 }
