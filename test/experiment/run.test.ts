@@ -1,6 +1,6 @@
 /** @file `run` on the miniature: results, resuming, changed inputs, the report in a browser. */
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { chromium } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { runCli, scratchFolder } from "../cli/run.js";
@@ -18,6 +18,12 @@ beforeAll(async () => {
   const specs = given["specs"] as Record<string, { documents: { data: string[] } }>;
   cpSync(specs["loyalty"]!.documents.data[0]!, documents);
   specs["loyalty"]!.documents.data = [documents];
+  for (const { settings } of given["evaluations"] as { settings: { data: string[] } }[]) {
+    const lines = readFileSync(settings.data[0]!, "utf8").trim().split("\n");
+    const halves = ["dev", "heldout"].flatMap((half) => lines.filter((line) => line.includes(`"${half}"`)).slice(0, 6));
+    settings.data = [join(scratch, basename(settings.data[0]!))];
+    writeFileSync(settings.data[0]!, halves.join("\n"));
+  }
   writeFileSync(file, asYaml(given));
   const first = await runCli(["run", file, "--out", out]);
   expect(first.stderr).not.toMatch(/^train-msm:/m);
