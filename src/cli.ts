@@ -2,13 +2,14 @@
 /** @file The command line: one line a command, no logic. Exit codes: 0 done, 1 failed, 2 bad usage or bad input. */
 import { Command, CommanderError } from "commander";
 import { addBenchCommand } from "./commands/bench.js";
+import { addCorpusCommand } from "./commands/corpus.js";
 import { addDemoCommand } from "./commands/demo.js";
 import { addDoctorCommand } from "./commands/doctor.js";
 import { addEvalCommand } from "./commands/eval.js";
 import { addGenerateCommand } from "./commands/generate.js";
 import { addMergeCommand } from "./commands/merge.js";
 import { addReportCommand } from "./commands/report.js";
-import { addRunCommand } from "./commands/run.js";
+import { addRunCommand, addRunJobCommand } from "./commands/run.js";
 import { addTrainCommand } from "./commands/train.js";
 import { InputError, messageOf } from "./errors.js";
 import { VERSION } from "./version.js";
@@ -32,12 +33,14 @@ const program = new Command("train-msm")
 addDoctorCommand(program);
 addDemoCommand(program);
 addRunCommand(program);
+addRunJobCommand(program);
 addReportCommand(program);
 addTrainCommand(program, "midtrain");
 addTrainCommand(program, "aft");
 addEvalCommand(program);
 addGenerateCommand(program);
 addMergeCommand(program);
+addCorpusCommand(program);
 addBenchCommand(program);
 
 try {

@@ -2,17 +2,20 @@
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { BACKENDS, type BackendName, openBackend } from "../backend/open.js";
-import { execute } from "../experiment/execute.js";
-import { writeMatrix, writeResults } from "../experiment/folder.js";
+import { InputError } from "../errors.js";
+import { execute, runJob } from "../experiment/execute.js";
+import { readMatrix, writeMatrix, writeResults } from "../experiment/folder.js";
 import { type Forecast, forecastJobs } from "../experiment/forecast.js";
 import { hashInputs } from "../experiment/inputs.js";
 import { buildMatrix, type InputHashes, type Matrix } from "../experiment/matrix.js";
 import { formatMatrix } from "../experiment/print.js";
 import { type Experiment, readExperiment } from "../experiment/schema.js";
+import { executeOnSlurm } from "../experiment/slurm.js";
 import { formatSummary } from "../experiment/summary.js";
 import { watch } from "../experiment/watch.js";
 import { downloadProgress } from "../report/download.js";
-import { formatDuration, openProgress } from "../report/progress.js";
+import { formatDuration, openProgress, type Progress } from "../report/progress.js";
+import { watchSignals } from "../stages/signals.js";
 import { lockFolder } from "../train/lock.js";
 
 interface RunOptions {
@@ -21,6 +24,8 @@ interface RunOptions {
   json?: boolean;
   watch?: boolean;
   port: string;
+  executor: "here" | "slurm";
+  sbatch: string[];
   backend: BackendName;
 }
 
@@ -36,6 +41,15 @@ export function addRunCommand(program: Command): void {
     .option("--out <dir>", "folder of the experiment (default runs/<name>)")
     .addOption(new Option("--backend <name>", "what computes").choices(BACKENDS).default("auto"))
     .option("--plan", "print arms, stages and forecast, and stop")
+    .addOption(
+      new Option(
+        "--executor <name>",
+        "where the jobs run: one after the other in this process, or as jobs of a Slurm cluster",
+      )
+        .choices(["here", "slurm"])
+        .default("here"),
+    )
+    .option("--sbatch <option...>", "options for sbatch, for example --sbatch=--partition=gpu --sbatch=--time=600", [])
     .option("--watch", "serve the report on 127.0.0.1 while the experiment runs")
     .option("--port <n>", "of --watch; 0: any that is free", "0")
     .option("--json", "results.json on stdout")
@@ -43,10 +57,8 @@ export function addRunCommand(program: Command): void {
     .action(runExperiment);
 }
 
-async function runExperiment(
-  file: string,
-  { out, plan, json = false, watch: isWatched, port, backend }: RunOptions,
-): Promise<void> {
+async function runExperiment(file: string, options: RunOptions): Promise<void> {
+  const { out, plan, json = false, watch: isWatched, port, backend } = options;
   const experiment = readExperiment(file);
   const folder = out ?? join("runs", experiment.name);
   const progress = openProgress(json);
@@ -66,7 +78,7 @@ async function runExperiment(
     const watched = isWatched ? await watch(experiment, matrix, Number(port)) : null;
     if (watched) progress.print(`watch it at ${watched.url}`);
     try {
-      await execute(matrix, { backend, progress, seconds: (job) => forecast.jobs.get(job.id)!.seconds });
+      await executeJobs(folder, matrix, forecast, options, progress);
     } finally {
       watched?.close();
     }
@@ -90,4 +102,40 @@ async function forecastWith(name: BackendName, experiment: Experiment, matrix: M
   } finally {
     backend.close();
   }
+}
+
+async function executeJobs(
+  folder: string,
+  matrix: Matrix,
+  forecast: Forecast,
+  { executor, sbatch, backend }: RunOptions,
+  progress: Progress,
+): Promise<void> {
+  if (executor === "here")
+    return execute(matrix, { backend, progress, seconds: (job) => forecast.jobs.get(job.id)!.seconds });
+  const signals = watchSignals(() => progress.print("cancelling the jobs"));
+  const command = [process.execPath, process.argv[1]!, "run-job"];
+  try {
+    await executeOnSlurm(matrix, {
+      ...{ folder, backend, sbatch, command, progress },
+      forecast: (job) => forecast.jobs.get(job.id)!,
+      isStopping: () => signals.stopping,
+    });
+  } finally {
+    signals.unwatch();
+  }
+}
+
+/** One job of an experiment's folder: what a Slurm job runs. */
+export function addRunJobCommand(program: Command): void {
+  program
+    .command("run-job", { hidden: true })
+    .argument("<dir>")
+    .argument("<job>")
+    .addOption(new Option("--backend <name>").choices(BACKENDS).default("auto"))
+    .action(async (folder: string, id: string, { backend }: { backend: BackendName }) => {
+      const job = readMatrix(folder).matrix.jobs.find((one) => one.id === id);
+      if (!job) throw new InputError(`${folder} has no job ${id}`);
+      await runJob(job, backend, openProgress(false));
+    });
 }

@@ -39,7 +39,7 @@ export function paperTable({ experiment, matrix, rates }: ExperimentRecord, pape
 
 export function configurationSection({ experiment, jobs, matrix }: ExperimentRecord): string {
   const [first] = jobs;
-  const versions = Object.entries(((first?.config as { versions?: object }) ?? {}).versions ?? {});
+  const versions = Object.entries((first?.config as { versions?: object })?.versions ?? {});
   const json = (value: unknown): string => `<pre>${escapeHtml(JSON.stringify(value, null, 2))}</pre>`;
   const details = (title: string, body: string): string =>
     `<details><summary>${escapeHtml(title)}</summary>${body}</details>`;

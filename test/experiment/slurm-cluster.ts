@@ -1,0 +1,104 @@
+/** @file A Slurm cluster of this one machine, for tests: munge, a controller and a node, without systemd or cgroups. Needs root. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+
+/** What keeps this machine from running one; null: nothing. */
+export function missingForSlurm(): string | null {
+  if (process.getuid?.() !== 0) return "not root";
+  const missing = ["munged", "munge", "slurmctld", "slurmd", "sbatch"].filter(
+    (name) => spawnSync("sh", ["-c", `command -v ${name}`]).status !== 0,
+  );
+  return missing.length === 0 ? null : `${missing.join(", ")} not installed (Debian: slurm-wlm and munge)`;
+}
+
+export interface Cluster {
+  env: Record<string, string>;
+  run: (program: string, ...args: string[]) => string;
+  stop: () => void;
+}
+
+/** Starts the cluster in `folder` and waits until its node takes jobs. */
+export async function startCluster(folder: string): Promise<Cluster> {
+  startMunge();
+  const [config, host] = [join(folder, "slurm.conf"), hostname().split(".")[0]!];
+  for (const name of ["state", "spool"]) mkdirSync(join(folder, name), { recursive: true });
+  // Ports of this process's own, so that two runs of the tests do not meet.
+  const port = 20_000 + (process.pid % 20_000);
+  writeFileSync(
+    config,
+    [
+      "ClusterName=test",
+      `SlurmctldHost=${host}(127.0.0.1)`,
+      "SlurmUser=root",
+      "SlurmdUser=root",
+      "AuthType=auth/munge",
+      // A requeued job waits until its credential has expired.
+      "AuthInfo=cred_expire=5",
+      `StateSaveLocation=${join(folder, "state")}`,
+      `SlurmdSpoolDir=${join(folder, "spool")}`,
+      ...["slurmctld", "slurmd"].flatMap((name) => {
+        const key = name === "slurmd" ? "Slurmd" : "Slurmctld";
+        return [`${key}PidFile=${join(folder, `${name}.pid`)}`, `${key}LogFile=${join(folder, `${name}.log`)}`];
+      }),
+      "ProctrackType=proctrack/linuxproc",
+      "TaskPlugin=task/none",
+      "SelectType=select/cons_tres",
+      "SelectTypeParameters=CR_Core",
+      "JobAcctGatherType=jobacct_gather/none",
+      "AccountingStorageType=accounting_storage/none",
+      "ReturnToService=2",
+      "MpiDefault=none",
+      "KillWait=20",
+      "SchedulerParameters=batch_sched_delay=0,sched_interval=2",
+      `SlurmctldPort=${port}`,
+      `SlurmdPort=${port + 1}`,
+      `NodeName=${host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=8000 State=UNKNOWN`,
+      `PartitionName=all Nodes=${host} Default=YES MaxTime=INFINITE State=UP`,
+      "",
+    ].join("\n"),
+  );
+  const env = { SLURM_CONF: config };
+  const run = (program: string, ...args: string[]): string =>
+    execFileSync(program, args, { encoding: "utf8", env: { ...process.env, ...env } });
+  run("slurmctld");
+  run("slurmd");
+  await until(
+    () => /\bidle\b/.test(run("sinfo", "-h", "-o", "%T")),
+    60_000,
+    () => readFileSync(join(folder, "slurmctld.log"), "utf8"),
+  );
+  return {
+    env,
+    run,
+    stop: () => {
+      for (const name of ["slurmd", "slurmctld"]) {
+        const path = join(folder, `${name}.pid`);
+        if (existsSync(path)) spawnSync("kill", [readFileSync(path, "utf8").trim()]);
+      }
+    },
+  };
+}
+
+function startMunge(): void {
+  const works = (): boolean => spawnSync("sh", ["-c", "munge -n | unmunge"]).status === 0;
+  if (works()) return;
+  for (const folder of ["/run/munge", "/var/log/munge", "/var/lib/munge", "/etc/munge"]) {
+    mkdirSync(folder, { recursive: true });
+    execFileSync("chown", ["-R", "munge", folder]);
+    chmodSync(folder, folder === "/run/munge" ? 0o755 : 0o700);
+  }
+  execFileSync("setpriv", ["--reuid=munge", "--regid=munge", "--clear-groups", "munged"]);
+  if (!works()) throw new Error("munge does not work");
+}
+
+/** Waits for `condition`, asked ten times a second. */
+export async function until(condition: () => boolean, milliseconds: number, explain = (): string => ""): Promise<void> {
+  const began = performance.now();
+  while (!condition()) {
+    if (performance.now() - began > milliseconds)
+      throw new Error(`waited ${milliseconds} ms in vain: ${condition}\n${explain()}`);
+    await new Promise((wake) => setTimeout(wake, 100));
+  }
+}
