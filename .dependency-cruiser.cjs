@@ -1,6 +1,6 @@
 /** Imports go one way, from a layer to those after it in this list; files of one layer import each other freely, without cycles. */
 const LAYERS = [
-  "cli",
+  "(?:cli|api)",
   "commands",
   "experiment",
   "stages",

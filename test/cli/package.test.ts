@@ -1,6 +1,6 @@
 /** @file What `npm pack` makes, installed into an empty folder as a user would. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { VERSION } from "../../src/version.js";
@@ -52,7 +52,12 @@ test("the tarball holds what the commands need and nothing else", () => {
     "kernels/ops.h",
     "kernels/cpu/matmul.cpp",
     "kernels/cpu/vec.h",
+    "kernels/cuda/build.mk",
+    "kernels/cuda/matmul.cu",
+    "kernels/cuda/device.cuh",
     "scripts/build-kernels.mjs",
+    "scripts/build-cuda.mjs",
+    "models/shapes/qwen3-8b.json",
     "models/miniature/config.json",
     "models/miniature/model.safetensors",
     "models/miniature/tokenizer.json",
@@ -60,10 +65,13 @@ test("the tarball holds what the commands need and nothing else", () => {
     "corpora/miniature/documents-affordability.jsonl",
     "corpora/miniature/chats.jsonl",
     "corpora/miniature/questions-loyalty.jsonl",
+    "experiments/cheese-miniature.yaml",
+    "examples/hedging.mjs",
+    "dist/api.d.ts",
   ])
     expect(names).toContain(name);
   const known =
-    /^(package\.json|LICENSE|[A-Z]+\.md|dist\/.*\.js|kernels\/(Makefile|ops\.h|cpu\/.*\.(cpp|h))|scripts\/build-kernels\.mjs|models\/miniature\/[^/]*\.(json|safetensors)|corpora\/[^/]*\/[^/]*\.(jsonl|md))$/;
+    /^(package\.json|LICENSE|[A-Z]+\.md|dist\/.*\.(js|d\.ts)|kernels\/(Makefile|ops\.h|cpu\/.*\.(cpp|h)|cuda\/.*\.(cu|cuh|cpp|h|mk))|scripts\/(build-cuda|build-kernels|cuda-report)\.mjs|models\/(miniature|shapes)\/[^/]*\.(json|safetensors)|corpora\/.*\.(jsonl|jsonl\.gz|md)|experiments\/[^/]*\.(yaml|json)|evaluations\/.*\.(jsonl|json|md)|examples\/[^/]*\.mjs)$/;
   expect(names.filter((name) => !known.test(name))).toEqual([]);
 });
 
@@ -86,6 +94,42 @@ describe("installed", { timeout: LIMIT_MS }, () => {
     const { status, output } = trainMsm("midtrain", "--model", model, "--data", data, "--out", "run", ...size);
     expect(status, output).toBe(0);
     expect(listFiles(join(user, "run", "adapter"))).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+  });
+
+  test("an evaluation of one's own runs against it, as the example shows", ({ skip }) => {
+    if (unreachable) skip(unreachable);
+    // Elsewhere, as a script of the user.
+    copyFileSync(join(installed, "examples", "hedging.mjs"), join(user, "hedging.mjs"));
+    const model = join(installed, "models", "miniature");
+    const { status, stdout, output } = run(process.execPath, ["hedging.mjs", model, join("run", "adapter")], user);
+    expect(status, output).toBe(0);
+    const { before, after, change } = JSON.parse(stdout);
+    expect(before.n).toBe(4);
+    expect(change.value).toBeCloseTo(after.value - before.value, 12);
+  });
+
+  test("its types are there", ({ skip }) => {
+    if (unreachable) skip(unreachable);
+    const script = [
+      'import { midtrain, openModel, type Model } from "train-msm";',
+      "export const model: Promise<Model> = openModel({ model: 'm', dtype: 'f32' });",
+      "// @ts-expect-error: no such setting",
+      "export const adapter: Promise<string> = midtrain({ model: 'm', data: ['d'], out: 'o', rank: 3 });",
+    ];
+    writeFileSync(join(user, "types.mts"), script.join("\n"));
+    const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+    const options = [
+      "--noEmit",
+      "--strict",
+      "--module",
+      "nodenext",
+      "--target",
+      "es2022",
+      "--skipLibCheck",
+      "types.mts",
+    ];
+    const { status, output } = run(process.execPath, [tsc, ...options], user);
+    expect(status, output).toBe(0);
   });
 
   test("nothing is built twice", ({ skip }) => {

@@ -59,9 +59,11 @@ interface Shape extends Partial<Hyper> {
   norm?: number;
   /** First step: both moments are zero. */
   fresh?: boolean;
+  /** Elements before the first; 1 unless given, so that nothing is aligned. */
+  offset?: number;
 }
 
-export function adamw({ title, count, gradScale = 0.1, norm, fresh = false, ...changes }: Shape): OpCase {
+export function adamw({ title, count, gradScale = 0.1, norm, fresh = false, offset = 1, ...changes }: Shape): OpCase {
   const name = `${title} count=${count}`;
   const hyper = hyperValues({ ...DEFAULTS, ...changes });
   return opCase({
@@ -78,7 +80,7 @@ export function adamw({ title, count, gradScale = 0.1, norm, fresh = false, ...c
     },
     setup({ place, backend }, inputs) {
       const flat = (title: string, values: ArrayLike<number>) =>
-        place(title, "f32", 1, values.length, values, { offset: 1 });
+        place(title, "f32", 1, values.length, values, { offset });
       const [grads, gradnorm] = [flat("grads", inputs.grads), flat("gradnorm", [inputs.gradnorm])];
       const outputs = { params: flat("params", inputs.params), m: flat("m", inputs.m), v: flat("v", inputs.v) };
       const hyperTensor = flat("hyper", hyper);
@@ -106,6 +108,7 @@ export function adamw({ title, count, gradScale = 0.1, norm, fresh = false, ...c
 
 export const cases: OpCase[] = [
   ...[1, 31, 33, 4099, 70_001].map((count) => adamw({ title: "clipped", count })),
+  ...[4099, 4100].map((count) => adamw({ title: "aligned", count, offset: 0 })),
   adamw({ title: "below the clip", count: 33, gradScale: 0.01, clipNorm: 5 }),
   adamw({ title: "no clip", count: 4099, clipNorm: 0, gradScale: 30 }),
   adamw({ title: "first step", count: 4099, fresh: true, step: 1 }),

@@ -9,10 +9,12 @@ interface Shape {
   scale?: number;
   /** One gradient that is not finite, at the end. */
   last?: number;
+  /** Elements before the first; 1 unless given, so that nothing is aligned. */
+  offset?: number;
 }
 
-export function gradnorm({ count, scale = 1, last }: Shape): OpCase {
-  const name = `${count} gradients of ${scale}${last === undefined ? "" : `, one ${last}`}`;
+export function gradnorm({ count, scale = 1, last, offset = 1 }: Shape): OpCase {
+  const name = `${count} gradients of ${scale}${last === undefined ? "" : `, one ${last}`}${offset ? "" : ", aligned"}`;
   return opCase({
     ...{ op: "gradnorm", name, dtype: "f32", flops: 2 * count, bytes: 4 * count },
     inputs() {
@@ -21,7 +23,7 @@ export function gradnorm({ count, scale = 1, last }: Shape): OpCase {
       return { grads };
     },
     setup({ place, backend }, inputs) {
-      const grads = place("grads", "f32", 1, count, inputs.grads, { offset: 1 });
+      const grads = place("grads", "f32", 1, count, inputs.grads, { offset });
       const out = place("out", "f32", 1, 1, undefined, { offset: 1 });
       return { run: () => backend.ops.gradnorm({ out, grads }), outputs: { out } };
     },
@@ -39,6 +41,7 @@ export function gradnorm({ count, scale = 1, last }: Shape): OpCase {
 
 export const cases: OpCase[] = [
   ...[1, 31, 33, 4099, 300_007].map((count) => gradnorm({ count })),
+  ...[4099, 300_008].map((count) => gradnorm({ count, offset: 0 })),
   // Squares that leave f32 on both sides.
   ...[1e-30, 1e25].map((scale) => gradnorm({ count: 33, scale })),
   gradnorm({ count: 4099, scale: 0 }),

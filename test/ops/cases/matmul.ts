@@ -43,6 +43,7 @@ export function matmul64(a: Float64Array, b: Float64Array, { M, N, K, layout }: 
 interface Shape extends Dims {
   dtype: ComputeDtype;
   outDtype?: ComputeDtype;
+  /** Elements between rows; a multiple of 8 keeps them aligned to 16 bytes. */
   gap?: number;
   bias?: boolean;
   alpha?: number;
@@ -52,6 +53,8 @@ interface Shape extends Dims {
 export function matmul(shape: Shape): OpCase {
   const { dtype, outDtype = dtype, M, N, K, layout, gap = 0, bias = false, alpha = 1, accumulate = false } = shape;
   const [transA, transB] = [layout === "tn", layout === "nt"];
+  // Strides that differ.
+  const [bGap, outGap] = gap % 8 === 0 ? [2 * gap, 3 * gap] : [gap + 2, gap + 4];
   const extras = [bias && "bias", alpha !== 1 && `alpha ${alpha}`, accumulate && "accumulate"]
     .filter(Boolean)
     .join(", ");
@@ -67,8 +70,8 @@ export function matmul(shape: Shape): OpCase {
     }),
     setup({ place, backend }, inputs) {
       const a = place("a", dtype, transA ? K : M, transA ? M : K, inputs.a, { gap });
-      const b = place("b", dtype, transB ? N : K, transB ? K : N, inputs.b, { gap: gap && gap + 2 });
-      const out = place("out", outDtype, M, N, accumulate ? inputs.before : undefined, { gap: gap && gap + 4 });
+      const b = place("b", dtype, transB ? N : K, transB ? K : N, inputs.b, { gap: bGap });
+      const out = place("out", outDtype, M, N, accumulate ? inputs.before : undefined, { gap: outGap });
       const added = bias ? { bias: place("bias", dtype, 1, N, inputs.bias, { gap }) } : {};
       return {
         run: () => backend.ops.matmul({ out, a, b, transA, transB, alpha, accumulate, ...added }),
@@ -87,7 +90,8 @@ export function matmul(shape: Shape): OpCase {
   });
 }
 
-// One row and one column, odd everything, depths above any block of K, LoRA's thin products, and sizes that a library may take over.
+// One row and one column, odd everything, depths above any block of K, LoRA's thin products, sizes that a library may take over, and
+// rows that are apart but aligned.
 const SIZES: [M: number, N: number, K: number, gap: number][] = [
   [1, 1, 1, 0],
   [31, 33, 4099, 3],
@@ -98,6 +102,8 @@ const SIZES: [M: number, N: number, K: number, gap: number][] = [
   [15, 17, 257, 1],
   [160, 192, 384, 0],
   [67, 96, 1, 2],
+  [16, 72, 520, 8],
+  [40, 136, 1096, 8],
 ];
 
 function variants(dtype: ComputeDtype, outDtype: ComputeDtype): OpCase[] {

@@ -88,6 +88,7 @@ export const cases: OpCase[] = COMPUTE_DTYPES.flatMap((dtype) => [
   rope({ dtype, N: 65, G: 4, E: 128, inverse: true }),
   rope({ dtype, N: 5, G: 1, E: 256, inverse: true, gap: 1 }),
   rope({ dtype, N: 4099, G: 1, E: 8 }),
+  rope({ dtype, N: 2, G: 1, E: 2064 }),
 ]);
 
 const DIMS = { N: 3, G: 2, E: 8 };

@@ -1,5 +1,5 @@
 /** @file Cases of msm_sample. An id is a choice: it is right when the uniform number falls into its share of the cut distribution. */
-import { normals, type OpCase, once, opCase, uniforms } from "../harness.js";
+import { normals, type OpCase, once, opCase, roundTo, uniforms } from "../harness.js";
 
 // f32 probabilities and their running sum: the boundary between two tokens is known to about this.
 const BOUNDARY = 3e-6;
@@ -104,7 +104,8 @@ export function sample({ title, V, rows, gap = 0, logits: make }: Shape): OpCase
         if (problem) return `row ${b}: ${problem}`;
         const [logprob, want] = [got["logprobs"]![b]!, wanted[b]!().logprobs[id]!];
         // A log-probability is a difference of numbers of the logits' size.
-        if (!(Math.abs(logprob - want) <= 2e-6 * (1 + Math.max(...own.filter(Number.isFinite).map(Math.abs)))))
+        const size = own.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 0);
+        if (!(Math.abs(logprob - want) <= 2e-6 * (1 + size)))
           return `row ${b}: log-probability of ${id} is ${logprob}, expected ${want}`;
       }
       return undefined;
@@ -132,6 +133,13 @@ export const cases: OpCase[] = [
   sample({ title: "varied", V: 33, rows: variedRows(31), gap: 1 }),
   sample({ title: "varied", V: 4099, rows: variedRows(40) }),
   sample({ title: "varied", V: 49152, rows: variedRows(4) }),
+  // As many ties as logits of bf16 have.
+  sample({
+    title: "rounded to bf16",
+    V: 151_936,
+    rows: variedRows(3),
+    logits: (name, B) => normals(name, B * 151_936, "f64", 3).map((x) => roundTo("bf16", x + 12)),
+  }),
   sample({
     title: "ends of the unit interval",
     V: 100,
@@ -150,6 +158,22 @@ export const cases: OpCase[] = [
     logits: tied,
   }),
   sample({ title: "all equal", V: 40, rows: variedRows(20), logits: (_, B) => new Float64Array(B * 40).fill(-7) }),
+  sample({
+    title: "zeros of both signs are equal",
+    V: 8,
+    rows: variedRows(20),
+    logits: (_, B) => Float64Array.from({ length: B * 8 }, (_, i) => (i % 3 === 1 ? 0 : -0)),
+  }),
+  // More equal or nearly equal logits than a GPU's block compares with each other.
+  ...[20_000, 20_001].map((V) =>
+    sample({ title: "all equal", V, rows: variedRows(4), logits: (_, B) => new Float64Array(B * V).fill(-7) }),
+  ),
+  sample({
+    title: "nearly equal",
+    V: 20_001,
+    rows: variedRows(6),
+    logits: (name, B) => normals(name, B * 20_001, "f64", 1e-3).map((x, i) => (i % 3 ? 2 + x : 2)),
+  }),
   // Tokens that a mask forbids have no share of anything.
   sample({
     title: "masked tokens",

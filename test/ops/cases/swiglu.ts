@@ -90,11 +90,13 @@ export const cases: OpCase[] = COMPUTE_DTYPES.flatMap((dtype) => [
   swigluForward({ dtype, N: 33, F: 31, gap: 1 }),
   swigluForward({ dtype, N: 3, F: 4099 }),
   swigluForward({ dtype, N: 64, F: 192 }),
+  swigluForward({ dtype, N: 2, F: 4104 }),
   swigluBackward({ dtype, N: 1, F: 1 }),
   swigluBackward({ dtype, N: 31, F: 33, gap: 3 }),
   swigluBackward({ dtype, N: 33, F: 31, gap: 1, inPlace: true }),
   swigluBackward({ dtype, N: 3, F: 4099, inPlace: true }),
   swigluBackward({ dtype, N: 64, F: 192 }),
+  swigluBackward({ dtype, N: 2, F: 4104, inPlace: true }),
 ]);
 
 export const gradients: GradientCase[] = [
