@@ -1,33 +1,72 @@
 /** @file Settings of `eval`, `generate` and `merge`: every default written once, with its reason. */
 import { z } from "zod";
+import { BACKENDS } from "../backend/open.js";
+import { DEFAULT_KINDS, KINDS } from "../eval/agentic/cell.js";
+import { THINKING } from "../eval/thinking.js";
 import { count, countFrom, countOrZero, numeric } from "./numbers.js";
 
 const common = {
   model: z.string().min(1),
-  backend: z.enum(["auto", "cpu", "cuda"]).default("auto"),
+  backend: z.enum(BACKENDS).default("auto"),
   seed: countOrZero.default(0),
 };
 const adapter = z.string().min(1).nullable().default(null);
+/** Null: the adapter's own, or the model's. */
+const tokenizer = z.string().min(1).nullable().default(null);
 /** bf16 weights and activations with f32 sums, what models are served in; f32 is for comparing. */
 const dtype = z.enum(["bf16", "f32"]).default("bf16");
+const temperature = numeric((number) => number.min(0, "must be 0 or more").max(100, "must be at most 100"));
+
+const judge = {
+  /** "base": the evaluated model with its adapter off, so that nothing but the model is needed; "none"; "openai:NAME"; a checkpoint. */
+  judge: z.string().min(1).default("base"),
+  /** Of "openai:NAME", dollars for a million tokens in and out: "3,15". */
+  judgePrice: z.string().nullable().default(null),
+  /** Requests a minute, below what endpoints usually allow. */
+  judgeRpm: count.default(240),
+  /** Of replies of any judge; null: ~/.cache/train-msm/judge. */
+  judgeCache: z.string().min(1).nullable().default(null),
+};
 
 export const evalSchema = z.strictObject({
   ...common,
   adapter,
+  tokenizer,
   dtype,
   task: z.string().min(1),
-  data: z.array(z.string()).min(1),
+  /** Empty: the data that ship with the task. */
+  data: z.array(z.string()).default([]),
   out: z.string().min(1),
   /** Null: all records. */
   limit: count.nullable().default(null),
-  /** Null: the task's own default. */
+  /** Null: the task's own default, here and in the next three. */
   seqLen: countFrom(2).nullable().default(null),
+  samples: count.nullable().default(null),
+  temperature: temperature.nullable().default(null),
+  maxTokens: count.nullable().default(null),
+  thinking: z.enum(THINKING).default("auto"),
+  cells: z.enum(["all", "dev", "heldout"]).default("all"),
+  kinds: z
+    .array(z.enum([...KINDS, "all"]))
+    .min(1)
+    .default([...DEFAULT_KINDS]),
+  ...judge,
 });
 export type EvalConfig = z.infer<typeof evalSchema>;
+
+/** An evaluation whose answers are judged again. */
+export const rejudgeSchema = z.strictObject({
+  run: z.string().min(1),
+  out: z.string().min(1),
+  backend: common.backend,
+  ...judge,
+});
+export type RejudgeConfig = z.infer<typeof rejudgeSchema>;
 
 export const generateSchema = z.strictObject({
   ...common,
   adapter,
+  tokenizer,
   dtype,
   /** Exactly one of prompt and chat. */
   prompt: z.string().nullable().default(null),
@@ -36,7 +75,7 @@ export const generateSchema = z.strictObject({
   /** Null: DEFAULT_MAX_TOKENS, or fewer where the model's positions end. */
   maxTokens: count.nullable().default(null),
   /** Greedy: the same answer every time. */
-  temperature: numeric((number) => number.min(0, "must be 0 or more").max(100, "must be at most 100")).default(0),
+  temperature: temperature.default(0),
   topP: numeric((number) => number.gt(0, "must be above 0").max(1, "must be at most 1")).default(1),
   stop: z.array(z.string().min(1, "must not be empty")).default([]),
   n: count.default(1),

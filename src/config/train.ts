@@ -14,6 +14,8 @@ export const DEFAULT_SEQ_LEN = 4096;
 export const trainSchema = z.strictObject({
   model: z.string().min(1),
   adapter: z.string().min(1).nullable().default(null),
+  /** Of another folder or hub id, its chat template too: for a base model without one. Kept beside the adapter. Null: the adapter's, or the model's. */
+  tokenizer: z.string().min(1).nullable().default(null),
   data: z.array(z.string()).min(1),
   /** Null: all of the data. Otherwise as many records, drawn by the seed. */
   records: count.nullable().default(null),

@@ -7,6 +7,7 @@ import { InputError } from "../errors.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
 import type { ModelConfig } from "../formats/decoder-config.js";
 import { resolveModel } from "../formats/hub.js";
+import { loadJson } from "../formats/json.js";
 import { parseModelConfig } from "../formats/model-config.js";
 import { type LoraConfig, parseTargets } from "../model/lora.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
@@ -18,6 +19,7 @@ import type { Experiment } from "./schema.js";
 /** Rows that are filled, of records of usual lengths: for sizes that were recorded, not packed. */
 const PACKED_SHARE = 0.97;
 const PROBE_TOKENS = 1024;
+const MAX_CONFIG_BYTES = 1_000_000;
 
 export interface JobForecast {
   tokens: number;
@@ -57,7 +59,11 @@ interface Subject {
 
 async function openSubject({ model, recordedShape }: Experiment): Promise<Subject> {
   if (recordedShape)
-    return { config: parseModelConfig(recordedShape, "recordedShape"), tokenizer: null, datasets: new Map() };
+    return {
+      config: parseModelConfig(loadJson(recordedShape, MAX_CONFIG_BYTES), recordedShape),
+      tokenizer: null,
+      datasets: new Map(),
+    };
   const checkpoint = openCheckpoint(await resolveModel(model));
   checkpoint.close();
   return { config: checkpoint.config, tokenizer: loadTokenizer(checkpoint.folder), datasets: new Map() };
@@ -89,8 +95,8 @@ async function forecastTraining(
     positions: seqLen,
     sampling: null,
   };
-  const budget = subject.tokenizer ? memoryBudget(backend) : Number.POSITIVE_INFINITY;
-  const { totalBytes } = planMemory(backend, { ...shape, batchSize: subject.tokenizer ? train.batchSize : 1 }, budget);
+  const budget = experiment.recordedMemory ?? memoryBudget(backend);
+  const { totalBytes } = planMemory(backend, shape, budget);
   return {
     tokens,
     steps,

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { type DataFile, openDataFiles } from "../corpus/files.js";
 import { hashModel, resolveFolders } from "../eval/load-model.js";
-import { loadSamples } from "../eval/samples.js";
+import { dataOf, loadSamples } from "../eval/samples.js";
 import { taskByName } from "../eval/tasks.js";
 import type { HubProgress } from "../formats/hub-download.js";
 import { expandArms } from "./arms.js";
@@ -11,11 +11,10 @@ import type { Experiment } from "./schema.js";
 
 /** Reads and hashes every input, downloading what is on the hub. Throws InputError naming what is missing. */
 export async function hashInputs(experiment: Experiment, onDownload: HubProgress): Promise<InputHashes> {
-  const { model } = experiment;
+  const { model, tokenizer } = experiment;
   const hashOf = async (adapter: string | null): Promise<string> => {
-    const { folder, adapterFolder } = await resolveFolders({ model, adapter, onDownload });
-    const hashes = await hashModel(folder, adapterFolder);
-    return digest(adapter === null ? hashes.model : hashes.adapter);
+    const hashes = await hashModel(await resolveFolders({ model, adapter, tokenizer, onDownload }));
+    return digest(adapter === null ? [hashes.model, hashes.tokenizer] : hashes.adapter);
   };
   const arms = expandArms(experiment);
   const adapters = new Map<string, string>();
@@ -27,8 +26,10 @@ export async function hashInputs(experiment: Experiment, onDownload: HubProgress
   for (const { stages } of arms)
     for (const { corpus, mix } of stages)
       for (const args of [corpus.data, mix?.data ?? []]) add(args, await openDataFiles(args));
-  for (const { settings } of experiment.evaluations)
-    add(settings.data, (await loadSamples(taskByName(settings.task), settings.data, 1)).files);
+  for (const { settings } of experiment.evaluations) {
+    const task = taskByName(settings.task);
+    add(dataOf(task, settings.data), (await loadSamples(task, settings.data, 1)).files);
+  }
   return {
     model: await hashOf(null),
     of: (args) => data.get(JSON.stringify(args))!,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type EvalConfig, evalSchema } from "../config/inference.js";
 import { type TrainConfig, trainSchema } from "../config/train.js";
 import { InputError } from "../errors.js";
+import { dataOf } from "../eval/samples.js";
 import { taskByName } from "../eval/tasks.js";
 import { type Arm, expandArms, type StageSpec } from "./arms.js";
 import type { Experiment, Sweep } from "./schema.js";
@@ -100,9 +101,16 @@ interface Link {
 
 function trainJob({ experiment, folder, hashes }: Place, stage: StageSpec, link: Link): Job & { kind: "train" } {
   const { command, corpus, mix, settings } = stage;
-  const shared = { ...settings, model: experiment.model, data: corpus.data, mix: mix?.data ?? [], seed: link.seed };
+  const shared = {
+    ...settings,
+    model: experiment.model,
+    tokenizer: experiment.tokenizer,
+    data: corpus.data,
+    mix: mix?.data ?? [],
+    seed: link.seed,
+  };
   const config = trainSchema.parse({ ...shared, adapter: link.adapter, out: folder });
-  const { model: _m, adapter: _a, data: _d, mix: _x, out: _o, backend: _b, ...identity } = config;
+  const { model: _m, adapter: _a, tokenizer: _t, data: _d, mix: _x, out: _o, backend: _b, ...identity } = config;
   const id = identify([command, identity, link.chain, hashes.of(corpus.data), hashes.of(mix?.data ?? [])]);
   const where = join("stages", `${link.label}-s${link.seed}-${id}`);
   const base = { id, label: `train ${link.label}, seed ${link.seed}`, folder: where, needs: link.needs };
@@ -114,10 +122,13 @@ function evalJob(
   evaluation: Experiment["evaluations"][number],
   link: Link,
 ): Job {
-  const shared = { ...evaluation.settings, model: experiment.model, seed: link.seed };
+  const shared = { ...evaluation.settings, model: experiment.model, tokenizer: experiment.tokenizer, seed: link.seed };
   const config = evalSchema.parse({ ...shared, adapter: link.adapter, out: folder });
-  const { model: _m, adapter: _a, data, out: _o, backend: _b, ...identity } = config;
-  const id = identify([identity, taskByName(config.task).version, link.chain, hashes.of(data)]);
+  const { model: _m, adapter: _a, tokenizer: _t, data, out: _o, backend: _b, ...rest } = config;
+  // What the judge may cost and where its replies are kept changes no result.
+  const { judgePrice: _p, judgeRpm: _r, judgeCache: _c, ...identity } = rest;
+  const task = taskByName(config.task);
+  const id = identify([identity, task.version, link.chain, hashes.of(dataOf(task, data))]);
   const where = join("evaluations", `${evaluation.name}-${id}`);
   const base = {
     id,

@@ -15,17 +15,21 @@ export function formatMatrix(experiment: Experiment, matrix: Matrix, forecast: F
     forecast.jobs.get(job.id)!;
   const total = (key: "tokens" | "steps" | "seconds"): number =>
     training.reduce((sum, job) => sum + (of(job)[key] ?? 0), 0);
-  const rows = training.map((job) => {
-    const { tokens, steps, seconds, bytes } = of(job);
+  // Seeds of one stage differ in nothing that is shown.
+  const groups = new Map<string, Job[]>();
+  for (const job of training) {
+    const key = JSON.stringify([job.label.replace(/, seed \d+$/, ""), of(job).steps]);
+    groups.set(key, [...(groups.get(key) ?? []), job]);
+  }
+  const rows = [...groups.values()].map((jobs) => {
+    const { tokens, steps, seconds, bytes } = of(jobs[0]!);
+    const name = jobs[0]!.label.replace(/, seed \d+$/, "");
     return [
-      job.label,
-      `${number(steps ?? 0)} steps`,
-      `${number(tokens)} tokens`,
-      formatBytes(bytes),
-      formatDuration(seconds),
+      ...[name, `${jobs.length} x`, `${number(steps ?? 0)} steps`, `${number(tokens)} tokens`],
+      ...[formatBytes(bytes), formatDuration(seconds)],
     ];
   });
-  const widths = [0, 1, 2, 3, 4].map((i) => Math.max(...rows.map((row) => row[i]!.length), 0));
+  const widths = [0, 1, 2, 3, 4, 5].map((i) => Math.max(...rows.map((row) => row[i]!.length), 0));
   const table = rows.map(
     (row) => `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[i]!))).join("  ")}`,
   );

@@ -26,7 +26,17 @@ const name = z.string().regex(/^[\w.-]+$/, "must be letters, digits, '.', '_' an
 const data = z.array(z.string()).min(1);
 
 /** Settings of `midtrain` and `aft` (config/train.ts) that a stage may set, none of them by itself; the rest the experiment decides. */
-const { model: _m, adapter: _a, data: _d, mix: _x, out: _o, seed: _s, backend: _b, ...trainShape } = trainSchema.shape;
+const {
+  model: _m,
+  adapter: _a,
+  tokenizer: _t,
+  data: _d,
+  mix: _x,
+  out: _o,
+  seed: _s,
+  backend: _b,
+  ...trainShape
+} = trainSchema.shape;
 const trainSettings = z.strictObject(
   Object.fromEntries(
     Object.entries(trainShape).map(([key, field]) => [
@@ -35,7 +45,7 @@ const trainSettings = z.strictObject(
     ]),
   ) as unknown as { [K in keyof typeof trainShape]: z.ZodOptional<z.ZodType> },
 );
-const evalSettings = evalSchema.omit({ model: true, adapter: true, out: true, backend: true });
+const evalSettings = evalSchema.omit({ model: true, adapter: true, tokenizer: true, out: true, backend: true });
 
 /** Sizes counted once, for a forecast where the files are not at hand. */
 const recorded = z.strictObject({ records: count, tokens: count, targetTokens: count.optional() });
@@ -70,8 +80,12 @@ export const experimentSchema = z.strictObject({
   /** Where it departs from what it follows; shown in the report. */
   notes: z.array(z.string()).default([]),
   model: z.string().min(1),
-  /** The shape of a model that may not be at hand, for the forecast: the fields of its config.json that decide it. */
-  recordedShape: z.record(z.string(), z.unknown()).optional(),
+  /** Another tokenizer and chat template, for a base model without one. */
+  tokenizer: z.string().min(1).nullable().default(null),
+  /** The config.json of a model that may not be at hand, for the forecast. */
+  recordedShape: z.string().optional(),
+  /** Bytes of the device that the forecast plans for instead of this machine's. */
+  recordedMemory: z.number().positive().optional(),
   /** Operations a second that the forecast reckons with instead of a measurement on this machine. */
   recordedFlops: z.number().positive().optional(),
   /** One seed shows nothing about seeds. */

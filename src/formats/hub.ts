@@ -46,6 +46,14 @@ export async function resolveAdapter(idOrFolder: string, onProgress: HubProgress
   });
 }
 
+/** The folder of a tokenizer, as `resolveModel` finds that of a model; no weights are fetched. */
+export async function resolveTokenizer(idOrFolder: string, onProgress: HubProgress = quiet): Promise<string> {
+  const missing = (has: (file: string) => boolean) => (has("tokenizer.json") ? [] : ["tokenizer.json"]);
+  return resolveFolder(idOrFolder, "tokenizer", onProgress, missing, async (files) =>
+    [...files.keys()].filter((path) => TEXT_FILES.test(path) && path !== "config.json"),
+  );
+}
+
 /** Files that a model folder lacks, as far as its file names tell. */
 function missingModelFiles(has: (file: string) => boolean, folder?: string): string[] {
   if (!has("config.json")) return ["config.json"];

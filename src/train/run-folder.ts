@@ -63,7 +63,7 @@ function parseConfig(path: string): RunConfig {
 }
 
 /** Settings that say where an input is; `inputs` has the hash of what it holds, and that counts. */
-const PATHS = new Set(["model", "adapter", "data", "mix", "heldout"]);
+const PATHS = new Set(["model", "adapter", "tokenizer", "data", "mix", "heldout"]);
 
 /** The first setting or input that differs, null where two runs are the same. Files are compared by what they hold, wherever they are. */
 export function differenceOfRuns(

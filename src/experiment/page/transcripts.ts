@@ -32,10 +32,12 @@ export async function readTranscripts(experiment: Experiment, matrix: Matrix): P
       const path = join(job.config.out, "samples.jsonl");
       let [left, count] = [CHARACTERS, 0];
       for await (const { text, line } of readLines(createReadStream(path), path)) {
-        const { record, score } = parseJson(text, `${path} line ${line}`) as { record: Json; score: unknown };
+        const { record, score, answer } = parseJson(text, `${path} line ${line}`) as Record<string, unknown> & {
+          record: Json;
+        };
         // The development half is for those who tune.
         if (record["split"] === "dev") continue;
-        for (const { prompt, response, verdict } of task.show!(record, score)) {
+        for (const { prompt, response, verdict } of task.show!(record, score, answer)) {
           left -= prompt.length + response.length;
           if (left < 0 || count++ >= MOST) break;
           const note = ["scenario", "goal", "domain", "category"].flatMap((key) =>
