@@ -16,7 +16,8 @@
 // - Outputs are overwritten unless the op says "accumulate".
 // - The same call on the same inputs gives the same bits on one machine and build: no atomics on sums, fixed order, whatever the number of threads. A row
 //   of a result does not depend on the other rows of the call (where the formula does not say so), nor on how many there
-//   are: changing one record in a packed batch leaves the losses of the others identical. (Not where oneDNN does the product: on AMX only.)
+//   are: changing one record in a packed batch leaves the losses of the others identical. (Not where a library does the product, oneDNN on AMX or
+//   cuBLASLt for more than 128 rows and columns: a row then keeps its bits among calls of the same shape.)
 // - Workspaces are aligned to 64 bytes.
 //
 // Legend: N tokens (all rows of a micro-batch, one after the other), D hidden, F intermediate, H query heads, K kv heads,
@@ -29,7 +30,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define MSM_ABI_VERSION 1
+#define MSM_ABI_VERSION 2
 
 typedef struct msm_context msm_context;
 
@@ -47,7 +48,8 @@ const char* msm_cpu_isas(void);
 msm_context* msm_open(int threads, char* error, int64_t error_bytes);
 void msm_close(msm_context* context);
 
-// One JSON object: {"backend","isa","threads","onednn","memoryBytes"}. Lives as long as the context.
+// One JSON object: {"backend","isa","threads","onednn","memoryBytes"}, and on CUDA {"freeBytes","name","driver","cublaslt","multiprocessors"}. Lives
+// as long as the context.
 const char* msm_describe(msm_context* context);
 
 // Device memory, 64-byte aligned (256 on CUDA), contents undefined. Returns 0 when there is not enough.
@@ -56,11 +58,21 @@ void msm_free(msm_context* context, uint64_t address);  // waits for the stream
 
 // Host to device, in stream order; `source` may be reused on return.
 void msm_write(msm_context* context, uint64_t target, const void* source, int64_t bytes);
-// Device to host; waits for the work enqueued before. Returns null, or the stream's first error (then `target` is undefined).
-const char* msm_read(msm_context* context, void* target, uint64_t source, int64_t bytes);
+// Device to host in stream order, in two halves, so that the host may go on in between: begin appends the copy and returns a ticket (0 where the stream has an
+// error); end waits for it, fills `target` and takes the ticket back, on any thread. end returns null, or the stream's first error (then `target` is undefined).
+uint64_t msm_read_begin(msm_context* context, uint64_t source, int64_t bytes);
+const char* msm_read_end(msm_context* context, uint64_t ticket, void* target, int64_t bytes);
 
 // Waits for all work. Returns null, or the first error since the last msm_sync as "op: what"; clears it.
 const char* msm_sync(msm_context* context);
+
+// Work that comes again and again. Between begin and end, ops are recorded instead of run: their arguments are kept as they are, what memory holds is read at
+// each replay. Nothing but ops may be called meanwhile. begin returns 0, and end returns 0 instead of the recording, where it is impossible: the
+// stream's error says why. msm_replay appends the recorded ops to the stream, as one CUDA graph where there is one.
+int msm_record_begin(msm_context* context);
+uint64_t msm_record_end(msm_context* context);
+void msm_replay(msm_context* context, uint64_t recording);
+void msm_recording_free(msm_context* context, uint64_t recording);  // waits for the stream
 
 // ------------------------------------------------------------------------------------------------------ data movement
 

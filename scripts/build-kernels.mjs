@@ -1,10 +1,11 @@
 // Builds the CPU kernels: run by `npm install` / `npm ci` (quietly) and by `npm run build`. make does only what is missing or out of date, and
-// chooses the folder: build/cpu with oneDNN, build/cpu-builtin where libdnnl-dev is not installed.
+// chooses the folder: build/cpu with oneDNN, build/cpu-builtin where libdnnl-dev is not installed. Where there is an NVIDIA driver, the CUDA kernels too.
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildForThisMachine } from "./build-cuda.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const kernels = join(root, "kernels");
@@ -25,6 +26,8 @@ function build() {
   }
   // A build with oneDNN from before libdnnl-dev was removed would be preferred to the one without.
   if (out.endsWith("cpu-builtin")) rmSync(join(root, "build", "cpu"), { recursive: true, force: true });
+  const problem = buildForThisMachine();
+  if (problem) console.error(`train-msm: ${problem}`);
 }
 
 /** Whether a library that it was linked with is gone: another release of oneDNN was installed since. */

@@ -1,4 +1,4 @@
-// defines: the msm_* functions of the context, the stream, scratch memory
+// defines: the msm_* functions of the context, the stream, recordings, scratch memory
 #include "context.h"
 
 #include <omp.h>
@@ -9,10 +9,14 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <future>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "isa.h"
 #include "onednn.h"
@@ -23,8 +27,9 @@ struct msm_context {
   std::deque<msm::Task> tasks;
   bool running = false, closing = false;
   std::string error;     // first error since the last sync; later tasks are dropped while it is set
-  std::string reported;  // what the last msm_sync / msm_read returned a pointer to
+  std::string reported;  // what the last msm_sync / msm_read_end returned a pointer to
   std::string description;
+  std::vector<msm::Task>* recording = nullptr;  // while one is open
   std::thread worker;
 };
 
@@ -70,6 +75,12 @@ const char* take_error(msm_context* context) {
   return context->reported.c_str();
 }
 
+// Bytes on their way to the host: the stream may overwrite where they came from before the host asks for them.
+struct Read {
+  std::vector<unsigned char> bytes;
+  std::promise<void> done;
+};
+
 struct Scratch {
   void* memory[msm::SCRATCH_SLOTS] = {};
   size_t bytes[msm::SCRATCH_SLOTS] = {};
@@ -84,6 +95,7 @@ namespace msm {
 
 void push(msm_context* context, const Task& task) {
   std::lock_guard<std::mutex> lock(context->mutex);
+  if (context->recording) return context->recording->push_back(task);
   context->tasks.push_back(task);
   context->wake.notify_one();
 }
@@ -171,11 +183,25 @@ void msm_write(msm_context* context, uint64_t target, const void* source, int64_
       true);
 }
 
-const char* msm_read(msm_context* context, void* target, uint64_t source, int64_t bytes) {
-  std::unique_lock<std::mutex> lock(context->mutex);
-  wait(context, lock);
+uint64_t msm_read_begin(msm_context* context, uint64_t source, int64_t bytes) {
+  Read* const read = new Read;
+  read->bytes.resize(static_cast<size_t>(bytes));
+  msm::enqueue(
+      context, "read",
+      [=] {
+        memcpy(read->bytes.data(), reinterpret_cast<const void*>(source), read->bytes.size());
+        read->done.set_value();
+      },
+      true);
+  return reinterpret_cast<uint64_t>(read);
+}
+
+const char* msm_read_end(msm_context* context, uint64_t ticket, void* target, int64_t bytes) {
+  const std::unique_ptr<Read> read(reinterpret_cast<Read*>(ticket));
+  read->done.get_future().wait();
+  std::lock_guard<std::mutex> lock(context->mutex);
   if (!context->error.empty()) return take_error(context);
-  memcpy(target, reinterpret_cast<const void*>(source), static_cast<size_t>(bytes));
+  memcpy(target, read->bytes.data(), static_cast<size_t>(bytes));
   return nullptr;
 }
 
@@ -184,3 +210,23 @@ const char* msm_sync(msm_context* context) {
   wait(context, lock);
   return take_error(context);
 }
+
+int msm_record_begin(msm_context* context) {
+  std::lock_guard<std::mutex> lock(context->mutex);
+  context->recording = new std::vector<msm::Task>;
+  return 1;
+}
+
+uint64_t msm_record_end(msm_context* context) {
+  std::lock_guard<std::mutex> lock(context->mutex);
+  return reinterpret_cast<uint64_t>(std::exchange(context->recording, nullptr));
+}
+
+void msm_replay(msm_context* context, uint64_t recording) {
+  std::lock_guard<std::mutex> lock(context->mutex);
+  const auto* const tasks = reinterpret_cast<const std::vector<msm::Task>*>(recording);
+  context->tasks.insert(context->tasks.end(), tasks->begin(), tasks->end());
+  context->wake.notify_one();
+}
+
+void msm_recording_free(msm_context*, uint64_t recording) { delete reinterpret_cast<std::vector<msm::Task>*>(recording); }

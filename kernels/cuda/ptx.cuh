@@ -3,12 +3,10 @@
 #pragma once
 #include "device.cuh"
 
-namespace msm {
-
 #ifdef MSM_EMULATED
-}  // namespace msm
 #include "emulator/ptx.h"
 #else
+namespace msm {
 
 __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
@@ -26,6 +24,10 @@ template <int pending>
 __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;\n" ::"n"(pending) : "memory");
 }
+
+// Barrier `id` (1 to 15; 0 is __syncthreads) for `threads` threads, a multiple of 32: sync waits until that many have come, arrive does not wait.
+__device__ __forceinline__ void named_barrier_sync(int id, int threads) { asm volatile("bar.sync %0, %1;\n" ::"r"(id), "r"(threads) : "memory"); }
+__device__ __forceinline__ void named_barrier_arrive(int id, int threads) { asm volatile("bar.arrive %0, %1;\n" ::"r"(id), "r"(threads) : "memory"); }
 
 // Four 8x8 matrices of 16-bit elements: lane i gives the address of row i % 8 of matrix i / 8, and receives in out[m] elements
 // 2 * (lane % 4) and the next of row lane / 4 of matrix m. `_trans`: of the transposed matrices.
@@ -56,6 +58,12 @@ __device__ __forceinline__ float exp2_approx(float x) {
   float out;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(x));
   return out;
+}
+
+// x, of which the compiler forgets how it was computed: what is added to it stays apart.
+__device__ __forceinline__ unsigned opaque(unsigned x) {
+  asm("" : "+r"(x));
+  return x;
 }
 
 // The block's dynamic shared memory, aligned to 1024 bytes at most by the launch (128 guaranteed).

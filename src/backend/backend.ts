@@ -11,6 +11,22 @@ export interface BackendInfo {
   /** Version of oneDNN, null where it is absent or turned off. */
   onednn: string | null;
   memoryBytes: number;
+  /** The rest is of CUDA devices. The GPU's name. */
+  name?: string;
+  /** The newest CUDA that the driver runs. */
+  driver?: string | null;
+  /** Device memory that nobody had taken when the backend was opened. */
+  freeBytes?: number;
+  /** What does the large products: version and file of cuBLASLt, or null and why there is none. */
+  cublaslt?: string | null;
+  cublasltPath?: string | null;
+  cublasltProblem?: string | null;
+}
+
+/** Ops that were recorded with their tensors. Each replay reads what the tensors hold then. */
+export interface Recording {
+  replay(): void;
+  free(): void;
 }
 
 export interface Backend {
@@ -19,10 +35,15 @@ export interface Backend {
   /** Contents are undefined. Throws a RunError that names the size when there is not enough memory. */
   alloc(bytes: number): DeviceBuffer;
   free(buffer: DeviceBuffer): void;
-  /** Host to device; waits for the work before it, `source` may be reused on return. */
+  /** Host to device, in stream order; `source` may be reused on return. */
   write(buffer: DeviceBuffer, byteOffset: number, source: ArrayBufferView): void;
-  /** Device to host, in stream order. Rejects with the stream's first error. */
+  /** Device to host, in stream order: work that is enqueued after the call may overwrite what is read. Rejects with the stream's first error. */
   read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Records the ops that `run` calls instead of running them; it may do nothing else with the backend. Throws a RunError where that is
+   * impossible; the stream's error says why.
+   */
+  record(run: () => void): Recording;
   /** Waits for all work. Rejects with the stream's first error, which names the op. */
   sync(): Promise<void>;
   close(): void;

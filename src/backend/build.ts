@@ -5,4 +5,6 @@ import { fileURLToPath } from "node:url";
 const PACKAGE = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 export const BUILD_FOLDER = join(PACKAGE, "build");
+export const KERNELS_FOLDER = join(PACKAGE, "kernels");
 export const BUILD_COMMAND = `node ${join(PACKAGE, "scripts", "build-kernels.mjs")}`;
+export const BUILD_CUDA_COMMAND = `node ${join(PACKAGE, "scripts", "build-cuda.mjs")}`;

@@ -1,13 +1,13 @@
 /** @file Opens a backend library (kernels/ops.h) with koffi. */
 import koffi, { type LibraryHandle } from "koffi";
 import { InputError, messageOf, RunError } from "../errors.js";
-import type { Backend, BackendInfo } from "./backend.js";
+import type { Backend, BackendInfo, Recording } from "./backend.js";
 import { BUILD_COMMAND } from "./build.js";
 import type { NativeBuffer } from "./native-args.js";
 import { bindOps } from "./native-ops.js";
 import type { DeviceBuffer } from "./tensor.js";
 
-const ABI_VERSION = 1;
+const ABI_VERSION = 2;
 const ERROR_BYTES = 1024;
 
 /**
@@ -32,6 +32,32 @@ export function cpuIsas(path: string): string[] {
   return (load(path).func("msm_cpu_isas", "str", [])() as string).split(",");
 }
 
+/** `isSyncing`: another thread waits for the stream, which cannot record then. */
+function bindRecording(library: LibraryHandle, context: unknown, isSyncing: () => boolean): Backend["record"] {
+  const begin = library.func("msm_record_begin", "int", ["void *"]);
+  const end = library.func("msm_record_end", "uint64_t", ["void *"]);
+  const replay = library.func("msm_replay", "void", ["void *", "uint64_t"]);
+  const free = library.func("msm_recording_free", "void", ["void *", "uint64_t"]);
+  const sync = library.func("msm_sync", "str", ["void *"]);
+  const finish = (): Recording => {
+    const recording: unknown = end(context);
+    if (!recording) throw new RunError(`cannot record: ${sync(context)}`);
+    return { replay: () => replay(context, recording), free: () => free(context, recording) };
+  };
+  return (run) => {
+    if (isSyncing()) throw new Error("cannot record while a sync is under way");
+    if (!begin(context)) throw new RunError(`cannot record: ${sync(context)}`);
+    try {
+      run();
+    } catch (error) {
+      const unfinished: unknown = end(context);
+      if (unfinished) free(context, unfinished);
+      throw error;
+    }
+    return finish();
+  };
+}
+
 /** Opens the library; `threads` 0 means as many as the machine has. Throws an InputError that says why it cannot. */
 export function openNative(path: string, threads: number): Backend {
   const library = load(path);
@@ -52,9 +78,11 @@ export function openNative(path: string, threads: number): Backend {
   const alloc = library.func("msm_alloc", "uint64_t", ["void *", "int64_t"]);
   const free = library.func("msm_free", "void", ["void *", "uint64_t"]);
   const write = library.func("msm_write", "void", ["void *", "uint64_t", "void *", "int64_t"]);
-  const read = library.func("msm_read", "str", ["void *", "void *", "uint64_t", "int64_t"]);
+  const readBegin = library.func("msm_read_begin", "uint64_t", ["void *", "uint64_t", "int64_t"]);
+  const readEnd = library.func("msm_read_end", "str", ["void *", "uint64_t", "void *", "int64_t"]);
   const sync = library.func("msm_sync", "str", ["void *"]);
   const close = library.func("msm_close", "void", ["void *"]);
+  const record = bindRecording(library, context, () => syncs > 0);
   const info = JSON.parse(library.func("msm_describe", "str", ["void *"])(context) as string) as BackendInfo;
 
   const within = (buffer: DeviceBuffer, begin: number, length: number): number => {
@@ -62,8 +90,9 @@ export function openNative(path: string, threads: number): Backend {
       throw new RangeError(`bytes ${begin}+${length} of a buffer of ${buffer.bytes}`);
     return (buffer as NativeBuffer).address + begin;
   };
+  let syncs = 0;
   // Waiting calls run on a libuv thread, so that the event loop (signals, progress) stays free.
-  const waiting = (call: typeof read, ...args: unknown[]): Promise<void> =>
+  const waiting = (call: typeof sync, ...args: unknown[]): Promise<void> =>
     new Promise((resolve, reject) => {
       call.async(...args, (failure: unknown, error: string | null) => {
         if (failure) reject(new RunError(messageOf(failure)));
@@ -85,11 +114,16 @@ export function openNative(path: string, threads: number): Backend {
     write: (buffer, byteOffset, source) =>
       write(context, within(buffer, byteOffset, source.byteLength), source, source.byteLength),
     async read(buffer, byteOffset, byteLength) {
+      const ticket: unknown = readBegin(context, within(buffer, byteOffset, byteLength), byteLength);
       const target = new Uint8Array(byteLength);
-      await waiting(read, context, target, within(buffer, byteOffset, byteLength), byteLength);
+      await waiting(readEnd, context, ticket, target, byteLength);
       return target;
     },
-    sync: () => waiting(sync, context),
+    record,
+    sync() {
+      syncs++;
+      return waiting(sync, context).finally(() => syncs--);
+    },
     close: () => close(context),
   };
 }

@@ -1,12 +1,15 @@
 /** @file Which backend to open: --backend, MSM_CPU_ISA, and what the machine can run. */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { InputError } from "../errors.js";
+import { InputError, messageOf } from "../errors.js";
 import type { Backend } from "./backend.js";
-import { BUILD_COMMAND, BUILD_FOLDER } from "./build.js";
+import { BUILD_COMMAND, BUILD_CUDA_COMMAND, BUILD_FOLDER, KERNELS_FOLDER } from "./build.js";
+import { hasCudaDriver } from "./cuda-driver.js";
 import { cpuIsas, openNative } from "./native.js";
 
-export type BackendName = "auto" | "cpu" | "cuda";
+/** What --backend takes. "cuda-emulated" runs the CUDA kernels on the processor, thread by thread: for tests. */
+export const BACKENDS = ["auto", "cpu", "cuda", "cuda-emulated"] as const;
+export type BackendName = (typeof BACKENDS)[number];
 
 const LIBRARY = "libmsm_cpu.so";
 const BUILD_HINT = `build the kernels with \`${BUILD_COMMAND}\` (needs g++ and make)`;
@@ -32,18 +35,55 @@ export function availableIsas(): string[] {
   return cpuIsas(portable).filter((isa) => existsSync(cpuLibrary(isa)));
 }
 
+function openCpu(threads: number): Backend {
+  const forced = process.env["MSM_CPU_ISA"];
+  const isas = availableIsas();
+  if (forced && !existsSync(cpuLibrary(forced)))
+    throw new InputError(`MSM_CPU_ISA=${forced}: not built; this machine has ${isas.join(", ")}`);
+  return openNative(cpuLibrary(forced ?? isas[0]!), threads);
+}
+
+/** The library of a CUDA build and the make target it comes from; MSM_CUDA_BUILD forces its folder. */
+export function cudaLibrary(name: "cuda" | "cuda-emulated"): string {
+  const folder = process.env["MSM_CUDA_BUILD"];
+  return join(folder ? resolve(folder) : join(BUILD_FOLDER, name), `libmsm_${name.replace("-", "_")}.so`);
+}
+
+function openCuda(name: "cuda" | "cuda-emulated", threads: number): Backend {
+  const library = cudaLibrary(name);
+  if (existsSync(library)) return openNative(library, threads);
+  const build =
+    name === "cuda"
+      ? `\`${BUILD_CUDA_COMMAND}\` (needs nvcc and make)`
+      : `\`make -C ${KERNELS_FOLDER} ${name}\` (needs g++ and make)`;
+  throw new InputError(`${library} is missing: build it with ${build}, or use --backend cpu`);
+}
+
+/** "auto": the GPU where there is a driver and the CUDA kernels were built and can use one, else the processor. */
+function openBest(threads: number): Backend {
+  if (!existsSync(cudaLibrary("cuda")) || !hasCudaDriver()) return openCpu(threads);
+  try {
+    return openCuda("cuda", threads);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    console.error(`using the CPU: ${error.message}`);
+    return openCpu(threads);
+  }
+}
+
 /**
  * Opens the backend. MSM_CPU_ISA forces an instruction set of the CPU build, MSM_THREADS a number of threads.
  * @throws InputError naming the offending value and what this machine can run
  */
 export function openBackend(name: BackendName = "auto"): Backend {
-  if (name === "cuda") throw new InputError("--backend cuda: this build has no CUDA kernels yet; use --backend cpu");
-  const forced = process.env["MSM_CPU_ISA"];
-  const isas = availableIsas();
-  if (forced && !existsSync(cpuLibrary(forced)))
-    throw new InputError(`MSM_CPU_ISA=${forced}: not built; this machine has ${isas.join(", ")}`);
   const threads = Number(process.env["MSM_THREADS"] ?? 0);
   if (!Number.isInteger(threads) || threads < 0)
     throw new InputError(`MSM_THREADS=${process.env["MSM_THREADS"]} is no number of threads`);
-  return openNative(cpuLibrary(forced ?? isas[0]!), threads);
+  if (name === "auto") return openBest(threads);
+  if (name === "cpu") return openCpu(threads);
+  try {
+    return openCuda(name, threads);
+  } catch (error) {
+    throw new InputError(`--backend ${name}: ${messageOf(error)}`);
+  }
 }

@@ -3,7 +3,6 @@
  * used by the parity, determinism and sanitizer tests and by the kernel benchmark.
  */
 import { type Backend, readFloats, readInts } from "../../src/backend/backend.js";
-import { availableIsas, openBackend } from "../../src/backend/open.js";
 import { type ComputeDtype, DTYPE_BYTES, type Dtype, type Tensor } from "../../src/backend/tensor.js";
 
 // --------------------------------------------------------------------------------------------------------------- inputs
@@ -333,57 +332,3 @@ export interface GradientCase {
 }
 
 export const COMPUTE_DTYPES: ComputeDtype[] = ["f32", "bf16"];
-
-// --------------------------------------------------------------------------------------------------------------- backends
-
-/** Which matrix products go to oneDNN: none, those that the library chooses, or all that it can do. */
-type Onednn = "none" | "chosen" | "all";
-
-const ONEDNN_SETTINGS: Record<Onednn, string> = { none: "0", chosen: "1", all: "always" };
-
-/** A build of the CPU library and whose matrix products it uses. */
-export interface Build {
-  name: string;
-  isa: string;
-  onednn: Onednn;
-}
-
-/**
- * The builds that this machine runs, and AMX's path in plain code, which runs anywhere, with their own matrix products; then the best with
- * oneDNN's (one instruction set a process: oneDNN chooses once). MSM_CPU_ISA leaves one of them, MSM_ONEDNN=0 leaves oneDNN out.
- */
-export function testedBuilds(onednn: "chosen" | "all"): Build[] {
-  const forced = process.env["MSM_CPU_ISA"];
-  const isas = forced ? [forced] : [...availableIsas(), "amx-emulated"];
-  const own = isas.map((isa): Build => ({ name: isa, isa, onednn: "none" }));
-  if (process.env["MSM_ONEDNN"] === "0") return own;
-  return [...own, { name: `${isas[0]} with oneDNN`, isa: isas[0]!, onednn }];
-}
-
-/** The builds with their own matrix products alone. */
-export function ownBuilds(): Build[] {
-  return testedBuilds("chosen").filter(({ onednn }) => onednn === "none");
-}
-
-/** Whether a build's tests would repeat those without oneDNN: it is not compiled in. */
-export function lacksOnednn(build: Build, backend: Backend): boolean {
-  return build.onednn !== "none" && backend.info.onednn === null;
-}
-
-export function openBuild({ isa, onednn }: Build, threads = 0): Backend {
-  const settings = {
-    MSM_CPU_ISA: isa,
-    MSM_ONEDNN: ONEDNN_SETTINGS[onednn],
-    ...(threads && { MSM_THREADS: `${threads}` }),
-  };
-  const before = Object.keys(settings).map((name) => [name, process.env[name]] as const);
-  Object.assign(process.env, settings);
-  try {
-    return openBackend("cpu");
-  } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
-  }
-}

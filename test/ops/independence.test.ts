@@ -5,19 +5,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";
 import { type ComputeDtype, columns, type Tensor } from "../../src/backend/tensor.js";
+import { hopperBuild, lacksOnednn, openBuild, ownBuilds, testedBuilds } from "./builds.js";
 import { segmentStarts } from "./cases/attention.js";
 import { ropeTables } from "./cases/rope.js";
-import {
-  COMPUTE_DTYPES,
-  lacksOnednn,
-  type Memory,
-  normals,
-  openBuild,
-  openMemory,
-  ownBuilds,
-  readValues,
-  testedBuilds,
-} from "./harness.js";
+import { COMPUTE_DTYPES, type Memory, normals, openMemory, readValues } from "./harness.js";
 
 let backend: Backend;
 
@@ -133,6 +124,7 @@ function rowOps(dtype: ComputeDtype): RowOp[] {
     product("nn", DEEP, WIDE),
     product("nt", 16, WIDE),
     product("nt", 64, 1100),
+    product("nt", 520, 1536),
     // Every row's own target, or none.
     {
       ...{ name: "linear_cross_entropy", inputCols: D, outputCols: D + 1 },
@@ -171,6 +163,7 @@ const SUBSETS = [
   [149],
   [77, 3],
   range(5, 20),
+  range(20, 44),
   range(60, 124),
   range(85, 150),
   range(0, 150).reverse(),
@@ -259,6 +252,28 @@ async function attend(
   });
 }
 
+async function expectRecordsIndependent(dtype: ComputeDtype, shape: AttentionShape): Promise<void> {
+  // The long one passes more than one block of keys; wide heads need not do that again.
+  const records = [40, 77, 1, shape.E < 64 ? 560 : 200, 130].map((length, i) => ({ seed: `record ${i}`, length }));
+  const together = await attend(dtype, shape, records);
+  const compare = (label: string, got: Awaited<ReturnType<typeof attend>>[number], index: number) => {
+    for (const [name, values] of Object.entries(together[index]!))
+      expectSameBits(`${label}: ${name}`, got[name as keyof typeof got], values);
+  };
+  for (const [i, record] of records.entries())
+    compare(`record ${i} alone`, (await attend(dtype, shape, [record]))[0]!, i);
+  const backwards = await attend(dtype, shape, [...records].reverse());
+  for (const i of records.keys()) compare(`record ${i} in another order`, backwards[records.length - 1 - i]!, i);
+  // One record is another one, of another length, and far larger.
+  const changed = records.map((record, i) => (i === 1 ? { seed: "changed", length: 90, scale: 30 } : record));
+  const after = await attend(dtype, shape, changed);
+  for (const i of [0, 2, 3, 4]) compare(`record ${i} after a change of record 1`, after[i]!, i);
+  // A record that went wrong stays alone with its NaN.
+  const spoilt = records.map((record, i) => (i === 1 ? { ...record, scale: Number.NaN } : record));
+  const beside = await attend(dtype, shape, spoilt);
+  for (const i of [0, 2, 3, 4]) compare(`record ${i} beside NaN`, beside[i]!, i);
+}
+
 describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_, build) => {
   beforeAll(() => {
     backend = openBuild(build);
@@ -300,27 +315,7 @@ describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_
     it.each([
       { H: 3, K: 1, E: 24 },
       { H: 4, K: 2, E: 64 },
-    ])("attention %o: a record depends on no other", async (shape) => {
-      // The long one passes more than one block of keys; wide heads need not do that again.
-      const records = [40, 77, 1, shape.E < 64 ? 560 : 200, 130].map((length, i) => ({ seed: `record ${i}`, length }));
-      const together = await attend(dtype, shape, records);
-      const compare = (label: string, got: Awaited<ReturnType<typeof attend>>[number], index: number) => {
-        for (const [name, values] of Object.entries(together[index]!))
-          expectSameBits(`${label}: ${name}`, got[name as keyof typeof got], values);
-      };
-      for (const [i, record] of records.entries())
-        compare(`record ${i} alone`, (await attend(dtype, shape, [record]))[0]!, i);
-      const backwards = await attend(dtype, shape, [...records].reverse());
-      for (const i of records.keys()) compare(`record ${i} in another order`, backwards[records.length - 1 - i]!, i);
-      // One record is another one, of another length, and far larger.
-      const changed = records.map((record, i) => (i === 1 ? { seed: "changed", length: 90, scale: 30 } : record));
-      const after = await attend(dtype, shape, changed);
-      for (const i of [0, 2, 3, 4]) compare(`record ${i} after a change of record 1`, after[i]!, i);
-      // A record that went wrong stays alone with its NaN.
-      const spoilt = records.map((record, i) => (i === 1 ? { ...record, scale: Number.NaN } : record));
-      const beside = await attend(dtype, shape, spoilt);
-      for (const i of [0, 2, 3, 4]) compare(`record ${i} beside NaN`, beside[i]!, i);
-    });
+    ])("attention %o: a record depends on no other", (shape) => expectRecordsIndependent(dtype, shape));
 
     // A decoded token sees what a prefilled one would have seen; past 1,024 keys the contract lets a kernel share a row's keys out.
     it.each([150, 900])("attention_cached after a prefix of %i: a query row depends on no other", async (prefix) => {
@@ -405,6 +400,20 @@ describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_
       );
     });
   });
+});
+
+const HOPPER = hopperBuild("forward");
+
+describe(HOPPER.name, () => {
+  beforeAll(() => {
+    backend = openBuild(HOPPER);
+  });
+  afterAll(() => backend.close());
+
+  it.each([
+    { H: 4, K: 2, E: 64 },
+    { H: 3, K: 1, E: 128 },
+  ])("attention %o: a record depends on no other", (shape) => expectRecordsIndependent("bf16", shape));
 });
 
 // The products that every token of a forward and a backward pass goes through. Gradients of weights (tn) have features as rows.

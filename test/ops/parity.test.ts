@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, describe, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";
+import { differsIn, lacksOnednn, openBuild, testedBuilds } from "./builds.js";
 import { ALL_CASES } from "./cases/index.js";
-import { lacksOnednn, openBuild, testedBuilds } from "./harness.js";
 
 // The sanitized run is several times slower: it leaves out what repeats a smaller case at length.
 const MAX_FLOPS = Number(process.env["MSM_CASE_FLOPS"] ?? Number.POSITIVE_INFINITY);
@@ -19,8 +19,7 @@ describe.each(testedBuilds("all").map((build) => [build.name, build] as const))(
   afterAll(() => backend.close());
 
   const cases = ALL_CASES.filter(
-    ({ op, dtype, flops }) =>
-      flops <= MAX_FLOPS && (!ONLY_DTYPE || dtype === ONLY_DTYPE) && (build.onednn === "none" || op === "matmul"),
+    ({ op, dtype, flops }) => flops <= MAX_FLOPS && (!ONLY_DTYPE || dtype === ONLY_DTYPE) && differsIn(build, op),
   );
   it.for(cases.map((one) => [one.op, one.name, one.dtype, one] as const))("%s: %s %s", async (row, { skip }) => {
     skip(lacksOnednn(build, backend), "built without oneDNN");

@@ -1,8 +1,9 @@
 /** @file How often msm_sample picks each token, over many uniform numbers: the cases check single choices, this the whole distribution. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";
+import { openBuild, ownBuilds } from "./builds.js";
 import { sampleOrder64 } from "./cases/sample.js";
-import { normals, openBuild, openMemory, ownBuilds, readValues, uniforms } from "./harness.js";
+import { normals, openMemory, readValues, uniforms } from "./harness.js";
 
 const DRAWS = 4096;
 const V = 12;

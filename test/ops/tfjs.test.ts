@@ -9,7 +9,8 @@ import "@tensorflow/tfjs-core/dist/register_all_gradients.js";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";
 import type { Tensor } from "../../src/backend/tensor.js";
-import { difference, type Memory, normals, openBuild, openMemory, ownBuilds, readValues } from "./harness.js";
+import { openBuild, ownBuilds } from "./builds.js";
+import { difference, type Memory, normals, openMemory, readValues } from "./harness.js";
 
 // Both sides are f32: each may be off by some 1e-6 of a tensor's RMS, more where the oracle's softmax and sums lose digits.
 const RELATIVE = 2e-5;

@@ -170,9 +170,9 @@ export function attentionForward(shape: Shape): OpCase {
       // q, k and v as the model has them: columns of one matrix where there are gaps.
       const q = place("q", dtype, N, H * E, inputs.q, { gap: gap && gap + 2 * K * E });
       const k = place("k", dtype, N, K * E, inputs.k, { gap });
-      const v = place("v", dtype, N, K * E, inputs.v, { gap: gap && gap + 2 });
+      const v = place("v", dtype, N, K * E, inputs.v, { gap: gap && gap + 8 });
       const starts = place("starts", "i32", 1, N, inputs.starts, { gap });
-      const out = place("out", dtype, N, H * E, undefined, { gap: gap && gap + 4 });
+      const out = place("out", dtype, N, H * E, undefined, { gap: gap && gap + 16 });
       const lse = place("lse", "f32", H, N, undefined, { offset: gap });
       return {
         run: () => backend.ops.attentionForward({ out, lse, q, k, v, starts, headDim: E, scale }),
@@ -210,16 +210,16 @@ export function attentionBackward(shape: Shape): OpCase {
       const given = {
         q: matrix("q", H, inputs.q, 2 * K * E),
         k: matrix("k", K, inputs.k, 0),
-        v: matrix("v", K, inputs.v, 2),
-        out: matrix("out", H, inputs.out, 4),
-        dout: matrix("dout", H, inputs.dout, 6),
+        v: matrix("v", K, inputs.v, 8),
+        out: matrix("out", H, inputs.out, 16),
+        dout: matrix("dout", H, inputs.dout, 24),
         lse: place("lse", "f32", H, N, inputs.lse, { offset: gap }),
         starts: place("starts", "i32", 1, N, inputs.starts, { gap }),
       };
       const outputs = {
-        dq: matrix("dq", H, undefined, 8),
-        dk: matrix("dk", K, undefined, 10),
-        dv: matrix("dv", K, undefined, 12),
+        dq: matrix("dq", H, undefined, 32),
+        dk: matrix("dk", K, undefined, 40),
+        dv: matrix("dv", K, undefined, 48),
       };
       const workspace = placeWorkspace(ops.attentionBackwardWorkspaceBytes({ dtype, ...dims }));
       return { run: () => ops.attentionBackward({ ...outputs, ...given, headDim: E, scale, workspace }), outputs };
