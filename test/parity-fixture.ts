@@ -9,9 +9,10 @@ import { openCheckpoint } from "../src/formats/checkpoint.js";
 import { decodeFloats } from "../src/formats/float.js";
 import { openSafetensors } from "../src/formats/safetensors.js";
 import type { Recompute } from "../src/model/activations.js";
-import { flattenAdapter } from "../src/model/adapter.js";
+import { flattenAdapter, unflattenAdapter } from "../src/model/adapter.js";
 import { loadDecoder } from "../src/model/load.js";
-import { createTrainState, type TrainState, writeParams } from "../src/train/state.js";
+import { createTrainState, readFlat, type TrainState, writeParams } from "../src/train/state.js";
+import type { StepSettings } from "../src/train/step.js";
 
 export const FIXTURES = join(import.meta.dirname, "fixtures", "parity");
 export const CHECKPOINTS = [
@@ -26,20 +27,17 @@ export const CHECKPOINTS = [
 ] as const;
 export const TRAJECTORIES = ["llama-odd", "llama3", "qwen2-odd", "qwen3"] as const;
 
+/** Tensors of a truth file, and the rows of its batch and their length. */
 export interface Truth {
   floats: (name: string) => Float32Array;
   ints: (name: string) => Int32Array;
   names: string[];
-  // biome-ignore lint/suspicious/noExplicitAny: a fixture's JSON, described in its README
-  json: any;
-  /** Rows of the batch and their length. */
   rows: number;
   seqLen: number;
 }
 
-export function loadTruth(checkpoint: string): Truth {
-  const folder = join(FIXTURES, checkpoint);
-  const file = openSafetensors(join(folder, "truth.safetensors"));
+export function readTruth(path: string): Truth {
+  const file = openSafetensors(path);
   const [rows, seqLen] = file.tensors.get("input_ids")!.shape as [number, number];
   return {
     floats: (name) => decodeFloats("F32", file.read(name)),
@@ -48,11 +46,20 @@ export function loadTruth(checkpoint: string): Truth {
       return new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
     },
     names: [...file.tensors.keys()],
-    json: JSON.parse(readFileSync(join(folder, "truth.json"), "utf8")),
     rows,
     seqLen,
   };
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: a fixture's JSON, described in its README
+export function loadTruth(checkpoint: string): Truth & { json: any } {
+  const folder = join(FIXTURES, checkpoint);
+  const json = JSON.parse(readFileSync(join(folder, "truth.json"), "utf8"));
+  return { ...readTruth(join(folder, "truth.safetensors")), json };
+}
+
+/** Settings of a step that computes loss and gradients and changes nothing. */
+export const STILL: StepSettings = { step: 1, lr: 0, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, clipNorm: 0 };
 
 /** Rows as the trainer has them: one segment each, the target of position t is labels[t + 1]. */
 export function toRows(ids: Int32Array, labels: Int32Array, count: number, seqLen: number): Row[] {
@@ -72,7 +79,7 @@ export function toRows(ids: Int32Array, labels: Int32Array, count: number, seqLe
 }
 
 /** A train state of the fixture's checkpoint with one of its adapters, micro-batches of `rows` rows. */
-export function openFixture(
+export async function openFixture(
   backend: Backend,
   checkpoint: string,
   options: {
@@ -83,12 +90,12 @@ export function openFixture(
     recompute?: Recompute;
     microBatches?: number;
   },
-): { state: TrainState; adapter: Adapter; free: () => void } {
+): Promise<{ state: TrainState; adapter: Adapter; free: () => void }> {
   const { dtype, rows, seqLen, adapter: name = "adapter", recompute = "none", microBatches = 1 } = options;
   const source = openCheckpoint(join(FIXTURES, checkpoint, "model"));
   const adapter = readAdapter(join(FIXTURES, checkpoint, name));
   const lora = adapter.config;
-  const decoder = loadDecoder(backend, source, { dtype, lora, positions: seqLen });
+  const decoder = await loadDecoder(backend, source, { dtype, lora, positions: seqLen });
   source.close();
   const state = createTrainState(decoder, lora, { N: rows * seqLen, microBatches, recompute });
   writeParams(state, { params: flattenAdapter(adapter, state.layout) });
@@ -97,6 +104,19 @@ export function openFixture(
     decoder.free();
   };
   return { state, adapter, free };
+}
+
+/** Gradients under PEFT's names. */
+export async function readGradients(state: TrainState): Promise<Map<string, Float32Array>> {
+  const { tensors } = unflattenAdapter(await readFlat(state, "grads"), state.layout, state.lora, null);
+  const gradients = new Map<string, Float32Array>();
+  for (const [key, pair] of tensors) {
+    const [layer, projection] = key.split(".") as [string, string];
+    const module = ["gate", "up", "down"].includes(projection) ? "mlp" : "self_attn";
+    const name = `base_model.model.model.layers.${layer}.${module}.${projection}_proj`;
+    gradients.set(`${name}.lora_A.weight`, pair.A).set(`${name}.lora_B.weight`, pair.B);
+  }
+  return gradients;
 }
 
 /** Relative error in l2 norm. */

@@ -1,6 +1,6 @@
 """Prefill and decode throughput of transformers; prints one JSON line.
 
-    python3 bench/peers/generate.py --model DIR|smollm2-135m-random --dtype bf16 --batches 1,8 --prompt 512 --tokens 64
+    python3 bench/peers/generate.py --model DIR | --shape models/shapes/smollm2-135m.json --dtype bf16 --batches 1,8 --prompt 512 --tokens 64
 
 Prefill is one forward pass over the prompt that yields the last position's logits; decode is what `generate` adds a token.
 """
@@ -9,44 +9,41 @@ import argparse
 import json
 import statistics
 import time
-from pathlib import Path
 
 import torch
+from device import synchronize
 from machine import describe, peak_rss
-from peft_train import RANDOM, open_base
+from peft_train import add_model_arguments, open_base
 
 
-def seconds(run, repeats):
+def seconds(run, repeats, device):
     """Median time of a few runs, after one that is not counted."""
     times = []
     for _ in range(repeats + 1):
         began = time.perf_counter()
         run()
+        synchronize(device)
         times.append(time.perf_counter() - began)
     return statistics.median(times[1:])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=RANDOM)
-    parser.add_argument("--dtype", choices=["bf16", "f32"], default="bf16")
+    add_model_arguments(parser)
     parser.add_argument("--batches", default="1,8")
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--tokens", type=int, default=64, help="generated tokens")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=0)
     args = parser.parse_args()
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    model, name = open_base(args)
     torch.manual_seed(0)
-    model = open_base(args.model, args.dtype)
     model.config.use_cache = True
     model.generation_config.eos_token_id = None
     results = []
     with torch.no_grad():
         for size in map(int, args.batches.split(",")):
-            prompt = torch.randint(3, model.config.vocab_size, (size, args.prompt))
+            prompt = torch.randint(3, model.config.vocab_size, (size, args.prompt), device=args.device)
             mask = torch.ones_like(prompt)
 
             def generate(tokens):
@@ -55,9 +52,9 @@ def main():
                 )
                 assert out.shape[1] == args.prompt + tokens
 
-            prefill = seconds(lambda: model(input_ids=prompt, use_cache=True, logits_to_keep=1), args.repeats)
-            first = seconds(lambda: generate(1), args.repeats)
-            whole = seconds(lambda: generate(1 + args.tokens), args.repeats)
+            prefill = seconds(lambda: model(input_ids=prompt, use_cache=True, logits_to_keep=1), args.repeats, args.device)
+            first = seconds(lambda: generate(1), args.repeats, args.device)
+            whole = seconds(lambda: generate(1 + args.tokens), args.repeats, args.device)
             results.append({
                 "batch": size,
                 "prefillTokensPerSecond": size * args.prompt / prefill,
@@ -65,8 +62,8 @@ def main():
             })  # fmt: skip
     print(json.dumps({
         "peer": "transformers.generate",
-        **describe("torch", "transformers"),
-        "model": Path(args.model).name,
+        **describe("torch", "transformers", device=args.device),
+        "model": name,
         "dtype": args.dtype,
         "prompt": args.prompt,
         "tokens": args.tokens,

@@ -34,7 +34,7 @@ def ours(what, dtype, *options):
 def train_round(dtype, steps, threads):
     figures = ours("train", dtype, "--steps", str(steps))
     step = next(line for case, line in figures.items() if case.startswith("step "))
-    peer = lines([sys.executable, HERE / "peft_train.py", "--model", "smollm2-135m-random", "--dtype", dtype, "--steps", str(steps), "--threads", str(threads)])[-1]
+    peer = lines([sys.executable, HERE / "peft_train.py", "--dtype", dtype, "--steps", str(steps), "--threads", str(threads)])[-1]
     return {
         "ours tokens/s": step["value"],
         "share of limit": step["share"],

@@ -1,74 +1,69 @@
-/** @file Random values and random checkpoints for measurements. */
-import { type Backend, writeTensor } from "../backend/backend.js";
-import type { Tensor } from "../backend/tensor.js";
-import type { Checkpoint, Weight } from "../formats/checkpoint.js";
+/** @file Random values, made on the device: what is measured does not depend on what the values are, as long as they are not zeros or denormals. */
+import { allocTensor, type Backend, writeTensor } from "../backend/backend.js";
+import { rows, type Tensor } from "../backend/tensor.js";
 import type { ModelConfig } from "../formats/decoder-config.js";
-import { neededWeights } from "../formats/weights.js";
+import {
+  allocDecoder,
+  clearAdapterSpace,
+  type LoadedDecoder,
+  type LoadOptions,
+  weightTargets,
+  writeRope,
+} from "../model/load.js";
 import { randomUint32 } from "../random.js";
 
-/** Bits of bf16 values, uniform in +-0.03 or so, the same pattern again and again: cheap, and no zeros or denormals. */
-function bf16Pattern(): Uint16Array {
-  const pattern = new Uint16Array(1 << 16);
-  for (let i = 0; i < pattern.length; i++) {
-    const bits = randomUint32(1, 0, i);
-    pattern[i] = ((bits & 1) << 15) | ((118 + ((bits >>> 1) & 3)) << 7) | ((bits >>> 8) & 0x7f);
-  }
-  return pattern;
-}
+const PATTERN_LENGTH = 1 << 16;
+/** Elements that a decoder's weights are copied from. */
+const SOURCE_ROWS = 64;
 
-const PATTERN = bf16Pattern();
+/** Bits of bf16 values, uniform in +-0.03 or so. */
+export const PATTERN = Uint16Array.from({ length: PATTERN_LENGTH }, (_, i) => {
+  const bits = randomUint32(1, 0, i);
+  return ((bits & 1) << 15) | ((118 + ((bits >>> 1) & 3)) << 7) | ((bits >>> 8) & 0x7f);
+});
 
-/** Fills a bf16 or f32 tensor without gaps. */
+/** Fills a bf16 or f32 tensor without gaps with the pattern, again and again. */
 export function fillRandom(backend: Backend, tensor: Tensor): void {
   const count = tensor.rows * tensor.cols;
-  if (tensor.dtype === "bf16") {
-    const bits = new Uint16Array(count);
-    for (let i = 0; i < count; i++) bits[i] = PATTERN[i & 0xffff]!;
-    writeTensor(backend, tensor, bits);
-  } else {
-    const bits = new Uint32Array(count);
-    for (let i = 0; i < count; i++) bits[i] = PATTERN[i & 0xffff]! << 16;
-    writeTensor(backend, tensor, bits);
+  const part = (start: number, rowCount: number, cols: number): Tensor => ({
+    ...tensor,
+    offset: tensor.offset + start,
+    rows: rowCount,
+    cols,
+    stride: cols,
+  });
+  const first = part(0, 1, Math.min(count, PATTERN_LENGTH));
+  const bits = PATTERN.subarray(0, first.cols);
+  writeTensor(backend, first, tensor.dtype === "bf16" ? bits : Uint32Array.from(bits, (half) => half << 16));
+  const whole = Math.floor(count / PATTERN_LENGTH);
+  for (let done = 1; done < whole; done *= 2) {
+    const more = Math.min(done, whole - done);
+    const [dst, src] = [part(done * PATTERN_LENGTH, more, PATTERN_LENGTH), part(0, more, PATTERN_LENGTH)];
+    backend.ops.convert({ dst, src });
   }
+  const rest = count - whole * PATTERN_LENGTH;
+  if (whole > 0 && rest > 0) backend.ops.convert({ dst: part(whole * PATTERN_LENGTH, 1, rest), src: part(0, 1, rest) });
 }
 
-/** A checkpoint of random BF16 weights that is never on disk: a model's speed does not depend on its values. */
-export function randomCheckpoint(config: ModelConfig): Checkpoint {
-  const weights = new Map<string, Weight>();
-  for (const [name, shape] of neededWeights(config)) {
-    const byteLength = 2 * shape.reduce((product, size) => product * size, 1);
-    weights.set(name, { name, dtype: "BF16", shape, byteLength, file: "" });
+/** A decoder with random weights; norms are ones. */
+export function randomDecoder(backend: Backend, config: ModelConfig, options: LoadOptions): LoadedDecoder {
+  const decoder = allocDecoder(backend, config, options);
+  const source = allocTensor(backend, "f32", SOURCE_ROWS, PATTERN_LENGTH);
+  const count = source.rows * source.cols;
+  const ones = allocTensor(backend, "f32", 1, config.hiddenSize);
+  fillRandom(backend, source);
+  writeTensor(backend, ones, new Float32Array(config.hiddenSize).fill(1));
+  for (const [name, target] of weightTargets(decoder)) {
+    const { cols } = target;
+    const from = name.endsWith("norm.weight") ? ones : source;
+    const rowsAtOnce = Math.floor(count / cols);
+    for (let row = 0; row < target.rows; row += rowsAtOnce) {
+      const dst = rows(target, row, Math.min(rowsAtOnce, target.rows - row));
+      backend.ops.convert({ dst, src: { ...from, rows: dst.rows, cols, stride: cols } });
+    }
   }
-  const patternBytes = new Uint8Array(PATTERN.buffer);
-  return {
-    folder: "random weights",
-    config,
-    tensors: weights,
-    weights,
-    shards: [],
-    readInto(_tensor, target) {
-      for (let at = 0; at < target.length; at += patternBytes.length)
-        target.set(patternBytes.subarray(0, Math.min(patternBytes.length, target.length - at)), at);
-    },
-    close() {},
-  };
+  writeRope(decoder);
+  clearAdapterSpace(decoder, { ...source, rows: 1, cols: count, stride: count });
+  for (const { buffer } of [source, ones]) backend.free(buffer);
+  return decoder;
 }
-
-/** The shape of SmolLM2-135M, the standard subject of the CPU benchmarks. */
-export const SMOLLM2_135M: ModelConfig = {
-  family: "llama",
-  vocabSize: 49152,
-  hiddenSize: 576,
-  intermediateSize: 1536,
-  numLayers: 30,
-  numHeads: 9,
-  numKvHeads: 3,
-  headDim: 64,
-  maxPositionEmbeddings: 8192,
-  rmsNormEps: 1e-5,
-  ropeTheta: 100000,
-  ropeScaling: null,
-  qkvBias: false,
-  qkNorm: false,
-  tieWordEmbeddings: true,
-};

@@ -2,15 +2,15 @@
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
 import type { Row } from "../corpus/pack.js";
-import type { Checkpoint } from "../formats/checkpoint.js";
+import type { ModelConfig } from "../formats/decoder-config.js";
 import { initAdapter } from "../model/adapter.js";
-import { loadDecoder } from "../model/load.js";
 import { type LoraConfig, planAdapter } from "../model/lora.js";
 import { randomUint32 } from "../random.js";
-import { planMemory } from "../train/memory.js";
-import { createTrainState, writeParams } from "../train/state.js";
-import { trainStep } from "../train/step.js";
+import { type MemoryPlan, memoryBudget, planMemory } from "../train/memory.js";
+import { createTrainState, type TrainState, writeParams } from "../train/state.js";
+import { type StepResult, trainStep } from "../train/step.js";
 import { copyBandwidth, productRates } from "./limits.js";
+import type { BenchModel } from "./model.js";
 
 export interface TrainBenchOptions {
   dtype: ComputeDtype;
@@ -22,27 +22,29 @@ export interface TrainBenchOptions {
 
 export interface TrainBenchResult {
   tokensPerSecond: number;
-  /** Of the best product of the step, measured before it. */
+  /** Of the best product of the step, measured after it. */
   productFlopsPerSecond: number;
   /** Tokens a second if the frozen products (4 operations a parameter and token) ran at that rate and nothing else took time. */
   limitTokensPerSecond: number;
   shareOfLimit: number;
-  plannedBytes: number;
+  plan: MemoryPlan;
   peakRssBytes: number;
-  /** From opening the weights to the end of the first step. */
+  /** From asking for the weights to the end of the first step. */
   firstStepSeconds: number;
   copyBytesPerSecond: number;
 }
 
 const HYPER = { lr: 1e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.01, clipNorm: 1 };
+/** The first runs everything as it is, the second records it. */
+const WARMUP_STEPS = 2;
 
 export async function benchTrain(
   backend: Backend,
-  checkpoint: Checkpoint,
+  model: BenchModel,
   options: TrainBenchOptions,
 ): Promise<TrainBenchResult> {
   const { dtype, r, rows, seqLen, steps } = options;
-  const { config } = checkpoint;
+  const { config } = model;
   const lora: LoraConfig = {
     r,
     alpha: 2 * r,
@@ -50,25 +52,21 @@ export async function benchTrain(
     targets: ["q", "k", "v", "o", "gate", "up", "down"],
   };
   const began = performance.now();
-  const memory = planMemory(backend, { config, lora, dtype, seqLen, batchSize: rows }, Number.POSITIVE_INFINITY);
-  const decoder = loadDecoder(backend, checkpoint, { dtype, lora, positions: seqLen });
-  const state = createTrainState(decoder, lora, memory);
+  const shape = { config, lora, dtype, seqLen, batchSize: rows, positions: seqLen, sampling: null };
+  const plan = planMemory(backend, shape, memoryBudget(backend));
+  const decoder = await model.load(backend, { dtype, lora, positions: seqLen });
+  const state = createTrainState(decoder, lora, plan);
   writeParams(state, { params: initAdapter(planAdapter(config, lora), 0) });
   const batch = Array.from({ length: rows }, (_, row) => randomRow(config.vocabSize, seqLen, row));
   await trainStep(state, batch, { ...HYPER, step: 1 });
   const firstStepSeconds = (performance.now() - began) / 1000;
-  const times: number[] = [];
-  for (let step = 2; step < 2 + steps; step++) {
-    const stepBegan = performance.now();
-    await trainStep(state, batch, { ...HYPER, step });
-    times.push((performance.now() - stepBegan) / 1000);
-  }
+  const times = await stepTimes(state, batch, steps);
   const peakRssBytes = process.resourceUsage().maxRSS * 1024;
   state.free();
   decoder.free();
   const rates = await productRates(backend, config, dtype, rows * seqLen);
   const productFlopsPerSecond = Math.max(...rates.map(({ flopsPerSecond }) => flopsPerSecond));
-  const limitTokensPerSecond = productFlopsPerSecond / (4 * linearParameters(checkpoint));
+  const limitTokensPerSecond = productFlopsPerSecond / (4 * linearParameters(config));
   times.sort((a, b) => a - b);
   const tokensPerSecond = (rows * seqLen) / times[Math.floor(times.length / 2)]!;
   return {
@@ -76,15 +74,33 @@ export async function benchTrain(
     productFlopsPerSecond,
     limitTokensPerSecond,
     shareOfLimit: tokensPerSecond / limitTokensPerSecond,
-    plannedBytes: memory.totalBytes,
+    plan,
     peakRssBytes,
     firstStepSeconds,
     copyBytesPerSecond: await copyBandwidth(backend),
   };
 }
 
+/** Seconds of each of `steps` steps after the first, each enqueued before the one before it has ended, as the trainer does on a GPU. */
+async function stepTimes(state: TrainState, batch: Row[], steps: number): Promise<number[]> {
+  const start = (step: number): Promise<StepResult> => trainStep(state, batch, { ...HYPER, step: 1 + step });
+  const times: number[] = [];
+  let running = start(1);
+  let began = performance.now();
+  for (let step = 1; step < WARMUP_STEPS + steps; step++) {
+    const next = start(step + 1);
+    await running;
+    const ended = performance.now();
+    if (step >= WARMUP_STEPS) times.push((ended - began) / 1000);
+    began = ended;
+    running = next;
+  }
+  await running;
+  return times;
+}
+
 /** Parameters of the matrix products, the head included, the embedding not. */
-function linearParameters({ config }: Checkpoint): number {
+function linearParameters(config: ModelConfig): number {
   const { hiddenSize: D, intermediateSize: F, numHeads: H, numKvHeads: K, headDim: E, numLayers: L } = config;
   return L * (D * (H + 2 * K) * E + H * E * D + 3 * D * F) + config.vocabSize * D;
 }

@@ -53,6 +53,7 @@ export interface Checkpoint {
   shards: Shard[];
   /** Reads bytes of a stored tensor: see SafetensorsFile.readInto. */
   readInto(tensor: StoredTensor, target: Uint8Array, byteOffset?: number, byteLength?: number): void;
+  readIntoAsync(tensor: StoredTensor, target: Uint8Array, byteOffset?: number, byteLength?: number): Promise<void>;
   close(): void;
 }
 
@@ -80,7 +81,9 @@ export function openCheckpoint(folder: string): Checkpoint {
     }));
     const readInto: Checkpoint["readInto"] = (tensor, target, byteOffset, byteLength) =>
       files.get(tensor.file)!.readInto(tensor.name, target, byteOffset, byteLength);
-    return { folder, config: resolved, tensors, weights, shards, readInto, close };
+    const readIntoAsync: Checkpoint["readIntoAsync"] = (tensor, target, byteOffset, byteLength) =>
+      files.get(tensor.file)!.readIntoAsync(tensor.name, target, byteOffset, byteLength);
+    return { folder, config: resolved, tensors, weights, shards, readInto, readIntoAsync, close };
   } catch (error) {
     close();
     throw error;

@@ -1,6 +1,7 @@
 /** @file safetensors files: opened by reading the header only, tensors read by position, written as a stream. */
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, read as readCallback, readSync } from "node:fs";
+import { promisify } from "node:util";
 import { InputError, messageOf } from "../errors.js";
 import { type StagedFile, stageFile, writeAll } from "./atomic.js";
 import { plainFileBytes } from "./file.js";
@@ -15,6 +16,9 @@ import {
   tensorBytes,
 } from "./safetensors-header.js";
 
+/** One system call moves under 2 GiB. */
+const CALL_BYTES = 1 << 30;
+
 /** An open safetensors file. */
 export interface SafetensorsFile extends SafetensorsHeader {
   path: string;
@@ -23,6 +27,8 @@ export interface SafetensorsFile extends SafetensorsHeader {
    * `target`, so that a large tensor can be streamed in pieces. Throws InputError on an unknown name or a file cut short.
    */
   readInto(name: string, target: Uint8Array, byteOffset?: number, byteLength?: number): void;
+  /** `readInto` on another thread; several may be under way. The file stays open until they are done. */
+  readIntoAsync(name: string, target: Uint8Array, byteOffset?: number, byteLength?: number): Promise<void>;
   /** The whole tensor `name` in a fresh buffer. */
   read(name: string): Uint8Array;
   close(): void;
@@ -87,7 +93,8 @@ function opened(path: string, fd: number, dataStart: number, header: Safetensors
     if (!entry) throw new InputError(`${path} has no tensor ${formatValue(name)}`);
     return entry;
   };
-  const readInto: SafetensorsFile["readInto"] = (name, target, byteOffset = 0, byteLength = target.byteLength) => {
+  /** Position in the file of bytes of a tensor that fit into `target`. */
+  const positionOf = (name: string, target: Uint8Array, byteOffset: number, byteLength: number): number => {
     const entry = entryOf(name);
     if (!isOpen) throw new Error(`${path} is closed`);
     const inside = byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= entry.byteLength;
@@ -96,8 +103,16 @@ function opened(path: string, fd: number, dataStart: number, header: Safetensors
         `${path}: bytes ${byteOffset} + ${byteLength} of ${name} (${entry.byteLength} bytes) into ${target.byteLength}`,
       );
     }
-    readExactly(fd, target, 0, byteLength, dataStart + entry.byteOffset + byteOffset, path);
+    return dataStart + entry.byteOffset + byteOffset;
   };
+  const readInto: SafetensorsFile["readInto"] = (name, target, byteOffset = 0, byteLength = target.byteLength) =>
+    readExactly(fd, target, 0, byteLength, positionOf(name, target, byteOffset, byteLength), path);
+  const readIntoAsync: SafetensorsFile["readIntoAsync"] = async (
+    name,
+    target,
+    byteOffset = 0,
+    byteLength = target.byteLength,
+  ) => readExactlyAsync(fd, target, byteLength, positionOf(name, target, byteOffset, byteLength), path);
   const read = (name: string): Uint8Array => {
     const target = new Uint8Array(entryOf(name).byteLength);
     readInto(name, target);
@@ -107,7 +122,7 @@ function opened(path: string, fd: number, dataStart: number, header: Safetensors
     if (isOpen) closeSync(fd);
     isOpen = false;
   };
-  return { path, ...header, readInto, read, close };
+  return { path, ...header, readInto, readIntoAsync, read, close };
 }
 
 function readExactly(
@@ -118,13 +133,32 @@ function readExactly(
   position: number,
   path: string,
 ): void {
-  // One system call moves under 2 GiB.
-  const CALL_BYTES = 1 << 30;
   for (let done = 0; done < byteLength; ) {
     const moved = readSync(fd, target, at + done, Math.min(byteLength - done, CALL_BYTES), position + done);
-    if (moved === 0) throw new InputError(`${path} ended at byte ${position + done} while it was being read`);
+    if (moved === 0) throw cutShort(path, position + done);
     done += moved;
   }
+}
+
+const readPromise = promisify(readCallback);
+
+async function readExactlyAsync(
+  fd: number,
+  target: Uint8Array,
+  byteLength: number,
+  position: number,
+  path: string,
+): Promise<void> {
+  for (let done = 0; done < byteLength; ) {
+    const length = Math.min(byteLength - done, CALL_BYTES);
+    const { bytesRead } = await readPromise(fd, target, done, length, position + done);
+    if (bytesRead === 0) throw cutShort(path, position + done);
+    done += bytesRead;
+  }
+}
+
+function cutShort(path: string, position: number): InputError {
+  return new InputError(`${path} ended at byte ${position} while it was being read`);
 }
 
 /** A tensor to write: its bytes, or a function that yields them in pieces so that they never lie in memory at once. */

@@ -5,7 +5,7 @@
  * output; "block" keeps only each layer's input and recomputes the layer. All three give the same bits.
  */
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
-import { columns } from "../backend/tensor.js";
+import { columns, rows } from "../backend/tensor.js";
 import type { ModelConfig } from "../formats/decoder-config.js";
 import type { Alloc } from "./arena.js";
 import type { GroupSpec, LinearGroup } from "./lora.js";
@@ -53,6 +53,8 @@ export interface Transients {
 
 /** Input and output of a micro-batch. */
 export interface MicroBatchTensors {
+  /** i32 [4, N]: ids, positions, starts and targets, which are its rows. */
+  inputs: Tensor;
   ids: Tensor;
   positions: Tensor;
   starts: Tensor;
@@ -136,15 +138,17 @@ export function layoutActivations(
     shared.set(name, tensor);
     return tensor;
   };
+  const inputs = alloc("i32", 4, N);
   const layers = Array.from({ length: L }, () => layoutLayer(alloc, config, groups, dtype, N, kept));
   return {
     N,
     recompute,
     batch: {
-      ids: alloc("i32", 1, N),
-      positions: alloc("i32", 1, N),
-      starts: alloc("i32", 1, N),
-      targets: alloc("i32", 1, N),
+      inputs,
+      ids: rows(inputs, 0, 1),
+      positions: rows(inputs, 1, 1),
+      starts: rows(inputs, 2, 1),
+      targets: rows(inputs, 3, 1),
       dscale: alloc("f32", 1, 1),
       losses: alloc("f32", 1, N),
     },

@@ -1,15 +1,26 @@
 /** @file Sampling from a decoder: many prompts at a time, what they begin with in common computed once. */
-import { readFloats, readInts } from "../backend/backend.js";
+import type { Backend } from "../backend/backend.js";
+import type { Tensor } from "../backend/tensor.js";
 import { InputError } from "../errors.js";
 import { randomUniform } from "../random.js";
-import { forwardTokens, head, logitsOf, openSession, type Session, type SessionToken, writeHead } from "./session.js";
+import {
+  forwardTokens,
+  forwardWritten,
+  logitsOf,
+  openSession,
+  pickRows,
+  type Session,
+  type SessionShape,
+  type SessionToken,
+  slice,
+  writeHead,
+  writeTokens,
+} from "./session.js";
 import type { Decoder } from "./weights.js";
 
 const SAMPLE_STREAM = 2;
-/** Tokens of one prefill; more gains no speed and costs memory. */
-const PREFILL_TOKENS = 512;
-/** Sequences decoded together. */
-const MAX_BATCH = 32;
+/** Tokens of one prefill and sequences decoded together: more gains no speed and costs memory. */
+const LIMITS = { cpu: { prefillTokens: 512, sequences: 32 }, gpu: { prefillTokens: 4096, sequences: 64 } };
 /** Tokens that are decoded besides those that a stop string may take: special ones, which may have no text, and the rest of a character. */
 const STOP_MARGIN = 8;
 
@@ -18,7 +29,8 @@ export interface GenerateOptions {
   /** 0: the most likely token. */
   temperature: number;
   topP: number;
-  seed: number;
+  /** A list has one for each prompt; then what is drawn does not depend on a prompt's place. */
+  seed: number | readonly number[];
   /** Tokens that end a completion (they are not part of its text). */
   stopIds: ReadonlySet<number>;
   /** Texts that end a completion; needs `decode`. */
@@ -57,23 +69,35 @@ export async function generate(
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): Promise<Completion[]> {
-  const prefix = commonPrefix(prompts);
-  const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
-  checkPositions(decoder, longest + options.maxTokens);
-  const batch = Math.min(prompts.length, MAX_BATCH);
-  const slotRows = longest - prefix + options.maxTokens;
-  const session = openSession(decoder, {
-    cacheRows: prefix + batch * slotRows,
-    maxTokens: Math.max(batch, Math.min(PREFILL_TOKENS, longest)),
-    maxLogits: batch,
-    maxLosses: 0,
-  });
+  const { prefix, slotRows, shape } = planGeneration(decoder.backend, prompts, options.maxTokens);
+  checkPositions(decoder, prefix + slotRows);
+  const session = openSession(decoder, shape);
   try {
     prefill(session, prompts[0]?.slice(0, prefix) ?? []);
-    return await decodeAll(session, prompts, prefix, slotRows, batch, options);
+    return await decodeAll(session, prompts, prefix, slotRows, options);
   } finally {
     session.free();
   }
+}
+
+/** What `generate` takes for these prompts: the tokens that they share, cache rows of a sequence besides those, and the session. */
+export function planGeneration(
+  backend: Backend,
+  prompts: readonly (readonly number[])[],
+  maxTokens: number,
+): { prefix: number; slotRows: number; shape: SessionShape } {
+  const limits = backend.info.backend === "cpu" ? LIMITS.cpu : LIMITS.gpu;
+  const prefix = commonPrefix(prompts);
+  const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
+  const sequences = Math.min(prompts.length, limits.sequences);
+  const slotRows = longest - prefix + maxTokens;
+  const shape = {
+    cacheRows: prefix + sequences * slotRows,
+    maxTokens: Math.max(sequences, Math.min(limits.prefillTokens, longest + (sequences - 1) * (longest - prefix))),
+    maxLogits: sequences,
+    maxLosses: 0,
+  };
+  return { prefix, slotRows, shape };
 }
 
 /** Tokens that all prompts begin with; each prompt keeps at least one of its own. */
@@ -110,11 +134,10 @@ async function decodeAll(
   prompts: readonly (readonly number[])[],
   prefix: number,
   slotRows: number,
-  batch: number,
   options: GenerateOptions,
 ): Promise<Completion[]> {
   const completions = new Array<Completion>(prompts.length);
-  const freeSlots = Array.from({ length: batch }, (_, slot) => prefix + slot * slotRows);
+  const freeSlots = Array.from({ length: session.shape.maxLogits }, (_, slot) => prefix + slot * slotRows);
   let active: Sequence[] = [];
   let next = 0;
   while (next < prompts.length || active.length > 0) {
@@ -124,9 +147,8 @@ async function decodeAll(
       active.push({ prompt: next, tokens, promptTokens: tokens.length, firstRow, cached: 0, logprobs: [] });
       next++;
     }
-    const ready = runTokens(session, active, prefix);
-    if (ready.length === 0) continue; // more of the prompts to run first
-    await sampleNext(session, ready, options);
+    const { tokens, ready } = nextTokens(session, active, prefix);
+    await runTokens(session, tokens, ready, options);
     for (const { sequence } of ready) {
       const end = endOf(sequence, options);
       if (!end) continue;
@@ -146,8 +168,12 @@ interface Ready {
   row: number;
 }
 
-/** Runs tokens that are not cached yet, as many as fit; returns the sequences whose next token can be drawn. */
-function runTokens(session: Session, active: readonly Sequence[], prefix: number): Ready[] {
+/** The tokens to run next, as many as fit of those that are not cached yet, and the sequences whose next token can be drawn then. */
+function nextTokens(
+  session: Session,
+  active: readonly Sequence[],
+  prefix: number,
+): { tokens: SessionToken[]; ready: Ready[] } {
   const tokens: SessionToken[] = [];
   const ready: Ready[] = [];
   for (const sequence of active) {
@@ -162,40 +188,79 @@ function runTokens(session: Session, active: readonly Sequence[], prefix: number
     }
     if (run.length > 0 && sequence.cached === sequence.tokens.length) ready.push({ sequence, row: tokens.length - 1 });
   }
-  const hidden = forwardTokens(session, tokens);
-  if (ready.length > 0)
-    logitsOf(
-      session,
-      hidden,
-      ready.map(({ row }) => row),
-    );
-  return ready;
+  return { tokens, ready };
 }
 
-/** Draws the next token of every ready sequence from the logits that `runTokens` left. */
-async function sampleNext(session: Session, ready: readonly Ready[], options: GenerateOptions): Promise<void> {
-  const { backend } = session.decoder;
-  const n = ready.length;
-  const { sampling, logits } = session;
-  const drawn = ready.map(({ sequence }) =>
-    randomUniform(options.seed, SAMPLE_STREAM + sequence.prompt, sequence.logprobs.length),
-  );
-  const ids = head(sampling.ids, n);
-  const logprobs = head(sampling.logprobs, n);
-  backend.ops.sample({
-    ids,
-    logprobs,
-    logits: { ...logits.values, rows: n },
-    temperature: writeHead(backend, sampling.temperature, new Float32Array(n).fill(options.temperature)),
-    topP: writeHead(backend, sampling.topP, new Float32Array(n).fill(options.topP)),
-    uniforms: writeHead(backend, sampling.uniforms, Float32Array.from(drawn)),
-  });
-  const [idValues, logprobValues] = [await readInts(backend, ids), await readFloats(backend, logprobs)];
+/** Runs `tokens` and draws the next token of every ready sequence. */
+async function runTokens(
+  session: Session,
+  tokens: readonly SessionToken[],
+  ready: readonly Ready[],
+  options: GenerateOptions,
+): Promise<void> {
+  const written = writeTokens(session, tokens);
+  if (ready.length === 0) {
+    forwardWritten(session, written); // more of the prompts to run first
+    return;
+  }
+  const drawing = writeDrawing(session, ready, options);
+  if (ready.length === tokens.length) {
+    // A decode step: a token of every sequence.
+    session.recordings.run(`decode ${tokens.length}`, () => draw(session, forwardWritten(session, written), drawing));
+  } else {
+    const indices = ready.map(({ row }) => row);
+    draw(session, pickRows(session, forwardWritten(session, written), indices), drawing);
+  }
+  const { ids, logprobs } = await readDrawn(session, drawing);
   ready.forEach(({ sequence }, i) => {
-    sequence.tokens.push(idValues[i]!);
-    sequence.logprobs.push(logprobValues[i]!);
-    options.onToken?.(sequence.prompt, idValues[i]!);
+    sequence.tokens.push(ids[i]!);
+    sequence.logprobs.push(logprobs[i]!);
+    options.onToken?.(sequence.prompt, ids[i]!);
   });
+}
+
+/** Inputs and outputs of `msm_sample` for n sequences, each [1, n]. */
+interface Drawing {
+  temperature: Tensor;
+  topP: Tensor;
+  uniforms: Tensor;
+  ids: Tensor;
+  logprobs: Tensor;
+}
+
+function writeDrawing(session: Session, ready: readonly Ready[], options: GenerateOptions): Drawing {
+  const n = ready.length;
+  const values = new Float32Array(3 * n);
+  values.fill(options.temperature, 0, n).fill(options.topP, n, 2 * n);
+  ready.forEach(({ sequence }, i) => {
+    values[2 * n + i] = uniformOf(sequence, options.seed);
+  });
+  const { sampling } = session;
+  const inputs = writeHead(session.decoder.backend, sampling.inputs, values);
+  return {
+    temperature: slice(inputs, 0, n),
+    topP: slice(inputs, n, n),
+    uniforms: slice(inputs, 2 * n, n),
+    ids: slice(sampling.drawn, 0, n),
+    logprobs: { ...slice(sampling.drawn, n, n), dtype: "f32" },
+  };
+}
+
+function uniformOf({ prompt, logprobs }: Sequence, seed: number | readonly number[]): number {
+  return typeof seed === "number"
+    ? randomUniform(seed, SAMPLE_STREAM + prompt, logprobs.length)
+    : randomUniform(seed[prompt]!, SAMPLE_STREAM, logprobs.length);
+}
+
+function draw(session: Session, hidden: Tensor, drawing: Drawing): void {
+  session.decoder.backend.ops.sample({ logits: logitsOf(session, hidden), ...drawing });
+}
+
+/** One read for both. */
+async function readDrawn(session: Session, { ids }: Drawing): Promise<{ ids: Int32Array; logprobs: Float32Array }> {
+  const n = ids.cols;
+  const { buffer } = await session.decoder.backend.read(ids.buffer, ids.offset * 4, 8 * n);
+  return { ids: new Int32Array(buffer, 0, n), logprobs: new Float32Array(buffer, 4 * n, n) };
 }
 
 function endOf(sequence: Sequence, options: GenerateOptions): "stop id" | "stop string" | "length" | null {

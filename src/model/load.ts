@@ -1,16 +1,19 @@
-/** @file A checkpoint's weights onto the device, converted on the way, through a staging buffer of a few megabytes. */
+/** @file A decoder's memory, and a checkpoint's weights into it: pieces of a few megabytes, some being read while others are written, converted on the device. */
 import type { Backend } from "../backend/backend.js";
-import type { ComputeDtype, DeviceBuffer, Dtype, Tensor } from "../backend/tensor.js";
+import type { ComputeDtype, Dtype, Tensor } from "../backend/tensor.js";
 import { columns, DTYPE_BYTES, rows } from "../backend/tensor.js";
 import { InputError } from "../errors.js";
 import type { Checkpoint, Weight } from "../formats/checkpoint.js";
+import type { ModelConfig } from "../formats/decoder-config.js";
 import { EMBED, HEAD, projectionModule } from "../formats/weights.js";
 import { allocArena } from "./arena.js";
 import { LINEAR_GROUPS, type LoraConfig } from "./lora.js";
 import { ropeTables } from "./rope.js";
-import { type Decoder, type DecoderWeights, layoutWeights } from "./weights.js";
+import { type Decoder, layoutWeights } from "./weights.js";
 
-const STAGING_BYTES = 1 << 25;
+const PIECE_BYTES = 1 << 24;
+/** As many as libuv has threads to read with. */
+const PIECES_AT_ONCE = 4;
 const SOURCE_DTYPES: Record<Weight["dtype"], Dtype> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
 export interface LoadOptions {
@@ -21,86 +24,147 @@ export interface LoadOptions {
   positions: number;
 }
 
-/** A decoder whose weights are on the device; `free` gives the memory back. */
+/** A decoder with its memory on the device; `free` gives it back. */
 export type LoadedDecoder = Decoder & { free: () => void };
 
-/** Throws InputError where `positions` goes past what the model was made for. */
-export function loadDecoder(backend: Backend, checkpoint: Checkpoint, options: LoadOptions): LoadedDecoder {
-  const { config } = checkpoint;
+/** Takes the memory of a decoder. Its weights are undefined until `loadWeights`. */
+export function allocDecoder(backend: Backend, config: ModelConfig, options: LoadOptions): LoadedDecoder {
   const { dtype, lora, positions } = options;
-  if (positions > config.maxPositionEmbeddings)
-    throw new InputError(
-      `${positions} positions are more than the ${config.maxPositionEmbeddings} of ${checkpoint.folder} (max_position_embeddings): use shorter rows`,
-    );
   const { tensors: weights, free } = allocArena(backend, (alloc) =>
     layoutWeights(alloc, config, dtype, lora, positions),
   );
-  const buffer = backend.alloc(STAGING_BYTES);
-  const load = (name: string, target: Tensor): void => loadWeight(backend, buffer, checkpoint, name, target);
-  load(EMBED, weights.embedTokens);
-  if (weights.lmHead !== weights.embedTokens) load(HEAD, weights.lmHead);
-  load("model.norm.weight", weights.finalNorm);
-  weights.layers.forEach((layer, i) => {
+  return { backend, config, dtype, lora, weights, free };
+}
+
+/** Memory and weights. Rejects with InputError where `positions` goes past what the model was made for. */
+export async function loadDecoder(
+  backend: Backend,
+  checkpoint: Checkpoint,
+  options: LoadOptions,
+): Promise<LoadedDecoder> {
+  const { config, folder } = checkpoint;
+  if (options.positions > config.maxPositionEmbeddings)
+    throw new InputError(
+      `${options.positions} positions are more than the ${config.maxPositionEmbeddings} of ${folder} (max_position_embeddings): use shorter rows`,
+    );
+  const decoder = allocDecoder(backend, config, options);
+  try {
+    await loadWeights(decoder, checkpoint);
+  } catch (error) {
+    decoder.free();
+    throw error;
+  }
+  return decoder;
+}
+
+/** Fills the decoder's memory. A failed write is reported by the next read or sync. */
+export async function loadWeights(decoder: Decoder, checkpoint: Checkpoint): Promise<void> {
+  const { backend } = decoder;
+  const staging = backend.alloc(PIECE_BYTES);
+  try {
+    writeRope(decoder);
+    clearAdapterSpace(decoder, {
+      buffer: staging,
+      dtype: "f32",
+      offset: 0,
+      rows: 1,
+      cols: PIECE_BYTES / 4,
+      stride: PIECE_BYTES / 4,
+    });
+    for await (const { bytes, dtype, target } of readPieces(checkpoint, decoder)) {
+      backend.write(staging, 0, bytes);
+      const src = { ...target, buffer: staging, dtype, offset: 0, stride: target.cols };
+      backend.ops.convert({ dst: target, src });
+    }
+  } finally {
+    backend.free(staging);
+  }
+}
+
+/** Consecutive rows of a stored weight. */
+interface Piece {
+  weight: Weight;
+  byteOffset: number;
+  byteLength: number;
+  dtype: Dtype;
+  /** Where they go. */
+  target: Tensor;
+}
+
+/** The pieces of all weights with their bytes, which are valid until the next one is asked for. */
+async function* readPieces(
+  checkpoint: Checkpoint,
+  decoder: Decoder,
+): AsyncGenerator<Piece & { bytes: Uint8Array }, void> {
+  const free = Array.from({ length: PIECES_AT_ONCE }, () => new ArrayBuffer(PIECE_BYTES));
+  const underWay: { piece: Piece; bytes: Uint8Array<ArrayBuffer>; done: Promise<void> }[] = [];
+  const next = planPieces(checkpoint, decoder);
+  try {
+    for (;;) {
+      while (free.length > 0) {
+        const { value: piece } = next.next();
+        if (!piece) break;
+        const bytes = new Uint8Array(free.pop()!, 0, piece.byteLength);
+        const done = checkpoint.readIntoAsync(piece.weight, bytes, piece.byteOffset);
+        done.catch(() => {}); // awaited below, unless an earlier one failed
+        underWay.push({ piece, bytes, done });
+      }
+      const first = underWay.shift();
+      if (!first) return;
+      await first.done;
+      yield { ...first.piece, bytes: first.bytes };
+      free.push(first.bytes.buffer);
+    }
+  } finally {
+    // The file may be closed once this returns.
+    await Promise.allSettled(underWay.map(({ done }) => done));
+  }
+}
+
+function* planPieces(checkpoint: Checkpoint, decoder: Decoder): Generator<Piece, void> {
+  for (const [name, target] of weightTargets(decoder)) {
+    const weight = checkpoint.weights.get(name)!;
+    const dtype = SOURCE_DTYPES[weight.dtype];
+    const rowBytes = target.cols * DTYPE_BYTES[dtype];
+    if (rowBytes > PIECE_BYTES) throw new InputError(`${name}: a row of ${rowBytes} bytes is too long`);
+    const rowsAtOnce = Math.floor(PIECE_BYTES / rowBytes);
+    for (let row = 0; row < target.rows; row += rowsAtOnce) {
+      const part = rows(target, row, Math.min(rowsAtOnce, target.rows - row));
+      yield { weight, byteOffset: row * rowBytes, byteLength: part.rows * rowBytes, dtype, target: part };
+    }
+  }
+}
+
+/** Every weight by its canonical name, and where it goes. */
+export function* weightTargets({ weights }: Decoder): Generator<[name: string, target: Tensor], void> {
+  yield [EMBED, weights.embedTokens];
+  if (weights.lmHead !== weights.embedTokens) yield [HEAD, weights.lmHead];
+  yield ["model.norm.weight", weights.finalNorm];
+  for (const [i, layer] of weights.layers.entries()) {
     const prefix = `model.layers.${i}`;
-    load(`${prefix}.input_layernorm.weight`, layer.inputNorm);
-    load(`${prefix}.post_attention_layernorm.weight`, layer.postAttnNorm);
-    if (layer.qNorm) load(`${prefix}.self_attn.q_norm.weight`, layer.qNorm);
-    if (layer.kNorm) load(`${prefix}.self_attn.k_norm.weight`, layer.kNorm);
+    yield [`${prefix}.input_layernorm.weight`, layer.inputNorm];
+    yield [`${prefix}.post_attention_layernorm.weight`, layer.postAttnNorm];
+    if (layer.qNorm) yield [`${prefix}.self_attn.q_norm.weight`, layer.qNorm];
+    if (layer.kNorm) yield [`${prefix}.self_attn.k_norm.weight`, layer.kNorm];
     for (const group of LINEAR_GROUPS) {
       const { spec, extended, bias } = layer.linears[group];
       for (const { projection, outStart, outSize } of spec.projections) {
         const module = `${prefix}.${projectionModule(projection)}`;
-        load(`${module}.weight`, columns(rows(extended, outStart, outSize), 0, spec.inSize));
-        if (bias) load(`${module}.bias`, columns(bias, outStart, outSize));
+        yield [`${module}.weight`, columns(rows(extended, outStart, outSize), 0, spec.inSize)];
+        if (bias) yield [`${module}.bias`, columns(bias, outStart, outSize)];
       }
     }
-  });
-  writeRope(backend, weights, checkpoint, positions);
-  clearAdapterSpace(backend, weights, buffer);
-  backend.free(buffer);
-  return { backend, config, dtype, lora, weights, free };
-}
-
-/** Streams one weight through the staging buffer, whole rows at a time where a row fits. */
-function loadWeight(
-  backend: Backend,
-  staging: DeviceBuffer,
-  checkpoint: Checkpoint,
-  name: string,
-  target: Tensor,
-): void {
-  const weight = checkpoint.weights.get(name)!;
-  const dtype = SOURCE_DTYPES[weight.dtype];
-  const rowBytes = target.cols * DTYPE_BYTES[dtype];
-  const rowsAtOnce = Math.max(1, Math.floor(STAGING_BYTES / rowBytes));
-  if (rowBytes > STAGING_BYTES) throw new InputError(`${name}: a row of ${rowBytes} bytes is too long`);
-  const bytes = new Uint8Array(Math.min(rowsAtOnce, target.rows) * rowBytes);
-  for (let row = 0; row < target.rows; row += rowsAtOnce) {
-    const count = Math.min(rowsAtOnce, target.rows - row);
-    const piece = bytes.subarray(0, count * rowBytes);
-    checkpoint.readInto(weight, piece, row * rowBytes, piece.length);
-    backend.write(staging, 0, piece);
-    const src = { buffer: staging, dtype, offset: 0, rows: count, cols: target.cols, stride: target.cols };
-    backend.ops.convert({ dst: rows(target, row, count), src });
   }
 }
 
-function writeRope(backend: Backend, weights: DecoderWeights, checkpoint: Checkpoint, positions: number): void {
-  const { cos, sin } = ropeTables(checkpoint.config, positions);
+export function writeRope({ backend, config, weights }: Decoder): void {
+  const { cos, sin } = ropeTables(config, weights.cos.rows);
   backend.write(weights.cos.buffer, weights.cos.offset * 4, cos);
   backend.write(weights.sin.buffer, weights.sin.offset * 4, sin);
 }
 
-/** Zeros off the diagonal of sB stay for ever; A and B are zero until an adapter is stored. */
-function clearAdapterSpace(backend: Backend, weights: DecoderWeights, staging: DeviceBuffer): void {
-  const zeros = {
-    buffer: staging,
-    dtype: "f32" as const,
-    offset: 0,
-    rows: 1,
-    cols: STAGING_BYTES / 4,
-    stride: STAGING_BYTES / 4,
-  };
+/** Zeros off the diagonal of sB stay for ever; A and B are zero until an adapter is stored. `zeros` is f32 [1, n], cleared here. */
+export function clearAdapterSpace({ backend, weights }: Decoder, zeros: Tensor): void {
   backend.ops.clear(zeros);
   for (const layer of weights.layers) {
     for (const group of LINEAR_GROUPS) {

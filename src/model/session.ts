@@ -1,9 +1,10 @@
 /** @file Inference: a KV cache, and the decoder over any tokens of any sequences in it. */
 import { type Backend, writeTensor } from "../backend/backend.js";
+import { openRecordings, type Recordings } from "../backend/recordings.js";
 import type { Tensor } from "../backend/tensor.js";
 import { rows } from "../backend/tensor.js";
 import { attentionOperands, type LayerActivations, layoutLayer } from "./activations.js";
-import { type Alloc, allocArena } from "./arena.js";
+import { type Alloc, allocArena, countBytes } from "./arena.js";
 import { type Attend, layerForward } from "./layer.js";
 import { planGroups } from "./lora.js";
 import type { Decoder } from "./weights.js";
@@ -33,23 +34,42 @@ export interface Session {
   shape: SessionShape;
   layer: LayerActivations;
   cache: { k: Tensor; v: Tensor }[];
-  inputs: { ids: Tensor; positions: Tensor; cacheRows: Tensor; ranges: Tensor };
+  /** i32 [1, 7 maxTokens]: see TokenTensors. */
+  inputs: Tensor;
   delta: Tensor;
   final: { input: Tensor; normed: Tensor; rstd: Tensor };
   logits: { hidden: Tensor; index: Tensor; values: Tensor };
-  sampling: { ids: Tensor; logprobs: Tensor; temperature: Tensor; topP: Tensor; uniforms: Tensor };
+  /** Temperatures, top-p and uniform numbers, f32 [1, 3 maxLogits]; ids and log-probabilities, [1, 2 maxLogits] of 4 bytes. */
+  sampling: { inputs: Tensor; drawn: Tensor };
   scoring: { hidden: Tensor; index: Tensor; targets: Tensor; losses: Tensor; argmax: Tensor; workspace: Tensor };
+  /** Decode steps, one for each number of sequences. */
+  recordings: Recordings;
   free: () => void;
 }
 
-type SessionTensors = Omit<Session, "decoder" | "shape" | "free">;
+type SessionTensors = Omit<Session, "decoder" | "shape" | "recordings" | "free">;
+
+/** What decides a session's memory besides its shape. */
+type SessionModel = Pick<Decoder, "backend" | "config" | "dtype" | "lora">;
 
 export function openSession(decoder: Decoder, shape: SessionShape): Session {
   const { tensors, free } = allocArena(decoder.backend, (alloc) => layoutSession(alloc, decoder, shape));
-  return { decoder, shape, free, ...tensors };
+  const recordings = openRecordings(decoder.backend);
+  return {
+    ...{ decoder, shape, recordings, ...tensors },
+    free() {
+      recordings.free();
+      free();
+    },
+  };
 }
 
-function layoutSession(alloc: Alloc, decoder: Decoder, shape: SessionShape): SessionTensors {
+/** The memory that a session will take. */
+export function sessionBytes(model: SessionModel, shape: SessionShape): number {
+  return countBytes((alloc) => layoutSession(alloc, model, shape));
+}
+
+function layoutSession(alloc: Alloc, decoder: SessionModel, shape: SessionShape): SessionTensors {
   const { backend, config, dtype, lora } = decoder;
   const { hiddenSize: D, numKvHeads: K, headDim: E, vocabSize: V } = config;
   const { cacheRows, maxTokens: N, maxLogits: B, maxLosses: S } = shape;
@@ -60,22 +80,11 @@ function layoutSession(alloc: Alloc, decoder: Decoder, shape: SessionShape): Ses
       k: alloc(dtype, cacheRows, K * E),
       v: alloc(dtype, cacheRows, K * E),
     })),
-    inputs: {
-      ids: alloc("i32", 1, N),
-      positions: alloc("i32", 1, N),
-      cacheRows: alloc("i32", 1, N),
-      ranges: alloc("i32", N, 4),
-    },
+    inputs: alloc("i32", 1, 7 * N),
     delta: alloc(dtype, N, D),
     final: { input: alloc(dtype, N, D), normed: alloc(dtype, N, D), rstd: alloc("f32", N, 1) },
     logits: { hidden: alloc(dtype, B, D), index: alloc("i32", 1, B), values: alloc("f32", B, V) },
-    sampling: {
-      ids: alloc("i32", 1, B),
-      logprobs: alloc("f32", 1, B),
-      temperature: alloc("f32", 1, B),
-      topP: alloc("f32", 1, B),
-      uniforms: alloc("f32", 1, B),
-    },
+    sampling: { inputs: alloc("f32", 1, 3 * B), drawn: alloc("i32", 1, 2 * B) },
     scoring: {
       hidden: alloc(dtype, S, D),
       index: alloc("i32", 1, S),
@@ -87,16 +96,44 @@ function layoutSession(alloc: Alloc, decoder: Decoder, shape: SessionShape): Ses
   };
 }
 
-/** The first n elements of a [1, N] tensor. */
-export function head(tensor: Tensor, n: number): Tensor {
-  return { ...tensor, cols: n };
+/** Elements `start` to `start + n` of a [1, N] tensor. */
+export function slice(tensor: Tensor, start: number, n: number): Tensor {
+  return { ...tensor, offset: tensor.offset + start, cols: n, stride: n };
 }
 
 /** Writes the first values of a [1, N] tensor and returns just them. */
 export function writeHead(backend: Backend, tensor: Tensor, values: Int32Array | Float32Array): Tensor {
-  const part = head(tensor, values.length);
+  const part = slice(tensor, 0, values.length);
   writeTensor(backend, part, values);
   return part;
+}
+
+/** The tokens of one pass on the device, one after the other in `Session.inputs`: ids, positions, cacheRows i32 [1, n], ranges i32 [n, 4]. */
+interface TokenTensors {
+  ids: Tensor;
+  positions: Tensor;
+  cacheRows: Tensor;
+  ranges: Tensor;
+}
+
+/** Writes what `forwardWritten` reads; `tokens` as for `forwardTokens`. */
+export function writeTokens(session: Session, tokens: readonly SessionToken[]): TokenTensors {
+  const n = tokens.length;
+  if (n === 0 || n > session.shape.maxTokens) throw new RangeError(`${n} tokens, at most ${session.shape.maxTokens}`);
+  const values = new Int32Array(7 * n);
+  tokens.forEach(({ id, position, cacheRow, ranges }, i) => {
+    values[i] = id;
+    values[n + i] = position;
+    values[2 * n + i] = cacheRow;
+    values.set(ranges, 3 * n + 4 * i);
+  });
+  const written = writeHead(session.decoder.backend, session.inputs, values);
+  return {
+    ids: slice(written, 0, n),
+    positions: slice(written, n, n),
+    cacheRows: slice(written, 2 * n, n),
+    ranges: { ...slice(written, 3 * n, 4), rows: n },
+  };
 }
 
 /**
@@ -104,28 +141,14 @@ export function writeHead(backend: Backend, tensor: Tensor, values: Int32Array |
  * [tokens, D], valid until the next call.
  */
 export function forwardTokens(session: Session, tokens: readonly SessionToken[]): Tensor {
+  return forwardWritten(session, writeTokens(session, tokens));
+}
+
+/** `forwardTokens` over what `writeTokens` wrote: the same ops on the same tensors for the same number of tokens. */
+export function forwardWritten(session: Session, { ids, positions, cacheRows, ranges }: TokenTensors): Tensor {
   const { decoder, cache } = session;
   const { backend, config, weights } = decoder;
-  const n = tokens.length;
-  if (n === 0 || n > session.shape.maxTokens) throw new RangeError(`${n} tokens, at most ${session.shape.maxTokens}`);
-  const ids = writeHead(
-    backend,
-    session.inputs.ids,
-    Int32Array.from(tokens, (token) => token.id),
-  );
-  const positions = writeHead(
-    backend,
-    session.inputs.positions,
-    Int32Array.from(tokens, (token) => token.position),
-  );
-  const cacheRows = writeHead(
-    backend,
-    session.inputs.cacheRows,
-    Int32Array.from(tokens, (token) => token.cacheRow),
-  );
-  const ranges = rows(session.inputs.ranges, 0, n);
-  writeTensor(backend, ranges, Int32Array.from(tokens.flatMap((token) => token.ranges)));
-
+  const n = ids.cols;
   const layer = narrow(session.layer, n);
   const delta = rows(session.delta, 0, n);
   backend.ops.gather({ out: layer.input, table: weights.embedTokens, index: ids });
@@ -169,15 +192,21 @@ function narrow(layer: LayerActivations, n: number): LayerActivations {
   };
 }
 
-/** Logits f32 [indices, V] of the given rows of `hidden`, valid until the next call. */
-export function logitsOf(session: Session, hidden: Tensor, indices: readonly number[]): Tensor {
-  const { backend, weights } = session.decoder;
+/** The given rows of `hidden`, at most `maxLogits`, valid until the next call. */
+export function pickRows(session: Session, hidden: Tensor, indices: readonly number[]): Tensor {
+  const { backend } = session.decoder;
   const { logits } = session;
   const index = writeHead(backend, logits.index, Int32Array.from(indices));
   const picked = rows(logits.hidden, 0, indices.length);
   backend.ops.gather({ out: picked, table: hidden, index });
-  const out = rows(logits.values, 0, indices.length);
-  backend.ops.matmul({ out, a: picked, b: weights.lmHead, transB: true });
+  return picked;
+}
+
+/** Logits f32 [n, V] of n hidden states, at most `maxLogits`, valid until the next call. */
+export function logitsOf(session: Session, hidden: Tensor): Tensor {
+  const { backend, weights } = session.decoder;
+  const out = rows(session.logits.values, 0, hidden.rows);
+  backend.ops.matmul({ out, a: hidden, b: weights.lmHead, transB: true });
   return out;
 }
 
@@ -194,7 +223,7 @@ export function lossesOf(
   const index = writeHead(backend, scoring.index, Int32Array.from(indices));
   const x = rows(scoring.hidden, 0, n);
   backend.ops.gather({ out: x, table: hidden, index });
-  const out = { losses: head(scoring.losses, n), argmax: head(scoring.argmax, n) };
+  const out = { losses: slice(scoring.losses, 0, n), argmax: slice(scoring.argmax, 0, n) };
   backend.ops.linearCrossEntropy({
     ...out,
     x,

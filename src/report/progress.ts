@@ -42,6 +42,17 @@ export function usesColor(): boolean {
   return process.stderr.isTTY === true && !process.env["NO_COLOR"];
 }
 
+/** Shows how far counted work is: its rate and the time that is left, of each phase by itself. */
+export function countProgress(progress: Progress, name: string): (done: number, total: number, phase?: string) => void {
+  let [current, began]: [string | undefined, number] = [undefined, performance.now()];
+  return (done, total, phase) => {
+    if (phase !== current) [current, began] = [phase, performance.now()];
+    const perItem = (performance.now() - began) / 1000 / done;
+    const rate = done > 0 ? `  ${(1 / perItem).toFixed(1)}/s  ETA ${formatDuration(perItem * (total - done))}` : "";
+    progress.update(`${phase ? `${name}, ${phase}` : name}: ${done}/${total}${rate}`, done === total);
+  };
+}
+
 /** "3 s", "4 min 05 s", "2 h 10 min". */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "?";

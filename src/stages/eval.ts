@@ -1,7 +1,12 @@
 /** @file One evaluation in a folder of its own: done once, found finished after that. */
+import { join } from "node:path";
 import { openBackend } from "../backend/open.js";
 import type { EvalConfig } from "../config/inference.js";
+import { InputError } from "../errors.js";
+import { openAnswers } from "../eval/answers.js";
 import { evaluate } from "../eval/evaluate.js";
+import { describeJudgeInputs, openJudge } from "../eval/judge/open.js";
+import { isJudged } from "../eval/judged.js";
 import { hashModel, loadModel, resolveFolders } from "../eval/load-model.js";
 import { finishedEvaluation, writeEvaluation } from "../eval/run-folder.js";
 import { loadSamples, type TaskData } from "../eval/samples.js";
@@ -9,18 +14,26 @@ import type { Json, Task } from "../eval/task.js";
 import { taskByName } from "../eval/tasks.js";
 import { describeDevice } from "../report/device.js";
 import { downloadProgress } from "../report/download.js";
-import { formatDuration, type Progress } from "../report/progress.js";
+import { countProgress, type Progress } from "../report/progress.js";
 import type { RunConfig } from "../train/run-folder.js";
 import { VERSION } from "../version.js";
 
 /** Evaluates into `config.out`, or finds that done; returns what results.json holds. */
 export async function evaluateInto(config: EvalConfig, progress: Progress): Promise<Json> {
   const task = taskByName(config.task);
-  const data = await loadSamples(task, config.data, config.limit);
+  checkDraws(task, config);
+  const data = await loadSamples(task, config.data, config.limit, config);
   const run = await describeRun(config, task, data, progress);
   const finished = finishedEvaluation(config.out, run);
   if (finished) progress.print(`${config.out} is finished`);
   return finished ?? (await measure(config, task, data, run, progress));
+}
+
+/** Settings of draws are nothing to a task that draws nothing: to ignore them would be to claim that they count. */
+function checkDraws(task: Task, config: EvalConfig): void {
+  const given = (["samples", "temperature", "maxTokens"] as const).find((key) => config[key] !== null);
+  if (!task.draws && given)
+    throw new InputError(`--${given === "maxTokens" ? "max-tokens" : given}: --task ${task.name} draws no responses`);
 }
 
 async function measure(
@@ -36,32 +49,47 @@ async function measure(
     const { backend: name, isa, threads, onednn } = backend.info;
     const versions = { ...run.versions, backend: name, isa, threads, onednn };
     const model = await loadModel(backend, config);
-    const began = performance.now();
+    const { dtype } = config;
+    const judge = isJudged(task)
+      ? await openJudge(config, { backend, dtype, model: config.model, loaded: model, print: progress.print })
+      : null;
+    // Judges and data files may change; what the same model answers to the same prompt stays.
+    const { judge: _judge, judgeUrl: _url, ...drawn } = run.settings;
+    const { data: _data, judge: _hash, ...inputs } = run.inputs;
+    const answers = openAnswers(join(config.out, "answers"), [drawn, inputs, name, isa]);
     const evaluation = await evaluate(task, data.samples, {
       ...model,
       settings: config,
-      onProgress: (done, total) => progress.update(progressLine(task.name, began, done, total), done === total),
+      judge,
+      answers,
+      onProgress: countProgress(progress, task.name),
     });
+    judge?.close();
     model.free();
-    return await writeEvaluation(config.out, { ...run, versions }, evaluation);
+    const all = await writeEvaluation(config.out, { ...run, versions }, evaluation);
+    answers.clear();
+    return all;
   } finally {
     backend.close();
   }
 }
 
-function progressLine(name: string, began: number, done: number, total: number): string {
-  const perItem = (performance.now() - began) / 1000 / done;
-  return `${name}: ${done}/${total}  ${(1 / perItem).toFixed(1)}/s  ETA ${formatDuration(perItem * (total - done))}`;
-}
-
 /** What makes two evaluations the same: every setting that changes numbers, and the content of every input. */
 async function describeRun(config: EvalConfig, task: Task, data: TaskData, progress: Progress): Promise<RunConfig> {
-  const { folder, adapterFolder } = await resolveFolders({ ...config, onDownload: downloadProgress(progress) });
-  const { model, adapter, dtype, limit, seqLen, seed } = config;
+  const onDownload = downloadProgress(progress);
+  const folders = await resolveFolders({ ...config, onDownload });
+  const { model, adapter, tokenizer, dtype, limit, seqLen, seed } = config;
+  const { samples, temperature, maxTokens, thinking, cells, kinds } = config;
+  const draws = task.draws ? { samples, temperature, maxTokens, thinking, cells, kinds } : {};
+  const judge = isJudged(task) ? await describeJudgeInputs(config.judge, onDownload) : null;
   return {
     command: "eval",
-    settings: { task: task.name, version: task.version, model, adapter, dtype, limit, seqLen, seed },
-    inputs: { ...(await hashModel(folder, adapterFolder)), data: data.files },
+    settings: {
+      ...{ task: task.name, version: task.version, model, adapter, tokenizer, dtype, limit, seqLen, seed },
+      ...draws,
+      ...judge?.settings,
+    },
+    inputs: { ...(await hashModel(folders)), data: data.files, ...judge?.inputs },
     versions: { trainMsm: VERSION, node: process.version },
   };
 }

@@ -1,40 +1,49 @@
 /** @file `midtrain` and `aft`: one trainer, two kinds of data. */
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../backend/backend.js";
 import { openBackend } from "../backend/open.js";
 import { DEFAULT_SEQ_LEN, type TrainConfig } from "../config/train.js";
 import { type BatchPlan, planBatches } from "../corpus/batches.js";
-import { type Dataset, loadDataset } from "../corpus/dataset.js";
+import { type Dataset, drawRecords, joinDatasets, loadDataset } from "../corpus/dataset.js";
 import type { Row } from "../corpus/pack.js";
 import { checkTrainable, computeStats } from "../corpus/stats.js";
 import { InputError, RunError } from "../errors.js";
-import { hashModel } from "../eval/load-model.js";
+import {
+  hashModel,
+  loadModelTokenizer,
+  type ModelFolders,
+  resolveFolders,
+  TOKENIZER_FILES,
+} from "../eval/load-model.js";
 import { type Adapter, checkAdapter, readAdapter } from "../formats/adapter.js";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.js";
-import { resolveAdapter, resolveModel } from "../formats/hub.js";
 import { flattenAdapter, initAdapter } from "../model/adapter.js";
-import { loadDecoder } from "../model/load.js";
+import { planGeneration } from "../model/generate.js";
+import { allocDecoder, loadWeights } from "../model/load.js";
 import { type LoraConfig, parseTargets, planAdapter } from "../model/lora.js";
 import { describeDevice } from "../report/device.js";
 import { downloadProgress } from "../report/download.js";
 import { formatFirstRow, formatPlan, planRecord, type RunPlan } from "../report/plan.js";
 import { formatDuration, openProgress, type Progress, usesColor } from "../report/progress.js";
-import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { flopsPerToken, forecastSeconds, measureRate } from "../train/forecast.js";
 import { lockFolder } from "../train/lock.js";
 import { memoryBudget, planMemory } from "../train/memory.js";
 import {
   isFinished,
-  type LogRecord,
   openRunFolder,
   type RunConfig,
   readSplit,
   sweepRunFolder,
+  writeTextFile,
 } from "../train/run-folder.js";
 import { createTrainState } from "../train/state.js";
 import { type TrainSettings, train } from "../train/trainer.js";
 import { VERSION } from "../version.js";
 import { drawSamples, SAMPLE_TOKENS, samplePrompts } from "./samples.js";
+import { watchSignals } from "./signals.js";
+import { showRecords } from "./watch.js";
 
 export interface TrainFlags {
   /** Print the plan and stop. */
@@ -52,10 +61,12 @@ interface Prepared {
   checkpoint: Checkpoint;
   tokenizer: Tokenizer;
   adapter: Adapter | null;
-  adapterFolder: string | null;
+  folders: ModelFolders;
   lora: LoraConfig;
   dataset: Dataset;
   heldout: { dataset: Dataset; rows: Row[] } | null;
+  /** Of the samples that are drawn during training. */
+  prompts: number[][];
   batches: BatchPlan;
   plan: RunPlan;
 }
@@ -78,18 +89,21 @@ export async function runTrain(command: "midtrain" | "aft", config: TrainConfig,
 async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progress): Promise<Prepared> {
   const backend = openBackend(config.backend);
   if (!flags.brief) for (const line of describeDevice(backend.info)) progress.print(line);
-  const checkpoint = openCheckpoint(await resolveModel(config.model, downloadProgress(progress)));
-  const adapterFolder = config.adapter && (await resolveAdapter(config.adapter, downloadProgress(progress)));
-  const adapter = adapterFolder ? readAdapter(adapterFolder) : null;
+  const folders = await resolveFolders({ ...config, onDownload: downloadProgress(progress) });
+  const checkpoint = openCheckpoint(folders.folder);
+  const adapter = folders.adapterFolder === null ? null : readAdapter(folders.adapterFolder);
   const lora = resolveLora(config, adapter, checkpoint);
-  const tokenizer = loadTokenizer(checkpoint.folder);
+  const tokenizer = loadModelTokenizer(folders.folder, folders.tokenizerFolder);
   const seqLen = resolveSeqLen(config, checkpoint);
   const resolved = { ...config, seqLen, epochs: config.epochs ?? (config.maxSteps ? null : 1) };
-  const encode = (args: string[]): Promise<Dataset> =>
+  const encode = (option: string, args: string[]): Promise<Dataset> =>
     loadDataset(args, tokenizer, {
+      option,
       onProgress: (records, tokens) => progress.update(`encoding: ${records} records, ${tokens} tokens`),
     });
-  const dataset = await encode(config.data);
+  const all = await encode("--data", config.data);
+  const drawn = config.records === null ? all : drawRecords(all, config.records, config.seed);
+  const dataset = config.mix.length === 0 ? drawn : joinDatasets(drawn, await encode("--mix", config.mix));
   checkTrainable(dataset, tokenizer);
   const batches = planBatches(dataset, {
     seqLen,
@@ -99,9 +113,14 @@ async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progres
     shuffle: config.shuffle,
     seed: config.seed,
   });
-  const heldout = config.heldout.length > 0 ? heldoutRows(await encode(config.heldout), seqLen) : null;
+  const heldout = config.heldout.length > 0 ? heldoutRows(await encode("--heldout", config.heldout), seqLen) : null;
   const budget = memoryBudget(backend);
-  const shape = { config: checkpoint.config, lora, dtype: config.dtype, seqLen, batchSize: config.batchSize };
+  const prompts = config.sampleEvery > 0 ? samplePrompts((heldout?.dataset ?? dataset).examples) : [];
+  const shape = {
+    ...{ config: checkpoint.config, lora, dtype: config.dtype, seqLen, batchSize: config.batchSize },
+    positions: Math.min(seqLen + SAMPLE_TOKENS, checkpoint.config.maxPositionEmbeddings),
+    sampling: prompts.length > 0 ? planGeneration(backend, prompts, SAMPLE_TOKENS).shape : null,
+  };
   const memory = planMemory(backend, shape, budget, readSplit(config.out));
   const rate = await measureRate(backend, checkpoint.config, config.dtype, memory.N);
   const tokens = batches.steps * config.batchSize * seqLen;
@@ -122,10 +141,11 @@ async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progres
     checkpoint,
     tokenizer,
     adapter,
-    adapterFolder,
+    folders,
     lora,
     dataset,
     heldout,
+    prompts,
     batches,
     plan,
   };
@@ -161,7 +181,7 @@ function heldoutRows(dataset: Dataset, seqLen: number): { dataset: Dataset; rows
 }
 
 async function runPrepared(command: string, prepared: Prepared, flags: TrainFlags, progress: Progress): Promise<void> {
-  const { config, backend, checkpoint, tokenizer, adapter, lora, dataset, heldout, batches, plan } = prepared;
+  const { config } = prepared;
   const run = await describeRun(command, prepared);
   const unlock = lockFolder(config.out);
   try {
@@ -171,12 +191,25 @@ async function runPrepared(command: string, prepared: Prepared, flags: TrainFlag
       progress.print(`${config.out} is finished: adapter in ${join(config.out, "adapter")}`);
       return;
     }
-    const positions = Math.min(config.seqLen! + SAMPLE_TOKENS, checkpoint.config.maxPositionEmbeddings);
-    const decoder = loadDecoder(backend, checkpoint, { dtype: config.dtype, lora, positions });
-    const state = createTrainState(decoder, lora, plan.memory);
+    await trainPrepared(prepared, flags, progress);
+  } finally {
+    unlock();
+  }
+}
+
+async function trainPrepared(prepared: Prepared, flags: TrainFlags, progress: Progress): Promise<void> {
+  const { config, backend, checkpoint, tokenizer, adapter, lora, dataset, heldout, prompts, batches, plan } = prepared;
+  const { positions } = plan.memory;
+  // All that the plan counted is taken before anything is loaded.
+  const decoder = allocDecoder(backend, checkpoint.config, { dtype: config.dtype, lora, positions });
+  const state = createTrainState(decoder, lora, plan.memory);
+  try {
+    await loadWeights(decoder, checkpoint);
+    const signals = watchSignals((signal) =>
+      progress.print(`${signal}: saving after this step (again to stop at once)`),
+    );
+    await keepTokenizer(prepared.folders, join(config.out, "adapter"));
     const layout = planAdapter(checkpoint.config, lora);
-    const prompts = config.sampleEvery > 0 ? samplePrompts((heldout?.dataset ?? dataset).examples) : [];
-    const signals = watchSignals(progress);
     const began = performance.now();
     const settings = trainSettings(config, batches.steps);
     const result = await train(
@@ -193,8 +226,7 @@ async function runPrepared(command: string, prepared: Prepared, flags: TrainFlag
       },
       settings,
       { onRecord: showRecords(progress, settings.steps, flags.json, began), isStopping: () => signals.stopping },
-    );
-    signals.unwatch();
+    ).finally(signals.unwatch);
     if (!result.finished)
       throw new RunError(
         `stopped after step ${result.step} of ${settings.steps}, which is saved: the same command continues`,
@@ -203,8 +235,17 @@ async function runPrepared(command: string, prepared: Prepared, flags: TrainFlag
       `adapter written to ${join(config.out, "adapter")} after ${formatDuration((performance.now() - began) / 1000)}`,
     );
   } finally {
-    unlock();
+    state.free();
+    decoder.free();
   }
+}
+
+/** A tokenizer that is not the model's own stays with the adapter, so that nobody asks it under another chat template. */
+async function keepTokenizer({ folder, tokenizerFolder }: ModelFolders, adapterFolder: string): Promise<void> {
+  if (tokenizerFolder === folder) return;
+  mkdirSync(adapterFolder, { recursive: true });
+  for (const name of TOKENIZER_FILES.filter((name) => existsSync(join(tokenizerFolder, name))))
+    await writeTextFile(join(adapterFolder, name), readFileSync(join(tokenizerFolder, name), "utf8"));
 }
 
 function trainSettings(config: TrainConfig, steps: number): TrainSettings {
@@ -228,57 +269,18 @@ function trainSettings(config: TrainConfig, steps: number): TrainSettings {
 
 /** What makes two runs the same: every setting but where it is written, and the content of every input. */
 async function describeRun(command: string, prepared: Prepared): Promise<RunConfig> {
-  const { config, backend, checkpoint, adapterFolder, dataset, heldout, lora, batches, plan } = prepared;
+  const { config, backend, folders, dataset, heldout, lora, batches, plan } = prepared;
   const { out: _out, ...settings } = config;
   const { isa, threads, onednn } = backend.info;
   return {
     command,
     settings: { ...settings, ...lora, steps: batches.steps },
     inputs: {
-      ...(await hashModel(checkpoint.folder, adapterFolder)),
+      ...(await hashModel(folders)),
       data: dataset.files,
       heldout: heldout?.dataset.files ?? [],
     },
     split: { rowsPerMicroBatch: plan.memory.rowsPerMicroBatch, recompute: plan.memory.recompute },
     versions: { trainMsm: VERSION, node: process.version, backend: backend.info.backend, isa, threads, onednn },
-  };
-}
-
-/** The first signal asks the loop to save and end, the second ends the process. */
-function watchSignals(progress: Progress): { stopping: boolean; unwatch: () => void } {
-  const onSignal = (signal: NodeJS.Signals): void => {
-    if (watch.stopping) process.exit(1);
-    watch.stopping = true;
-    progress.print(`${signal}: saving after this step (again to stop at once)`);
-  };
-  const watch = {
-    stopping: false,
-    unwatch: () => {
-      for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, onSignal);
-    },
-  };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
-  return watch;
-}
-
-/** Records as lines: JSON on stdout with --json, otherwise a progress line and what should stay. */
-function showRecords(progress: Progress, steps: number, json: boolean, began: number): (record: LogRecord) => void {
-  let firstStep: number | null = null;
-  return (record) => {
-    if (json) process.stdout.write(`${JSON.stringify(record)}\n`);
-    const { type, step } = record as { type: string; step: number };
-    if (type === "step") {
-      firstStep ??= step;
-      const perStep = (performance.now() - began) / 1000 / (step - firstStep + 1);
-      const { loss, lr, tokensPerSecond } = record as { loss: number; lr: number; tokensPerSecond: number } & LogRecord;
-      progress.update(
-        `step ${step}/${steps}  loss ${loss.toFixed(4)}  lr ${lr.toExponential(2)}  ${Math.round(tokensPerSecond)} tokens/s  ` +
-          `ETA ${formatDuration(perStep * (steps - step))}`,
-        step === steps,
-      );
-    } else if (type === "heldout") progress.print(`step ${step}  held-out loss ${Number(record["loss"]).toFixed(4)}`);
-    else if (type === "sample") progress.print(`step ${step}  sample: ${record["prompt"]} → ${record["text"]}`);
-    else if (type === "skip") progress.print(`step ${step} skipped: ${record["reason"]}; batch: ${record["batch"]}`);
-    else if (type === "resume") progress.print(`continuing after step ${step}`);
   };
 }

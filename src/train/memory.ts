@@ -7,13 +7,18 @@ import type { ModelConfig } from "../formats/decoder-config.js";
 import { layoutActivations, RECOMPUTE, type Recompute } from "../model/activations.js";
 import { countBytes } from "../model/arena.js";
 import { type LoraConfig, planAdapter, planGroups } from "../model/lora.js";
+import { type SessionShape, sessionBytes } from "../model/session.js";
 import { layoutWeights } from "../model/weights.js";
 import { layoutAdapter, type MicroBatchShape, workspaceBytes } from "./state.js";
 
 /** Enough rows to fill the matrix products of any model; more only costs memory. */
 const MAX_MICRO_BATCH_TOKENS = 8192;
+/** Of the row length that a refusal names. */
+const ROW_STEP = 16;
 /** Left for the process itself, the page cache of the data, and per-thread scratch. */
 const RESERVE_BYTES = 512 * 2 ** 20;
+/** Left for what CUDA takes on the side: code of kernels as they are first used, recorded graphs, the piece of a weight that is being loaded. */
+const CUDA_RESERVE_BYTES = 1024 * 2 ** 20;
 
 /** How the rows of a step are split; gradients are summed in this order, so a run that continues keeps it to the last bit. */
 export interface StepSplit {
@@ -23,6 +28,7 @@ export interface StepSplit {
 
 export interface MemoryPlan extends MicroBatchShape {
   rowsPerMicroBatch: number;
+  positions: number;
   bytes: { weights: number; adapter: number; activations: number; workspace: number };
   totalBytes: number;
   /** What the plan had to fit into. */
@@ -36,11 +42,16 @@ export interface RunShape {
   seqLen: number;
   /** Rows of an optimiser step. */
   batchSize: number;
+  /** Positions that RoPE's tables hold: of the rows, and of the samples. */
+  positions: number;
+  /** The session that draws samples between steps. Null: none. */
+  sampling: SessionShape | null;
 }
 
-/** What this process may still take: of the machine, or of the container's limit. */
+/** What this process may still take: of the GPU; of the machine, or of the container's limit. */
 export function memoryBudget(backend: Backend): number {
-  if (backend.info.backend === "cuda") return backend.info.memoryBytes;
+  const { backend: name, freeBytes } = backend.info;
+  if (name === "cuda" && freeBytes !== undefined) return Math.max(0, freeBytes - CUDA_RESERVE_BYTES);
   return Math.max(
     0,
     Math.min(process.availableMemory?.() ?? Number.POSITIVE_INFINITY, availableOnMachine()) - RESERVE_BYTES,
@@ -76,15 +87,26 @@ export function planMemory(
   }
   const plan = fittingPlan(backend, shape, budgetBytes);
   if (plan) return plan;
-  let seqLen = Math.floor(shape.seqLen / 2);
-  while (seqLen >= 16 && !fittingPlan(backend, { ...shape, seqLen }, budgetBytes)) seqLen = Math.floor(seqLen / 2);
   const least = planBytes(backend, shape, 1, "block");
   const need = `one row of ${shape.seqLen} tokens needs ${formatBytes(least.totalBytes)}, ${formatBytes(budgetBytes)} are available`;
+  const seqLen = longestRow(backend, shape, budgetBytes);
   throw new InputError(
-    seqLen >= 16
+    seqLen > 0
       ? `not enough memory: ${need}; --seq-len ${seqLen} fits`
       : `not enough memory: ${need}; the weights alone take ${formatBytes(least.bytes.weights)}. Use a smaller model or a machine with more memory`,
   );
+}
+
+/** The longest row that fits, a multiple of ROW_STEP; 0 where none does. */
+function longestRow(backend: Backend, shape: RunShape, budgetBytes: number): number {
+  let [fits, tooLong] = [0, Math.ceil(shape.seqLen / ROW_STEP)];
+  while (tooLong - fits > 1) {
+    const middle = Math.floor((fits + tooLong) / 2);
+    const plan = planBytes(backend, { ...shape, seqLen: middle * ROW_STEP }, 1, "block");
+    if (plan.totalBytes <= budgetBytes) fits = middle;
+    else tooLong = middle;
+  }
+  return fits * ROW_STEP;
 }
 
 function fittingPlan(backend: Backend, shape: RunShape, budgetBytes: number): MemoryPlan | null {
@@ -104,12 +126,13 @@ function planBytes(
   rowsPerMicroBatch: number,
   recompute: Recompute,
 ): Omit<MemoryPlan, "budgetBytes"> {
-  const { config, lora, dtype, seqLen, batchSize } = shape;
+  const { config, lora, dtype, seqLen, batchSize, positions, sampling } = shape;
   const N = rowsPerMicroBatch * seqLen;
   const microBatches = Math.ceil(batchSize / rowsPerMicroBatch);
   const needed = workspaceBytes(backend, config, dtype, N);
+  const samplingBytes = sampling ? sessionBytes({ backend, config, dtype, lora }, sampling) : 0;
   const bytes = {
-    weights: countBytes((alloc) => layoutWeights(alloc, config, dtype, lora, seqLen)),
+    weights: countBytes((alloc) => layoutWeights(alloc, config, dtype, lora, positions)),
     adapter: countBytes((alloc) => layoutAdapter(alloc, planAdapter(config, lora))),
     activations: countBytes((alloc) => {
       layoutActivations(alloc, config, planGroups(config, lora), dtype, N, recompute, {
@@ -118,10 +141,10 @@ function planBytes(
       });
       alloc("f32", microBatches, N);
     }),
-    workspace: needed.attentionBackward + needed.loss,
+    workspace: needed.attentionBackward + needed.loss + samplingBytes,
   };
   const totalBytes = Object.values(bytes).reduce((sum, part) => sum + part, 0);
-  return { N, microBatches, rowsPerMicroBatch, recompute, bytes, totalBytes };
+  return { N, microBatches, rowsPerMicroBatch, recompute, positions, bytes, totalBytes };
 }
 
 export function formatBytes(bytes: number): string {

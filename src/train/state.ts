@@ -1,5 +1,6 @@
 /** @file What training holds on the device besides the frozen weights: adapter, gradients, moments, activations. */
 import { type Backend, readFloats } from "../backend/backend.js";
+import { openRecordings, type Recordings } from "../backend/recordings.js";
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import { columns } from "../backend/tensor.js";
 import type { ModelConfig } from "../formats/decoder-config.js";
@@ -31,6 +32,8 @@ export interface TrainState {
   activations: Activations;
   /** Losses of every micro-batch of a step, f32 [micro-batches, N]. */
   losses: Tensor;
+  /** The parts of a step (step.ts). */
+  recordings: Recordings;
   free: () => void;
 }
 
@@ -76,7 +79,14 @@ export function createTrainState(decoder: Decoder, lora: LoraConfig, shape: Micr
   for (const slot of layout.slots)
     grads[slot.layer]![slot.spec.group] = adapterViews(tensors.adapter.grads, slot, lora.r);
   const params = layout.slots.map((slot) => ({ slot, views: adapterViews(tensors.adapter.params, slot, lora.r) }));
-  return { decoder, lora, layout, grads, params, free, ...tensors };
+  const recordings = openRecordings(backend);
+  return {
+    ...{ decoder, lora, layout, grads, params, recordings, ...tensors },
+    free() {
+      recordings.free();
+      free();
+    },
+  };
 }
 
 /** Sets parameters (and moments: zero where not given), and puts the parameters to use. */

@@ -26,35 +26,43 @@ export interface StepResult {
   applied: boolean;
 }
 
-/** Trains on `batch`, the rows of one optimiser step; all of them have the same length. */
+/**
+ * Trains on `batch`, the rows of one optimiser step; all of them have the same length. All of the step's work is enqueued when the call returns its promise:
+ * the next step may be enqueued before this one's result is there.
+ */
 export async function trainStep(state: TrainState, batch: Row[], settings: StepSettings): Promise<StepResult> {
-  const { decoder, adapter, activations, grads } = state;
+  const { decoder, adapter, activations, grads, recordings } = state;
   const { backend } = decoder;
   // A batch without a target (only prompts of split chats) has loss and gradient 0.
   const targetTokens = Math.max(1, countTargets(batch));
   const microBatches = splitMicroBatches(batch, activations.N);
   writeTensor(backend, activations.batch.dscale, Float32Array.of(1 / targetTokens));
+  writeTensor(backend, adapter.hyper, packHyper(settings));
   microBatches.forEach((microBatch, i) => {
     writeMicroBatch(state, microBatch);
-    decoderBackward(decoder, activations, grads, i > 0);
+    const accumulate = i > 0;
+    recordings.run(accumulate ? "backward, accumulate" : "backward", () =>
+      decoderBackward(decoder, activations, grads, accumulate),
+    );
     backend.ops.convert({ dst: rows(state.losses, i, 1), src: activations.batch.losses });
   });
-  backend.ops.gradnorm({ out: adapter.gradnorm, grads: adapter.grads });
-  writeTensor(backend, adapter.hyper, packHyper(settings));
-  backend.ops.adamw(adapter);
-  storeParams(state);
-  const loss = (await sumLosses(state, microBatches.length)) / targetTokens;
-  const gradNorm = (await readFloats(backend, adapter.gradnorm))[0]!;
-  return { loss, gradNorm, applied: Number.isFinite(gradNorm) };
+  recordings.run("update", () => {
+    backend.ops.gradnorm({ out: adapter.gradnorm, grads: adapter.grads });
+    backend.ops.adamw(adapter);
+    storeParams(state);
+  });
+  const [sum, norm] = await Promise.all([sumLosses(state, microBatches.length), readFloats(backend, adapter.gradnorm)]);
+  const gradNorm = norm[0]!;
+  return { loss: sum / targetTokens, gradNorm, applied: Number.isFinite(gradNorm) };
 }
 
 /** Mean loss over the target tokens of `data`, nothing trained. */
 export async function evaluateLoss(state: TrainState, data: Row[]): Promise<number> {
-  const { decoder, activations } = state;
+  const { decoder, activations, recordings } = state;
   let total = 0;
   for (const microBatch of splitMicroBatches(data, activations.N)) {
     writeMicroBatch(state, microBatch);
-    decoderLosses(decoder, activations);
+    recordings.run("losses", () => decoderLosses(decoder, activations));
     decoder.backend.ops.convert({ dst: rows(state.losses, 0, 1), src: activations.batch.losses });
     total += await sumLosses(state, 1);
   }
@@ -77,10 +85,11 @@ function splitMicroBatches(batch: Row[], N: number): Row[][] {
 /** Rows one after the other; what is left of N is padding: tokens of their own segments without a target. */
 function writeMicroBatch(state: TrainState, microBatch: Row[]): void {
   const { N, batch } = state.activations;
-  const ids = new Int32Array(N);
-  const positions = new Int32Array(N);
-  const targets = new Int32Array(N).fill(-100);
-  const starts = Int32Array.from({ length: N }, (_, n) => n);
+  const values = new Int32Array(4 * N);
+  const row = (i: number): Int32Array => values.subarray(i * N, (i + 1) * N);
+  const [ids, positions, starts, targets] = [row(0), row(1), row(2), row(3)];
+  for (let n = 0; n < N; n++) starts[n] = n;
+  targets.fill(-100);
   microBatch.forEach((row, i) => {
     const begin = i * row.ids.length;
     ids.set(row.ids, begin);
@@ -90,11 +99,7 @@ function writeMicroBatch(state: TrainState, microBatch: Row[]): void {
       starts[begin + n] = begin + start;
     });
   });
-  const { backend } = state.decoder;
-  writeTensor(backend, batch.ids, ids);
-  writeTensor(backend, batch.positions, positions);
-  writeTensor(backend, batch.starts, starts);
-  writeTensor(backend, batch.targets, targets);
+  writeTensor(state.decoder.backend, batch.inputs, values);
 }
 
 /** Summed in f64, in order: the same value for every split into micro-batches. */

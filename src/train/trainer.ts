@@ -8,7 +8,7 @@ import { restoreRunState, saveRunState } from "./checkpoint.js";
 import { type LogRecord, openLog } from "./run-folder.js";
 import { resolveWarmup, type Schedule, scheduleFactor } from "./schedule.js";
 import { readFlat, type TrainState, writeParams } from "./state.js";
-import { countTargets, evaluateLoss, trainStep } from "./step.js";
+import { countTargets, evaluateLoss, type StepResult, trainStep } from "./step.js";
 
 /** So many steps in a row without a finite gradient end the run. */
 const MAX_SKIPPED_IN_A_ROW = 3;
@@ -46,7 +46,7 @@ export interface TrainInput {
 
 export interface TrainHooks {
   onRecord: (record: LogRecord) => void;
-  /** Asked after each step; true saves the state and ends the loop. */
+  /** Asked before and after each step; true saves the state after the step that is under way and ends the loop. */
   isStopping: () => boolean;
 }
 
@@ -73,11 +73,17 @@ export async function train(input: TrainInput, settings: TrainSettings, hooks: T
 
   let saved = restored ?? 0;
   let skipped = 0;
+  let isStopping = false;
+  let ahead: RunningStep | null = null;
   for (let step = (restored ?? 0) + 1; step <= settings.steps; step++) {
     const began = performance.now();
-    const batch = await input.batchRows(step);
-    const lr = learningRate(settings, step);
-    const { loss, gradNorm, applied } = await trainStep(state, batch, { ...settings, step, lr });
+    const due = dueAfter(step, input, settings);
+    const running: RunningStep = ahead ?? (await startStep(step, input, settings));
+    isStopping ||= hooks.isStopping();
+    const mayEnd = isStopping || skipped === MAX_SKIPPED_IN_A_ROW - 1;
+    ahead = runsAhead(state) && !mayEnd && !due.any ? await startStep(step + 1, input, settings) : null;
+    const { batch, lr } = running;
+    const { loss, gradNorm, applied } = await running.result;
     const seconds = (performance.now() - began) / 1000;
     const tokens = countTokens(batch);
     record({
@@ -101,17 +107,16 @@ export async function train(input: TrainInput, settings: TrainSettings, hooks: T
         );
       }
     }
-    const isLast = step === settings.steps;
-    if ((isLast || isDue(settings.evalEvery, step, isLast)) && input.heldout.length > 0)
-      record({ type: "heldout", step, loss: await evaluateLoss(state, input.heldout) });
-    if (isDue(settings.sampleEvery, step, isLast) && input.sample)
-      for (const sample of await input.sample()) record({ step, ...sample });
-    const isStopping = hooks.isStopping();
-    if (isDue(settings.checkpointEvery, step, isLast) || isStopping) {
+    if (due.heldout) record({ type: "heldout", step, loss: await evaluateLoss(state, input.heldout) });
+    if (due.sample && input.sample) for (const sample of await input.sample()) record({ step, ...sample });
+    isStopping ||= hooks.isStopping();
+    // A step that is under way is finished first.
+    const isEnd = isStopping && !ahead;
+    if (due.checkpoint || isEnd) {
       await saveRunState(folder, state, step);
       saved = step;
     }
-    if (isStopping && !isLast) return { finished: false, step: saved };
+    if (isEnd && step < settings.steps) return { finished: false, step: saved };
     // Signals are handled between steps.
     await new Promise(setImmediate);
   }
@@ -124,14 +129,46 @@ export async function train(input: TrainInput, settings: TrainSettings, hooks: T
   return { finished: true, step: settings.steps };
 }
 
+/** A step whose work is on the stream. */
+interface RunningStep {
+  batch: Row[];
+  lr: number;
+  result: Promise<StepResult>;
+}
+
+async function startStep(step: number, input: TrainInput, settings: TrainSettings): Promise<RunningStep> {
+  const batch = await input.batchRows(step);
+  const lr = learningRate(settings, step);
+  const result = trainStep(input.state, batch, { ...settings, step, lr });
+  result.catch(() => {}); // awaited in its turn, unless the step before it fails
+  return { batch, lr, result };
+}
+
+/** Whether a step is enqueued before the result of the one before it is there. On the CPU the host's share is nothing, and an interrupt would wait for two steps. */
+function runsAhead(state: TrainState): boolean {
+  return state.decoder.backend.info.backend !== "cpu";
+}
+
+/** What follows a step before the next one may begin. */
+function dueAfter(
+  step: number,
+  { heldout }: TrainInput,
+  { steps, evalEvery, sampleEvery, checkpointEvery }: TrainSettings,
+): { heldout: boolean; sample: boolean; checkpoint: boolean; any: boolean } {
+  const isLast = step === steps;
+  const isDue = (every: number): boolean => every > 0 && (step % every === 0 || isLast);
+  const due = {
+    heldout: (isLast || isDue(evalEvery)) && heldout.length > 0,
+    sample: isDue(sampleEvery),
+    checkpoint: isDue(checkpointEvery),
+  };
+  return { ...due, any: isLast || Object.values(due).includes(true) };
+}
+
 /** The rate of a step (1-based). */
 function learningRate(settings: TrainSettings, step: number): number {
   const warmupSteps = resolveWarmup(settings.warmup, settings.steps);
   return settings.lr * scheduleFactor(settings.schedule, step, settings.steps, warmupSteps);
-}
-
-function isDue(every: number, step: number, isLast: boolean): boolean {
-  return every > 0 && (step % every === 0 || isLast);
 }
 
 /** Tokens that are not padding. */

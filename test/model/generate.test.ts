@@ -1,11 +1,11 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { openBackend } from "../../src/backend/open.js";
 import { type Completion, type GenerateOptions, generate } from "../../src/model/generate.js";
 import { score } from "../../src/model/score.js";
+import { openTestBackend } from "../backend.js";
 import { CHECKPOINTS, loadTruth } from "../parity-fixture.js";
 import { openInference, plainLogprobs, someIds } from "./inference-fixture.js";
 
-const backend = openBackend("cpu");
+const backend = openTestBackend();
 afterAll(() => backend.close());
 
 const GREEDY: GenerateOptions = { maxTokens: 20, temperature: 0, topP: 1, seed: 0, stopIds: new Set() };
@@ -32,7 +32,7 @@ describe.each(CHECKPOINTS)("%s", (checkpoint) => {
     ["base", null],
     ["adapter", "adapter"],
   ] as const)("greedy continuations of %s are those of transformers + PEFT", async (name, adapter) => {
-    const decoder = openInference(backend, checkpoint, { adapter });
+    const decoder = await openInference(backend, checkpoint, { adapter });
     const completions = await generate(
       decoder,
       generations.map(({ prompt }) => prompt),
@@ -44,7 +44,7 @@ describe.each(CHECKPOINTS)("%s", (checkpoint) => {
   });
 
   test("each greedy token is the most likely one, with its log-probability", async () => {
-    const decoder = openInference(backend, checkpoint, { adapter: "adapter" });
+    const decoder = await openInference(backend, checkpoint, { adapter: "adapter" });
     const prompt = someIds(decoder.config.vocabSize, 9, 3);
     const [{ ids, logprobs }] = (await generate(decoder, [prompt], GREEDY)) as [Completion];
     const rows = await plainLogprobs(decoder, [...prompt, ...ids]);
@@ -63,7 +63,7 @@ describe.each([
   ["llama3", "bf16"],
 ] as const)("%s %s: a completion does not depend on its company", (checkpoint, dtype) => {
   test("nor on how many there are", async () => {
-    const decoder = openInference(backend, checkpoint, { dtype, adapter: "adapter" });
+    const decoder = await openInference(backend, checkpoint, { dtype, adapter: "adapter" });
     const { vocabSize } = decoder.config;
     const common = someIds(vocabSize, 40, 1);
     // More prompts than are decoded together, of lengths that make some wait.
@@ -87,7 +87,7 @@ describe.each([
   });
 
   test("nor, but for rounding, on a shared beginning", async () => {
-    const decoder = openInference(backend, checkpoint, { adapter: "adapter" });
+    const decoder = await openInference(backend, checkpoint, { adapter: "adapter" });
     const prompts = [1, 2, 3].map((i) => [...someIds(decoder.config.vocabSize, 40, 1), 3 + i]);
     const together = await generate(decoder, prompts, GREEDY);
     for (const [i, prompt] of prompts.entries()) {
@@ -98,7 +98,7 @@ describe.each([
   });
 
   test("its log-probabilities are those that scoring it gives", async () => {
-    const decoder = openInference(backend, checkpoint, { dtype, adapter: "adapter" });
+    const decoder = await openInference(backend, checkpoint, { dtype, adapter: "adapter" });
     const prompts = [someIds(decoder.config.vocabSize, 12, 4), someIds(decoder.config.vocabSize, 3, 5)];
     const completions = await generate(decoder, prompts, SAMPLED);
     const scores = await score(
@@ -114,8 +114,8 @@ describe.each([
   });
 });
 
-describe("options", () => {
-  const decoder = openInference(backend, "qwen3", { adapter: "adapter" });
+describe("options", async () => {
+  const decoder = await openInference(backend, "qwen3", { adapter: "adapter" });
   afterAll(() => decoder.free());
   const prompts = [someIds(280, 6, 1), someIds(280, 9, 2)];
 

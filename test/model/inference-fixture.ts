@@ -13,15 +13,15 @@ import { planGroups } from "../../src/model/lora.js";
 import type { Decoder } from "../../src/model/weights.js";
 import { FIXTURES } from "../parity-fixture.js";
 
-export function openInference(
+export async function openInference(
   backend: Backend,
   checkpoint: string,
   { dtype = "f32", adapter = null }: { dtype?: ComputeDtype; adapter?: string | null } = {},
-): LoadedDecoder {
+): Promise<LoadedDecoder> {
   const source = openCheckpoint(join(FIXTURES, checkpoint, "model"));
   const values = adapter === null ? null : readAdapter(join(FIXTURES, checkpoint, adapter));
   const lora = values && adapterLora(values, source.config, checkpoint);
-  const decoder = loadDecoder(backend, source, { dtype, lora, positions: source.config.maxPositionEmbeddings });
+  const decoder = await loadDecoder(backend, source, { dtype, lora, positions: source.config.maxPositionEmbeddings });
   if (values) loadAdapter(decoder, values);
   source.close();
   return decoder;

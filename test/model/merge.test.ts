@@ -95,9 +95,9 @@ describe.each([...CHECKPOINTS.map((name) => [name, "adapter"] as const), ["qwen2
     });
 
     test("it computes what model + adapter compute", async () => {
-      const before = openInference(backend, name, { adapter: adapterName });
+      const before = await openInference(backend, name, { adapter: adapterName });
       const checkpoint = openCheckpoint(out());
-      const after = loadDecoder(backend, checkpoint, { dtype: "f32", lora: null, positions: 64 });
+      const after = await loadDecoder(backend, checkpoint, { dtype: "f32", lora: null, positions: 64 });
       const ids = someIds(before.config.vocabSize, 50, 3);
       const { vocabSize } = before.config;
       const difference = compareLogits(await probeLogits(before, ids), await probeLogits(after, ids), vocabSize);

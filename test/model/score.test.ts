@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { openBackend } from "../../src/backend/open.js";
 import { type ScoreRequest, score, type TokenScores } from "../../src/model/score.js";
+import { openTestBackend } from "../backend.js";
 import { CHECKPOINTS, loadTruth } from "../parity-fixture.js";
 import { openInference, plainLogprobs, someIds } from "./inference-fixture.js";
 
-const backend = openBackend("cpu");
+const backend = openTestBackend();
 afterAll(() => backend.close());
 
 /** Two orders of f32 sums over a few layers: 2e-6 relative each, logits up to 10. */
@@ -20,7 +20,7 @@ describe.each(CHECKPOINTS)("%s", (checkpoint) => {
     ["base", null],
     ["adapter", "adapter"],
   ] as const)("perplexities of %s are those of transformers + PEFT", async (name, adapter) => {
-    const decoder = openInference(backend, checkpoint, { adapter });
+    const decoder = await openInference(backend, checkpoint, { adapter });
     const scores = await score(
       decoder,
       rows.map((ids) => ({ ids, from: 1 })),
@@ -33,7 +33,7 @@ describe.each(CHECKPOINTS)("%s", (checkpoint) => {
   });
 
   test("log-probabilities and most likely tokens are those of the training forward", async () => {
-    const decoder = openInference(backend, checkpoint, { adapter: "adapter" });
+    const decoder = await openInference(backend, checkpoint, { adapter: "adapter" });
     const ids = someIds(decoder.config.vocabSize, 67, 5);
     const plain = await plainLogprobs(decoder, ids);
     const [{ logprobs, greedy }] = (await score(decoder, [{ ids, from: 20 }])) as [
@@ -58,8 +58,8 @@ describe.each([
   ["llama-odd", "f32"],
   ["qwen3", "bf16"],
   ["qwen2-odd", "bf16"],
-] as const)("%s %s", (checkpoint, dtype) => {
-  const decoder = openInference(backend, checkpoint, { adapter: "adapter", dtype });
+] as const)("%s %s", async (checkpoint, dtype) => {
+  const decoder = await openInference(backend, checkpoint, { adapter: "adapter", dtype });
   afterAll(() => decoder.free());
   const { vocabSize } = decoder.config;
   const rounding = dtype === "f32" ? 1e-5 : 0.05;
@@ -130,7 +130,7 @@ describe.each([
 });
 
 test("progress counts every request once; too long a request is refused", async () => {
-  const decoder = openInference(backend, "llama");
+  const decoder = await openInference(backend, "llama");
   const requests = Array.from({ length: 9 }, (_, i) => ({ ids: someIds(200, 400, i), from: 1 }));
   const seen: number[] = [];
   await score(decoder, requests, (done) => seen.push(done));

@@ -16,6 +16,8 @@ const shape: RunShape = {
   dtype: "bf16",
   seqLen: 512,
   batchSize: 8,
+  positions: 512,
+  sampling: null,
 };
 const PLENTY = 2 ** 40;
 const plenty = planMemory(backend, shape, PLENTY);
@@ -59,7 +61,7 @@ describe("planMemory", () => {
     expect(refusal).toMatch(/^not enough memory: one row of 1048576 tokens needs .* available; --seq-len \d+ fits$/);
     const fitting = Number(/--seq-len (\d+)/.exec(refusal)![1]);
     expect(planMemory(backend, { ...long, seqLen: fitting }, budget).totalBytes).toBeLessThanOrEqual(budget);
-    expect(() => planMemory(backend, { ...long, seqLen: 2 * fitting }, budget)).toThrow(InputError);
+    expect(() => planMemory(backend, { ...long, seqLen: fitting + 16 }, budget)).toThrow(InputError);
   });
 
   test("where not even the weights fit, that is said", () => {

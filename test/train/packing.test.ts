@@ -1,29 +1,26 @@
 /** @file Packed = separate: records in a row do not see each other, in the losses and in the gradients; padding counts for nothing. */
 import { afterAll, describe, expect, test } from "vitest";
 import { readFloats } from "../../src/backend/backend.js";
-import { openBackend } from "../../src/backend/open.js";
 import { rows } from "../../src/backend/tensor.js";
 import { type Example, NO_TARGET } from "../../src/corpus/encode.js";
 import { buildRow, packExamples, type Row } from "../../src/corpus/pack.js";
 import { inOrder } from "../../src/corpus/shuffle.js";
 import { randomUint32 } from "../../src/random.js";
 import { readFlat, type TrainState } from "../../src/train/state.js";
-import { countTargets, evaluateLoss, type StepSettings, trainStep } from "../../src/train/step.js";
-import { openFixture, relativeError } from "../parity-fixture.js";
+import { countTargets, evaluateLoss, trainStep } from "../../src/train/step.js";
+import { openTestBackend } from "../backend.js";
+import { openFixture, relativeError, STILL } from "../parity-fixture.js";
 
 const SEQ_LEN = 64;
 /** Odd lengths: no kernel's block begins where a record does. 59 tokens, 5 of padding. */
 const LENGTHS = [17, 1, 9, 32];
-/** Nothing moves: only losses and gradients are looked at. */
-const STILL: StepSettings = { step: 1, lr: 0, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, clipNorm: 0 };
-
 /**
  * Packed against separate: the same numbers but for the order in which a kernel sums them, which depends on where in a block a record begins.
  * f32: 24 bits, a few hundred terms. bf16: 8 bits, and the difference is that of single roundings of activations.
  */
 const TOLERANCE = { f32: { loss: 1e-6, gradients: 1e-5 }, bf16: { loss: 1e-3, gradients: 1e-2 } };
 
-const backend = openBackend("cpu");
+const backend = openTestBackend();
 afterAll(() => backend.close());
 
 /** Random records; of the third, a chat, only the second half is a target. */
@@ -52,9 +49,9 @@ const CASES = (["qwen3", "llama-odd"] as const).flatMap((checkpoint) =>
   (["f32", "bf16"] as const).map((dtype) => ({ checkpoint, dtype })),
 );
 
-describe.each(CASES)("$checkpoint $dtype", ({ checkpoint, dtype }) => {
+describe.each(CASES)("$checkpoint $dtype", async ({ checkpoint, dtype }) => {
   const options = { dtype, rows: 1, seqLen: SEQ_LEN, microBatches: LENGTHS.length };
-  const { state, free } = openFixture(backend, checkpoint, options);
+  const { state, free } = await openFixture(backend, checkpoint, options);
   afterAll(free);
   const { vocabSize } = state.decoder.config;
   const examples = makeExamples(vocabSize);
@@ -116,7 +113,7 @@ describe.each(CASES)("$checkpoint $dtype", ({ checkpoint, dtype }) => {
   });
 
   test("a micro-batch that is short of rows is as one that is full", async () => {
-    const wide = openFixture(backend, checkpoint, { ...options, rows: 3 });
+    const wide = await openFixture(backend, checkpoint, { ...options, rows: 3 });
     try {
       const short = await trainStep(wide.state, [packed], STILL);
       const gradients = await readFlat(wide.state, "grads");
