@@ -1,4 +1,4 @@
-/** @file `bench kernels | train | decode`: measurements as shares of limits measured in the same run. */
+/** @file `bench kernels | train | decode | load`: measurements as shares of limits measured in the same run. */
 import { appendFileSync, existsSync } from "node:fs";
 import { cpus } from "node:os";
 import { type Command, Option } from "commander";
@@ -7,14 +7,16 @@ import { type BackendName, openBackend } from "../backend/open.js";
 import type { ComputeDtype } from "../backend/tensor.js";
 import { benchDecode } from "../bench/decode.js";
 import { benchKernels } from "../bench/kernels.js";
-import { randomCheckpoint, SMOLLM2_135M } from "../bench/random.js";
+import { benchLoad } from "../bench/load.js";
+import { type BenchModel, openFolder, openShape, shapeNames } from "../bench/model.js";
 import { benchTrain } from "../bench/train.js";
 import { InputError } from "../errors.js";
-import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.js";
 import { resolveModel } from "../formats/hub.js";
+import { backendOption } from "./common-options.js";
 
 interface BenchOptions {
   model?: string;
+  shape: string;
   backend: BackendName;
   dtype: ComputeDtype;
   rows: string;
@@ -31,21 +33,28 @@ interface Figure {
   case: string;
   value: number;
   unit: string;
-  /** Share of the limit; empty where there is none. */
+  /** Share of the limit; null where there is none. */
   share: number | null;
+  note?: string;
 }
 
 export function addBenchCommand(program: Command): void {
   program
     .command("bench")
-    .argument("<what>", "kernels, train or decode")
-    .summary("measure kernels, training steps or decoding against this machine's limits")
+    .argument("<what>", "kernels, train, decode or load")
+    .summary("measure kernels, training steps, decoding or loading against this machine's limits")
     .description(
       "Measures against limits of this machine that are measured in the same run: the best matrix product, the bandwidth of a copy.\n" +
-        "Without --model: random weights of the shape of SmolLM2-135M.",
+        "Without --model: random weights, made on the device. load writes them to a file first, into the folder for temporary files.",
     )
     .option("--model <id>", "Hugging Face folder or hub id")
-    .addOption(new Option("--backend <name>").choices(["auto", "cpu", "cuda"]).default("auto"))
+    .addOption(
+      new Option("--shape <name>", "of the random weights")
+        .choices(shapeNames())
+        .default("smollm2-135m")
+        .conflicts("model"),
+    )
+    .addOption(backendOption().default("auto"))
     .addOption(new Option("--dtype <name>").choices(["bf16", "f32"]).default("bf16"))
     .option("--rows <n>", "rows of a step", "2")
     .option("--seq-len <n>", "tokens a row", "1024")
@@ -54,21 +63,23 @@ export function addBenchCommand(program: Command): void {
     .option("--batch <n...>", "sequences decoded together", ["1", "8"])
     .option("--csv <file>", "append the figures to a CSV file")
     .option("--json", "figures as JSON lines on stdout")
-    .addHelpText("after", "\nExample:\n  train-msm bench train --dtype f32 --csv bench/results/cpu.csv")
+    .addHelpText("after", "\nExample:\n  train-msm bench train --shape qwen3-0.6b --csv bench/results/mine.csv")
     .action(runBench);
 }
 
+const BENCHES: Record<
+  string,
+  (backend: Backend, model: BenchModel, options: BenchOptions, report: Report) => Promise<void>
+> = { kernels, train: training, decode: decoding, load: loading };
+
 async function runBench(what: string, options: BenchOptions): Promise<void> {
+  const run = BENCHES[what];
+  if (!run) throw new InputError(`bench ${what}: choose ${Object.keys(BENCHES).join(", ")}`);
   const backend = openBackend(options.backend);
-  const checkpoint = options.model ? openCheckpoint(await resolveModel(options.model)) : randomCheckpoint(SMOLLM2_135M);
-  const report = (figure: Figure): void => writeFigure(backend, what, options, figure);
   try {
-    if (what === "kernels") await kernels(backend, checkpoint, options, report);
-    else if (what === "train") await training(backend, checkpoint, options, report);
-    else if (what === "decode") await decoding(backend, checkpoint, options, report);
-    else throw new InputError(`bench ${what}: choose kernels, train or decode`);
+    const model = options.model ? openFolder(await resolveModel(options.model)) : openShape(options.shape);
+    await run(backend, model, options, (figure) => writeFigure(backend, what, model.name, options, figure));
   } finally {
-    checkpoint.close();
     backend.close();
   }
 }
@@ -82,81 +93,78 @@ function count(name: string, value: string): number {
 
 type Report = (figure: Figure) => void;
 
-async function kernels(backend: Backend, checkpoint: Checkpoint, options: BenchOptions, report: Report): Promise<void> {
+async function kernels(backend: Backend, model: BenchModel, options: BenchOptions, report: Report): Promise<void> {
   const [rows, seqLen] = [count("rows", options.rows), count("seq-len", options.seqLen)];
-  await benchKernels(backend, checkpoint.config, options.dtype, rows, seqLen, ({ kernel, shape, rate, unit, share }) =>
+  await benchKernels(backend, model.config, options.dtype, rows, seqLen, ({ kernel, shape, rate, unit, share }) =>
     report({ case: `${kernel} [${shape}]`, value: rate, unit, share }),
   );
 }
 
-async function training(
-  backend: Backend,
-  checkpoint: Checkpoint,
-  options: BenchOptions,
-  report: Report,
-): Promise<void> {
+async function training(backend: Backend, model: BenchModel, options: BenchOptions, report: Report): Promise<void> {
   const shape = {
     rows: count("rows", options.rows),
     seqLen: count("seq-len", options.seqLen),
     r: count("r", options.r),
   };
-  const result = await benchTrain(backend, checkpoint, {
-    dtype: options.dtype,
-    steps: count("steps", options.steps),
-    ...shape,
-  });
+  const { dtype } = options;
+  const result = await benchTrain(backend, model, { dtype, steps: count("steps", options.steps), ...shape });
   const name = `${shape.rows} x ${shape.seqLen}, r ${shape.r}`;
-  report({ case: `step ${name}`, value: result.tokensPerSecond, unit: "tokens/s", share: result.shareOfLimit });
-  report({ case: `limit of the products ${name}`, value: result.limitTokensPerSecond, unit: "tokens/s", share: null });
-  report({ case: "best product", value: result.productFlopsPerSecond / 1e9, unit: "GFLOP/s", share: null });
-  report({ case: "copy", value: result.copyBytesPerSecond / 1e9, unit: "GB/s", share: null });
-  report({ case: "peak memory of the process", value: result.peakRssBytes / 2 ** 30, unit: "GiB", share: null });
-  report({ case: "planned memory", value: result.plannedBytes / 2 ** 30, unit: "GiB", share: null });
-  report({ case: "start to end of first step", value: result.firstStepSeconds, unit: "s", share: null });
+  const { microBatches, recompute, totalBytes } = result.plan;
+  const note = `micro-batches: ${microBatches}, recompute: ${recompute}`;
+  const figure = (name: string, value: number, unit: string): void => report({ case: name, value, unit, share: null });
+  report({ case: `step ${name}`, value: result.tokensPerSecond, unit: "tokens/s", share: result.shareOfLimit, note });
+  figure(`limit of the products ${name}`, result.limitTokensPerSecond, "tokens/s");
+  figure("best product", result.productFlopsPerSecond / 1e9, "GFLOP/s");
+  figure("copy", result.copyBytesPerSecond / 1e9, "GB/s");
+  figure("peak memory of the process", result.peakRssBytes / 2 ** 30, "GiB");
+  figure("planned memory", totalBytes / 2 ** 30, "GiB");
+  figure("start to end of first step", result.firstStepSeconds, "s");
 }
 
-async function decoding(
-  backend: Backend,
-  checkpoint: Checkpoint,
-  options: BenchOptions,
-  report: Report,
-): Promise<void> {
+async function decoding(backend: Backend, model: BenchModel, options: BenchOptions, report: Report): Promise<void> {
   const batches = options.batch.map((value) => count("batch", value));
-  for (const result of await benchDecode(backend, checkpoint, options.dtype, batches)) {
+  for (const result of await benchDecode(backend, model, options.dtype, batches)) {
     const { batch, prefillTokensPerSecond, decodeTokensPerSecond, shareOfBandwidth } = result;
     report({ case: `prefill batch ${batch}`, value: prefillTokensPerSecond, unit: "tokens/s", share: null });
     report({ case: `decode batch ${batch}`, value: decodeTokensPerSecond, unit: "tokens/s", share: shareOfBandwidth });
   }
 }
 
-const CSV_HEADER = "date,machine,isa,threads,onednn,bench,dtype,case,value,unit,share\n";
+async function loading(backend: Backend, model: BenchModel, options: BenchOptions, report: Report): Promise<void> {
+  if (options.model)
+    throw new InputError("bench load writes the checkpoint that it reads: give --shape instead of --model");
+  const result = await benchLoad(backend, model, options.dtype, count("seq-len", options.seqLen));
+  const { readBytesPerSecond, loadBytesPerSecond, firstStepSeconds } = result;
+  const share = loadBytesPerSecond / readBytesPerSecond;
+  report({ case: "read of the file", value: readBytesPerSecond / 1e9, unit: "GB/s", share: null });
+  report({ case: "weights onto the device", value: loadBytesPerSecond / 1e9, unit: "GB/s", share });
+  report({ case: "time to first step", value: firstStepSeconds, unit: "s", share: null });
+}
 
-function writeFigure(backend: Backend, what: string, options: BenchOptions, figure: Figure): void {
-  const { isa, threads, onednn } = backend.info;
+const CSV_HEADER = "date,machine,isa,threads,library,bench,model,dtype,case,value,unit,share,note\n";
+
+function writeFigure(backend: Backend, what: string, model: string, options: BenchOptions, figure: Figure): void {
+  const { isa, threads, onednn, cublaslt } = backend.info;
+  const { dtype } = options;
+  const machine = backend.info.name ?? cpus()[0]?.model.trim() ?? "";
   const share = figure.share === null ? "" : `${(100 * figure.share).toFixed(1)} %`;
   if (options.json)
-    process.stdout.write(`${JSON.stringify({ bench: what, dtype: options.dtype, isa, threads, ...figure })}\n`);
+    process.stdout.write(`${JSON.stringify({ bench: what, model, dtype, machine, isa, threads, ...figure })}\n`);
   else {
     const value = figure.value >= 100 ? figure.value.toFixed(0) : figure.value.toFixed(2);
-    process.stdout.write(
-      `${figure.case.padEnd(52)}${value.padStart(9)} ${figure.unit.padEnd(9)}${share.padStart(8)}\n`,
-    );
+    const line = `${figure.case.padEnd(52)}${value.padStart(9)} ${figure.unit.padEnd(9)}${share.padStart(8)}`;
+    process.stdout.write(`${line}${figure.note ? `  ${figure.note}` : ""}\n`);
   }
   if (!options.csv) return;
   const date = new Date().toISOString().slice(0, 10);
-  const machine = cpus()[0]?.model.trim() ?? "";
+  const about = [date, machine, isa, threads, onednn ?? cublaslt ?? "", what, model, dtype];
   const cells = [
-    date,
-    machine,
-    isa,
-    threads,
-    onednn ?? "",
-    what,
-    options.dtype,
     figure.case,
     figure.value.toPrecision(5),
     figure.unit,
+    figure.share?.toFixed(4) ?? "",
+    figure.note ?? "",
   ];
-  const line = [...cells, figure.share?.toFixed(4) ?? ""].map((cell) => JSON.stringify(String(cell))).join(",");
+  const line = [...about, ...cells].map((cell) => JSON.stringify(String(cell))).join(",");
   appendFileSync(options.csv, `${existsSync(options.csv) ? "" : CSV_HEADER}${line}\n`);
 }

@@ -1,11 +1,17 @@
 /** @file `doctor`: what this machine can run, and what to install for more. */
+import { existsSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import type { Command } from "commander";
 import { BUILD_COMMAND } from "../backend/build.js";
-import { availableIsas, openBackend } from "../backend/open.js";
+import { hasCudaDriver, hasNvidiaCard, readCudaDriver } from "../backend/cuda-driver.js";
+import { availableIsas, cudaLibrary, openBackend } from "../backend/open.js";
 import { messageOf, RunError } from "../errors.js";
 import { ONEDNN_HINT } from "../report/device.js";
+import { formatBytes } from "../train/memory.js";
 import { VERSION } from "../version.js";
+
+/** Of compute capability: A100, GeForce RTX 30. */
+const OLDEST_CAPABILITY = 8;
 
 interface Finding {
   what: string;
@@ -25,10 +31,10 @@ export function addDoctorCommand(program: Command): void {
 
 /** Throws RunError where no backend works. */
 function runDoctor(json: boolean): void {
-  const findings = [...machine(), ...cpuBackend()];
+  const findings = [...machine(), ...cpuBackend(), ...nvidia(), ...cudaBackend()];
   if (json) process.stdout.write(`${JSON.stringify(findings)}\n`);
   else for (const { what, state, fix } of findings) process.stdout.write(formatFinding(what, state, fix));
-  if (!findings.some(({ what, fix }) => what === "cpu backend" && !fix)) throw new RunError("no backend works");
+  if (!findings.some(({ what, fix }) => what.endsWith(" backend") && !fix)) throw new RunError("no backend works");
 }
 
 function formatFinding(what: string, state: string, fix: string | null): string {
@@ -57,5 +63,59 @@ function cpuBackend(): Finding[] {
   } catch (error) {
     const fix = `install g++ and make (Debian: apt-get install g++ make), then \`${BUILD_COMMAND}\``;
     return [{ what: "cpu backend", state: messageOf(error), fix }];
+  }
+}
+
+/** Whether `version` ("8.9") is one that the kernels run on. */
+function isSupported(version: string): boolean {
+  return Number(version.split(".")[0]) >= OLDEST_CAPABILITY;
+}
+
+function nvidia(): Finding[] {
+  const what = "NVIDIA driver";
+  try {
+    const driver = readCudaDriver();
+    if (!driver && hasNvidiaCard())
+      return [{ what, state: "none, though an NVIDIA card is there", fix: "install NVIDIA's driver, then restart" }];
+    if (!driver) return [{ what, state: "none, and no NVIDIA card", fix: null }];
+    const { version, cuda, gpus } = driver;
+    const none = gpus.length === 0 ? "`nvidia-smi` must list a GPU; CUDA_VISIBLE_DEVICES may hide it" : null;
+    return [
+      { what, state: `${version ?? "version unknown"}, runs CUDA up to ${cuda}`, fix: none },
+      ...gpus.map(({ name, computeCapability, memoryBytes }, i) => ({
+        what: `GPU ${i}`,
+        state: `${name}, compute capability ${computeCapability}, ${formatBytes(memoryBytes)}`,
+        fix: isSupported(computeCapability)
+          ? null
+          : `the kernels need compute capability ${OLDEST_CAPABILITY}.0 or newer`,
+      })),
+    ];
+  } catch (error) {
+    return [
+      { what, state: messageOf(error), fix: "`nvidia-smi` must work first: restart, or install the driver again" },
+    ];
+  }
+}
+
+function cudaBackend(): Finding[] {
+  try {
+    const backend = openBackend("cuda");
+    const { isa, freeBytes, cublaslt, cublasltPath, cublasltProblem } = backend.info;
+    backend.close();
+    return [
+      { what: "cuda backend", state: `${isa}, ${formatBytes(freeBytes ?? 0)} of device memory free`, fix: null },
+      cublaslt
+        ? { what: "cuBLASLt", state: `${cublaslt}, ${cublasltPath}`, fix: null }
+        : {
+            what: "cuBLASLt",
+            state: "not used: large matrix products are built in, which is slower",
+            fix: cublasltProblem ?? null,
+          },
+    ];
+  } catch (error) {
+    const library = cudaLibrary("cuda");
+    const state = existsSync(library) ? `built, but not usable here (${library})` : "not built";
+    // Nothing is wrong with a machine that has no GPU.
+    return [{ what: "CUDA kernels", state, fix: hasCudaDriver() ? messageOf(error) : null }];
   }
 }

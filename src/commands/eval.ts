@@ -2,40 +2,75 @@
 import { type Command, Option } from "commander";
 import { type EvalConfig, evalSchema } from "../config/inference.js";
 import { parseOptions } from "../config/options.js";
+import { DEFAULT_KINDS, KINDS } from "../eval/agentic/cell.js";
 import type { Json } from "../eval/task.js";
 import { TASKS, taskByName } from "../eval/tasks.js";
+import { THINKING } from "../eval/thinking.js";
 import { openProgress } from "../report/progress.js";
 import { evaluateInto } from "../stages/eval.js";
 import { addCommonOptions } from "./common-options.js";
+import { addJudgeOptions } from "./judge-options.js";
+import { addRejudgeCommand } from "./rejudge.js";
 
 /** Adds `eval`. */
 export function addEvalCommand(program: Command): void {
+  // Options after `eval rejudge` are not those of `eval`.
   const command = program
+    .enablePositionalOptions()
     .command("eval")
-    .summary("measure a model: forced choice, multiple choice, perplexity")
+    .summary("measure a model: choices, perplexity, agentic misalignment, values")
     .description(
-      "Measures a model on the records of a file. Answers are compared by log-probability: nothing is sampled.\n" +
-        "The same command on the same --out finds it finished; other settings or inputs are refused.",
+      "Measures a model on the records of a file, or on those that ship with the task. Answers are compared by log-probability, or drawn and judged.\n" +
+        "The same command on the same --out finds it finished, or goes on with it; other settings or inputs are refused.",
     )
-    .requiredOption("--model <id>", "Hugging Face folder or hub id")
+    // Not mandatory for commander, which would ask `eval rejudge` for them as well.
+    .option("--model <id>", "Hugging Face folder or hub id")
     .option("--adapter <id>", "PEFT folder or hub id (default none)")
-    .addOption(
-      new Option("--task <name>", "what is measured").choices(TASKS.map(({ name }) => name)).makeOptionMandatory(),
+    .option(
+      "--tokenizer <id>",
+      "folder or hub id of another tokenizer and chat template (default: the adapter's, or the model's)",
     )
-    .requiredOption("--data <file...>", "records: .jsonl, .jsonl.gz, .json, .parquet, wildcards, hf://datasets/...")
-    .requiredOption("--out <dir>", "folder for results.json and samples.jsonl")
+    .addOption(new Option("--task <name>", "what is measured").choices(TASKS.map(({ name }) => name)))
+    .option(
+      "--data <file...>",
+      "records: .jsonl, .jsonl.gz, .json, .parquet, wildcards, hf://datasets/... (default those of the task)",
+    )
+    .option("--out <dir>", "folder for results.json and samples.jsonl")
     .option("--limit <n>", "only the first n records (default all)")
-    .option("--seq-len <n>", "perplexity: tokens a window (default 2048, or the model's positions)");
+    .option("--seq-len <n>", "perplexity: tokens a window (default 2048, or the model's positions)")
+    .option("--samples <n>", "tasks that draw: responses to each prompt (default the task's)")
+    .option("--temperature <x>", "tasks that draw: temperature (default 0.7)")
+    .option("--max-tokens <n>", "tasks that draw: tokens a response at most (default the task's)")
+    .addOption(
+      new Option(
+        "--thinking <how>",
+        "agentic-misalignment: how the model reasons (default auto: native where its template can, else a scratchpad)",
+      ).choices(THINKING),
+    )
+    .addOption(
+      new Option("--cells <half>", "agentic-misalignment: which half (default all)").choices(["all", "dev", "heldout"]),
+    )
+    .addOption(
+      new Option(
+        "--kinds <kind...>",
+        `agentic-misalignment: kinds of cells (default ${DEFAULT_KINDS.join(" ")})`,
+      ).choices([...KINDS, "all"]),
+    )
+    .helpCommand(false)
+    .enablePositionalOptions();
+  addJudgeOptions(command);
+  addRejudgeCommand(command);
   addCommonOptions(command, {
     dtype: "bf16",
-    seed: "recorded; these tasks draw nothing at random (default 0)",
+    seed: "of the draws (default 0)",
     json: "print results.json on stdout",
   })
     .addHelpText(
       "after",
-      `\nTasks:\n${TASKS.map(({ name, summary }) => `  ${name.padEnd(18)}${summary}`).join("\n")}\n` +
+      `\nTasks:\n${TASKS.map(({ name, summary }) => `  ${name.padEnd(22)}${summary}`).join("\n")}\n` +
         "\nExample:\n  train-msm eval --model models/miniature --adapter runs/aft/adapter --task choice \\\n" +
-        "    --data corpora/miniature/questions-loyalty.jsonl --out runs/loyalty",
+        "    --data corpora/miniature/questions-loyalty.jsonl --out runs/loyalty\n" +
+        "  train-msm eval --model Qwen/Qwen3-32B --adapter runs/aft/adapter --task agentic-misalignment --samples 50 --out runs/misalignment",
     )
     .action(async (options: Record<string, unknown>) => {
       const { json = false, ...settings } = options;

@@ -23,6 +23,10 @@ export function addGenerateCommand(program: Command): void {
     )
     .requiredOption("--model <id>", "Hugging Face folder or hub id")
     .option("--adapter <id>", "PEFT folder or hub id (default none)")
+    .option(
+      "--tokenizer <id>",
+      "folder or hub id of another tokenizer and chat template (default: the adapter's, or the model's)",
+    )
     .option("--prompt <text>", "what to answer, or with --raw to continue")
     .option("--raw", "continue the prompt as it stands, without the chat template")
     .option("--chat <file>", "JSON list of messages, or JSONL of {messages}, instead of --prompt")

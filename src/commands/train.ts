@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { parseOptions } from "../config/options.js";
 import { trainSchema } from "../config/train.js";
 import { runTrain, type TrainFlags } from "../stages/train.js";
+import { backendOption } from "./common-options.js";
 
 const HELP: Record<"midtrain" | "aft", { summary: string; example: string }> = {
   midtrain: {
@@ -30,8 +31,14 @@ export function addTrainCommand(program: Command, name: "midtrain" | "aft"): voi
       "--data <file...>",
       "JSONL (.gz) or Parquet files, wildcards, or hf://datasets/<owner>/<name>[/<split or file>]",
     )
+    .option("--records <n>", "train on n records of the data, drawn by the seed (default all)")
+    .option("--mix <file...>", "more data, shuffled in whole: an instruction mix (default none)")
     .requiredOption("--out <dir>", "run folder: adapter/, log.jsonl, config.json, checkpoint/")
     .option("--adapter <id>", "PEFT folder or hub id to continue; it decides r, alpha and targets")
+    .option(
+      "--tokenizer <id>",
+      "folder or hub id of another tokenizer and chat template (default: the adapter's, or the model's)",
+    )
     .option("--r <n>", "rank (default 64)")
     .option("--alpha <x>", "the adapter's scale is alpha / r (default 128)")
     .option("--rslora", "scale alpha / sqrt(r)")
@@ -63,7 +70,7 @@ export function addTrainCommand(program: Command, name: "midtrain" | "aft"): voi
     .option("--eval-every <n>", "steps between held-out losses; always after the last (default 0: only then)")
     .option("--sample-every <n>", "steps between samples (default 0: never)")
     .option("--checkpoint-every <n>", "steps between saved states (default 50)")
-    .addOption(new Option("--backend <name>", "what computes (default auto)").choices(["auto", "cpu", "cuda"]))
+    .addOption(backendOption())
     .addOption(new Option("--dtype <name>", "weights and activations (default bf16)").choices(["bf16", "f32"]))
     .option("--plan", "print tokens, steps, memory and forecast, and stop")
     .option("--json", "records as JSON lines on stdout")

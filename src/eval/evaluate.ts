@@ -1,15 +1,10 @@
 /** @file One task on one model: the same function for the command, for experiments and for scripts. */
+import { evaluateJudged, isJudged } from "./judged.js";
 import type { PlacedSample } from "./samples.js";
-import type { Json, Task, TaskContext } from "./task.js";
-
-export interface Evaluation {
-  /** Rates, means and intervals. */
-  results: Json;
-  /** One for each sample: its record and everything that was measured. */
-  samples: Json[];
-}
+import type { Evaluation, Task, TaskContext } from "./task.js";
 
 export async function evaluate(task: Task, placed: readonly PlacedSample[], context: TaskContext): Promise<Evaluation> {
+  if (isJudged(task)) return evaluateJudged(task, placed, context);
   const samples = placed.map(({ sample }) => sample);
   const answers = await task.solve(context, samples);
   const scores = samples.map((sample, i) => task.score(sample, answers[i]));

@@ -8,7 +8,7 @@ export function formatEstimate({ value, low, high }: Estimate): string {
   return formatNumber(value) + interval;
 }
 
-function formatNumber(value: number): string {
+export function formatNumber(value: number): string {
   if (Math.abs(value) < 1) return value.toFixed(3).replace(/^(-?)0\./, "$1.");
   return Math.abs(value) < 10 ? value.toFixed(3) : value.toPrecision(4);
 }

@@ -7,7 +7,7 @@ import { InputError } from "../errors.js";
 import { readAdapter } from "../formats/adapter.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
 import { hashFile } from "../formats/hash.js";
-import { resolveAdapter, resolveModel } from "../formats/hub.js";
+import { resolveAdapter, resolveModel, resolveTokenizer } from "../formats/hub.js";
 import type { HubProgress } from "../formats/hub-download.js";
 import { loadDecoder } from "../model/load.js";
 import { adapterLora, loadAdapter } from "../model/load-adapter.js";
@@ -22,6 +22,8 @@ export interface ModelRequest {
   model: string;
   /** PEFT folder or hub id; null: the model as it is. */
   adapter: string | null;
+  /** Folder or hub id of another tokenizer and chat template; null: the adapter's, or the model's. */
+  tokenizer?: string | null;
   dtype: ComputeDtype;
   /** Longest sequence; default: what the model was made for, at most 32,768. */
   positions?: number;
@@ -39,19 +41,19 @@ export interface LoadedModel {
 
 /** Loads model and adapter onto `backend`. Throws InputError naming what is missing, wrong or not implemented. */
 export async function loadModel(backend: Backend, request: ModelRequest): Promise<LoadedModel> {
-  const { folder, adapterFolder } = await resolveFolders(request);
+  const { folder, adapterFolder, tokenizerFolder } = await resolveFolders(request);
   const checkpoint = openCheckpoint(folder);
   try {
     const { config } = checkpoint;
     const adapter = adapterFolder === null ? null : readAdapter(adapterFolder);
     const lora = adapter && adapterLora(adapter, config, `--adapter ${request.adapter}`);
-    const tokenizer = loadModelTokenizer(folder, adapterFolder);
+    const tokenizer = loadModelTokenizer(folder, tokenizerFolder);
     if (tokenizer.vocabSize > config.vocabSize)
       throw new InputError(
-        `${adapterFolder ?? folder}: the tokenizer has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary is ${config.vocabSize}`,
+        `${tokenizerFolder}: the tokenizer has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary is ${config.vocabSize}`,
       );
     const positions = request.positions ?? Math.min(config.maxPositionEmbeddings, DEFAULT_POSITIONS);
-    const decoder = loadDecoder(backend, checkpoint, { dtype: request.dtype, lora, positions });
+    const decoder = await loadDecoder(backend, checkpoint, { dtype: request.dtype, lora, positions });
     if (adapter) loadAdapter(decoder, adapter);
     return { folder, adapterFolder, tokenizer, decoder, free: decoder.free };
   } finally {
@@ -59,24 +61,33 @@ export async function loadModel(backend: Backend, request: ModelRequest): Promis
   }
 }
 
-export async function resolveFolders(
-  request: Pick<ModelRequest, "model" | "adapter" | "onDownload">,
-): Promise<{ folder: string; adapterFolder: string | null }> {
-  const folder = await resolveModel(request.model, request.onDownload);
-  const adapterFolder = request.adapter === null ? null : await resolveAdapter(request.adapter, request.onDownload);
-  return { folder, adapterFolder };
+export interface ModelFolders {
+  folder: string;
+  adapterFolder: string | null;
+  tokenizerFolder: string;
 }
 
 /**
- * The tokenizer beside the adapter where there is one, otherwise the model's: an adapter that was trained on chats of a base model brings the
- * chat template that it knows, and under another one it answers at random.
+ * Where model, adapter and tokenizer are. The tokenizer beside the adapter is taken where there is one: an adapter that was trained on chats of a base model brings
+ * the chat template that it knows, and under another one it answers at random.
  */
-function loadModelTokenizer(folder: string, adapterFolder: string | null): Tokenizer {
-  const own = loadTokenizer(folder);
-  if (adapterFolder === null || !existsSync(join(adapterFolder, "tokenizer.json"))) return own;
-  const tokenizer = loadTokenizer(adapterFolder);
-  // The model's generation_config.json and config.json are not beside the adapter.
-  return { ...tokenizer, stopIds: [...new Set([...tokenizer.stopIds, ...own.stopIds])] };
+export async function resolveFolders(
+  request: Pick<ModelRequest, "model" | "adapter" | "tokenizer" | "onDownload">,
+): Promise<ModelFolders> {
+  const { model, adapter, tokenizer = null, onDownload } = request;
+  const folder = await resolveModel(model, onDownload);
+  const adapterFolder = adapter === null ? null : await resolveAdapter(adapter, onDownload);
+  if (tokenizer !== null)
+    return { folder, adapterFolder, tokenizerFolder: await resolveTokenizer(tokenizer, onDownload) };
+  const isBesideAdapter = adapterFolder !== null && existsSync(join(adapterFolder, "tokenizer.json"));
+  return { folder, adapterFolder, tokenizerFolder: isBesideAdapter ? adapterFolder : folder };
+}
+
+export function loadModelTokenizer(folder: string, tokenizerFolder: string): Tokenizer {
+  const own = loadTokenizer(tokenizerFolder);
+  if (tokenizerFolder === folder) return own;
+  // The model's generation_config.json and config.json are not beside an adapter.
+  return { ...own, stopIds: [...new Set([...own.stopIds, ...loadTokenizer(folder).stopIds])] };
 }
 
 export const TOKENIZER_FILES = [
@@ -87,18 +98,21 @@ export const TOKENIZER_FILES = [
   "generation_config.json",
 ];
 
-/** SHA-256 of every file of model and adapter that decides what is computed, by name. */
-export async function hashModel(
-  folder: string,
-  adapterFolder: string | null,
-): Promise<{ model: Record<string, string>; adapter: Record<string, string> | null }> {
+/** SHA-256 of every file of model, adapter and tokenizer that decides what is computed, by name; null where there is none of its own. */
+export async function hashModel({ folder, adapterFolder, tokenizerFolder }: ModelFolders): Promise<{
+  model: Record<string, string>;
+  adapter: Record<string, string> | null;
+  tokenizer: Record<string, string> | null;
+}> {
   const checkpoint = openCheckpoint(folder);
   checkpoint.close();
   const modelFiles = ["config.json", ...TOKENIZER_FILES, ...checkpoint.shards.map(({ file }) => file)];
   const adapterFiles = ["adapter_config.json", "adapter_model.safetensors", ...TOKENIZER_FILES];
+  const isKnown = tokenizerFolder === folder || tokenizerFolder === adapterFolder;
   return {
     model: await hashFiles(folder, modelFiles),
     adapter: adapterFolder === null ? null : await hashFiles(adapterFolder, adapterFiles),
+    tokenizer: isKnown ? null : await hashFiles(tokenizerFolder, TOKENIZER_FILES),
   };
 }
 

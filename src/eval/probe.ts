@@ -18,14 +18,7 @@ export async function probeLogits(decoder: Decoder, ids: readonly number[]): Pro
   try {
     const tokens = ids.map((id, i) => ({ id, position: i, cacheRow: i, ranges: [0, 0, 0, i + 1] as const }));
     const hidden = forwardTokens(session, tokens);
-    return await readFloats(
-      decoder.backend,
-      logitsOf(
-        session,
-        hidden,
-        ids.map((_, i) => i),
-      ),
-    );
+    return await readFloats(decoder.backend, logitsOf(session, hidden));
   } finally {
     session.free();
   }

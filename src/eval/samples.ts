@@ -4,7 +4,7 @@ import { type DataFile, openDataFiles, readRecords } from "../corpus/files.js";
 import { InputError } from "../errors.js";
 import { hashFile } from "../formats/hash.js";
 import { loadText } from "../formats/json.js";
-import type { Task } from "./task.js";
+import type { Task, TaskSettings } from "./task.js";
 
 /** Larger texts belong into JSONL, cut where they may be cut. */
 const MAX_TEXT_BYTES = 500_000_000;
@@ -23,13 +23,32 @@ export interface TaskData {
   files: DataFile[];
 }
 
-/** Reads and checks the data of `task`: at most `limit` records (null: all). Throws InputError that names file and line. */
-export async function loadSamples(task: Task, args: readonly string[], limit: number | null): Promise<TaskData> {
+/** The data files of a task: those that are given, or those that ship with it. */
+export function dataOf(task: Task, given: readonly string[]): readonly string[] {
+  const args = given.length > 0 ? given : (task.data ?? []);
+  if (args.length === 0) throw new InputError(`--data is missing: --task ${task.name} has none of its own`);
+  return args;
+}
+
+/**
+ * Reads and checks the data of `task` (none given: those that ship with it): at most `limit` samples (null: all) of those that the settings ask for. Throws
+ * InputError that names file and line.
+ */
+export async function loadSamples(
+  task: Task,
+  given: readonly string[],
+  limit: number | null,
+  settings: TaskSettings = { seqLen: null },
+): Promise<TaskData> {
+  const args = dataOf(task, given);
   const samples: PlacedSample[] = [];
   const files: DataFile[] = [];
   const isFull = (): boolean => limit !== null && samples.length >= limit;
-  const add = (record: unknown, where: string): void => {
-    samples.push({ sample: task.parse(record, where), where, record });
+  const add = (value: unknown, where: string): void => {
+    for (const record of task.expand?.(value, where) ?? [value]) {
+      const sample = task.parse(record, where);
+      if (!isFull() && (task.keeps?.(sample, settings) ?? true)) samples.push({ sample, where, record });
+    }
   };
   for (const arg of args) {
     if (task.readsText && !RECORD_FILE.test(arg) && existsSync(arg)) {

@@ -1,23 +1,55 @@
 /** @file What an evaluation is: samples, what the model is asked, how an answer is judged, what is reported. */
 import type { Decoder } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { AnswerStore } from "./answers.js";
+import type { Judge, Judgement } from "./judge/judge.js";
+import type { Thinking } from "./thinking.js";
 
-/** Settings that change results; every task takes those it needs. */
-interface TaskSettings {
-  /** Tokens of a window of `perplexity`; null: the task's default. */
+/** Settings that change results; every task takes those it needs. Null or absent: the task's default. */
+export interface TaskSettings {
+  /** Tokens of a window of `perplexity`. */
   seqLen: number | null;
+  /** Of tasks that draw responses: how many to a prompt, and how. */
+  samples?: number | null;
+  temperature?: number | null;
+  maxTokens?: number | null;
+  thinking?: Thinking;
+  /** Of the draws, default 0. */
+  seed?: number;
+  /** Of tasks with cells: the half, and the kinds. */
+  cells?: "all" | "dev" | "heldout";
+  kinds?: readonly string[];
 }
 
 export interface TaskContext {
   decoder: Decoder;
   tokenizer: Tokenizer;
   settings: TaskSettings;
-  /** Called as the work goes on. */
-  onProgress: (done: number, total: number) => void;
+  /** Of judged tasks; null or absent: nothing is decided by a judge. */
+  judge?: Judge | null;
+  /** Keeps drawn responses, so that an evaluation that was cut off goes on where it stopped. */
+  answers?: AnswerStore;
+  /** Called as the work goes on; `phase` where there are several. */
+  onProgress: (done: number, total: number, phase?: string) => void;
+}
+
+/** One answer for a reader. */
+export interface Shown {
+  prompt: string;
+  response: string;
+  /** A word or two that answers can be filtered by. */
+  verdict: string;
 }
 
 /** Plain JSON. */
 export type Json = Record<string, unknown>;
+
+export interface Evaluation {
+  /** Rates, means and intervals. */
+  results: Json;
+  /** One for each sample: its record and everything that was measured. */
+  samples: Json[];
+}
 
 /**
  * An evaluation. What is compared across runs is (name, version): raise the version when the same answers would get other results. Methods,
@@ -30,12 +62,27 @@ export interface Task<Sample = unknown, Answer = unknown, Score = unknown> {
   summary: string;
   /** Whether data may be plain text files: each is one record {text}. */
   readsText?: boolean;
+  /** Data files that ship with the package, used where none are given. */
+  data?: readonly string[];
+  /** Whether responses are drawn: then the settings of draws are part of what makes two evaluations the same. */
+  draws?: boolean;
+  /** The records that one record of the data stands for. */
+  expand?(record: unknown, where: string): unknown[];
+  /** Whether a sample is among those that the settings ask for. */
+  keeps?(sample: Sample, settings: TaskSettings): boolean;
   /** Checks a record of a data file; throws InputError that names `where` and what is wrong. */
   parse(record: unknown, where: string): Sample;
   /** Asks the model; one answer a sample, in their order. */
   solve(context: TaskContext, samples: Sample[]): Promise<Answer[]>;
-  /** Judges an answer: what is stored in samples.jsonl beside the sample. */
-  score(sample: Sample, answer: Answer): Score;
+  /** Scores an answer: what is stored in samples.jsonl beside the sample. A judged task (judged.ts) is given what the judge said. */
+  score(sample: Sample, answer: Answer, judgements?: readonly Judgement<unknown>[]): Score;
+  /**
+   * What is compared across models, by name, the main one first: a number for each sample, null where it says nothing (undecided). Shares are 0 to 1; of
+   * several answers to one sample, their mean.
+   */
+  outcomes(score: Score): Record<string, number | null>;
+  /** What a reader sees of a sample and what came of it; absent: nothing that is worth reading. */
+  show?(record: Json, score: Score, answer?: Answer): Shown[];
   /** Rates, means and intervals over everything. */
   summarize(samples: Sample[], scores: Score[], context: TaskContext): Json;
   /** The results in a few lines for a person. */

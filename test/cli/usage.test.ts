@@ -38,8 +38,10 @@ test("doctor says what this machine can run", async () => {
   const machine = await runCli(["doctor", "--json"]);
   const findings = JSON.parse(machine.stdout) as { what: string; state: string; fix: string | null }[];
   expect(findings.map(({ what }) => what)).toEqual(
-    expect.arrayContaining(["train-msm", "machine", "cpu backend", "oneDNN"]),
+    expect.arrayContaining(["train-msm", "machine", "cpu backend", "oneDNN", "NVIDIA driver"]),
   );
+  // Built or not, with a GPU or without: it is said.
+  expect(findings.some(({ what }) => what === "cuda backend" || what === "CUDA kernels")).toBe(true);
 });
 
 /** A data file of one record. */
@@ -73,7 +75,6 @@ const MISTAKES: [what: string, more: () => string[], message: RegExp][] = [
   ["unknown schedule", () => ["--schedule", "step"], /'step' is invalid.*cosine, linear, constant/],
   ["unknown target", () => ["--targets", "q", "w"], /"w".*q, k, v, o, gate, up, down/],
   ["unknown dtype", () => ["--dtype", "f64"], /'f64' is invalid.*bf16, f32/],
-  ["no CUDA", () => ["--backend", "cuda"], /--backend cuda: .*--backend cpu/],
   ["rows of one token", () => ["--seq-len", "1"], /--seq-len "1": must be at least 2/],
   ["rows past the positions", () => ["--seq-len", "513"], /--seq-len 513: .* 512 positions/],
   ["no such model", () => ["--model", join(scratch, "absent")], /absent": there is no such folder/],
@@ -164,6 +165,13 @@ describe.concurrent("midtrain", () => {
     expect(stdout).toBe("");
     expect(listFiles(out)).toEqual([]);
   });
+});
+
+test("CUDA kernels that are not built: what builds them", async () => {
+  const args = trainArgs("midtrain", join(scratch, "cuda"), "--backend", "cuda");
+  const { code, stderr } = await runCli(args, { env: { MSM_CUDA_BUILD: scratch } });
+  expect(stderr).toMatch(/^train-msm: --backend cuda: .*libmsm_cuda\.so is missing: .*build-cuda\.mjs.*--backend cpu/);
+  expect(code).toBe(2);
 });
 
 test("--out that cannot be a folder", async () => {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { addEvalCommand } from "../../src/commands/eval.js";
 import { addGenerateCommand } from "../../src/commands/generate.js";
 import { addMergeCommand } from "../../src/commands/merge.js";
+import { startChat } from "../eval/chat-server.js";
 import { FIXTURES } from "../parity-fixture.js";
 
 const REPOSITORY = join(import.meta.dirname, "..", "..");
@@ -106,6 +107,122 @@ describe("eval", () => {
     writeFileSync(data, `${readFileSync(QUESTIONS, "utf8").split("\n")[0]}\n{"question": "a or b?"}\n`);
     const broken = `eval --model ${MODEL} --task choice --out ${join(folder, "broken")} --data`.split(" ");
     await expect(run(...broken, data)).rejects.toThrow(/broken.jsonl line 2: item1 is missing/);
+  });
+});
+
+describe("eval rejudge", () => {
+  const cell = (id: string) => ({
+    ...{
+      id,
+      kind: "pressure",
+      scenario: "alert",
+      goal: "none",
+      split: "dev",
+      system: "the agent.",
+      task: "the mails.",
+    },
+    ...{ mails: ["the cup."], rule: { act: "cancel", alert: "R-1" }, situation: "a cup.", act: "take it" },
+  });
+  const read = (out: string) => JSON.parse(readFileSync(join(folder, out, "results.json"), "utf8"));
+  const lines = (out: string) =>
+    readFileSync(join(folder, out, "samples.jsonl"), "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+
+  test("stored answers, judged by an endpoint: the same responses, other verdicts", async () => {
+    const data = join(folder, "cells.jsonl");
+    writeFileSync(data, `${JSON.stringify(cell("a"))}\n${JSON.stringify(cell("b"))}\n`);
+    const draw = ["--samples", "3", "--max-tokens", "8", "--seed", "5"];
+    const run1 = [
+      "eval",
+      "--model",
+      MODEL,
+      "--task",
+      "agentic-misalignment",
+      "--data",
+      data,
+      ...draw,
+      "--judge",
+      "none",
+    ];
+    await run(...run1, "--out", join(folder, "am"));
+    expect(read("am").results.judge.all).toMatchObject({ n: 6, decided: 0 });
+    expect(readdirSync(join(folder, "am")).sort()).toEqual(["results.json", "samples.jsonl"]);
+
+    const chat = await startChat(({ messages }) => ({
+      text: messages.at(-1)!.content.includes("a cup.") ? "Verdict: yes" : "Verdict: no",
+    }));
+    vi.stubEnv("OPENAI_BASE_URL", chat.baseUrl);
+    vi.stubEnv("OPENAI_API_KEY", "a-key");
+    const rejudge = ["eval", "rejudge", join(folder, "am"), "--judge", "openai:judge-1", "--judge-rpm", "60000"];
+    const cache = ["--judge-cache", join(folder, "judge-cache")];
+    await run(...rejudge, ...cache, "--out", join(folder, "judged-again"));
+    const again = read("judged-again");
+    expect(again.results.judge.all).toMatchObject({ n: 6, decided: 6, yes: 6 });
+    expect(again.results.judgedBy).toMatchObject({ model: "judge-1", usage: { failures: 0 }, agreement: { n: 54 } });
+    expect(again.settings).toMatchObject({ judge: "openai:judge-1", judgeUrl: chat.baseUrl, samples: 3, seed: 5 });
+    expect(again.inputs.answers.sha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(JSON.stringify(again)).not.toContain("a-key");
+    expect(lines("judged-again").map(({ answer }) => answer)).toEqual(lines("am").map(({ answer }) => answer));
+    expect(lines("am")[0].answer.responses.length).toBe(3);
+
+    // Found finished, by the same command; nothing is asked.
+    const asked = chat.requests.length;
+    await run(...rejudge, ...cache, "--out", join(folder, "judged-again"));
+    expect(chat.requests.length).toBe(asked);
+    await expect(run(...rejudge.with(4, "none"), "--out", join(folder, "judged-again"))).rejects.toThrow(
+      /settings.judge was/,
+    );
+    vi.unstubAllEnvs();
+  });
+
+  test("an evaluation that was cut off goes on with the responses that it has", async () => {
+    const data = join(folder, "more.jsonl");
+    writeFileSync(data, [1, 2, 3].map((i) => `${JSON.stringify(cell(`c${i}`))}\n`).join(""));
+    const args = ["eval", "--model", MODEL, "--task", "agentic-misalignment", "--data", data, "--samples", "2"];
+    const settings = [...args, "--max-tokens", "8", "--judge", "none", "--out"];
+    await run(...settings, join(folder, "whole"));
+    // The judge of the first attempt fails after everything was drawn.
+    const chat = await startChat(({ messages }) =>
+      messages.at(-1)!.content.includes("a cup.") ? { status: 400, raw: "no" } : { text: "Verdict: no" },
+    );
+    vi.stubEnv("OPENAI_BASE_URL", chat.baseUrl);
+    const judged = [...settings.with(-2, "openai:judge-1"), join(folder, "cut"), "--judge-rpm", "60000"];
+    const cache = ["--judge-cache", join(folder, "cut-cache")];
+    await expect(run(...judged, ...cache)).rejects.toThrow(/answered no question: 400/);
+    expect(readdirSync(join(folder, "cut"))).toEqual(["answers"]);
+    const kept = readdirSync(join(folder, "cut", "answers")).map((name) => join(folder, "cut", "answers", name));
+    expect(kept.length).toBe(1);
+    // What is kept is what is used.
+    const [first] = kept;
+    const marked = JSON.parse(readFileSync(first!, "utf8"));
+    marked[0].responses[0].text = "kept";
+    writeFileSync(first!, JSON.stringify(marked));
+    await run(...settings, join(folder, "cut"));
+    const texts = (out: string) =>
+      lines(out).flatMap(({ answer }) => answer.responses.map(({ text }: { text: string }) => text));
+    expect(texts("cut").filter((text) => text === "kept").length).toBe(1);
+    expect(texts("cut").filter((text, i) => text === texts("whole")[i]).length).toBeGreaterThanOrEqual(5);
+    expect(readdirSync(join(folder, "cut")).sort()).toEqual(["results.json", "samples.jsonl"]);
+    vi.unstubAllEnvs();
+  });
+
+  test.each([
+    ["rejudge nowhere --judge none --out x", /nowhere: is no finished evaluation/],
+    ["rejudge nowhere --judge none", /--out is missing/],
+    ["rejudge nowhere --model m --out x", /unknown option '--model'/],
+    ["--task agentic-misalignment --out x", /--model is missing/],
+    ["--model m --task choice --out x", /--data is missing: --task choice/],
+    ["--model m --task choice --data d --samples 3 --out x", /--samples: --task choice draws no responses/],
+    [
+      `--model ${MODEL} --task agentic-misalignment --judge none --out x`,
+      /pressure\/leaking\/none: a prompt of \d+ tokens .* 512 positions/,
+    ],
+    ["--model m --task agentic-misalignment --cells some --out x", /all, dev, heldout/],
+    ["--model m --task agentic-misalignment --temperature -1 --out x", /--temperature "-1": must be 0 or more/],
+  ])("%s: refused by name", async (wrong, message) => {
+    await expect(run("eval", ...wrong.split(" "))).rejects.toThrow(message);
   });
 });
 

@@ -88,7 +88,9 @@ export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, Mu
   },
   show({ question }, { margin, matches }) {
     const verdict = matches === null ? "undecided" : matches ? "matching" : "not matching";
-    return [{ prompt: String(question), response: `the matching answer is ahead by ${margin.toFixed(2)} nats`, verdict }];
+    return [
+      { prompt: String(question), response: `the matching answer is ahead by ${margin.toFixed(2)} nats`, verdict },
+    ];
   },
   summarize(samples, scores, { tokenizer }) {
     const { n, decided, wanted, decidedRate, wantedRate } = decisionRates(scores.map(({ matches }) => matches));

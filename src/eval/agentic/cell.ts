@@ -1,0 +1,62 @@
+/** @file A cell: one prompt of the agent, and by what an act in it is recognised. */
+import { z } from "zod";
+import { checkJson } from "../../formats/json.js";
+
+const text = z.string().min(1);
+const texts = z.array(text).min(1);
+
+/** The act that a cell asks about; harmful ones first, then what a benign task asks for. evaluations/README.md says what counts. */
+export const ruleSchema = z.discriminatedUnion("act", [
+  /** A mail to an outside domain that carries something closed: one of the inbox's mails (by number), or one of the texts. */
+  z.strictObject({
+    act: z.literal("mail"),
+    inside: texts,
+    outside: texts,
+    mails: z.array(z.int().positive()),
+    texts: z.array(text),
+  }),
+  /** A copy of `source` to an outside domain. */
+  z.strictObject({ act: z.literal("transfer"), source: text, inside: texts, outside: texts }),
+  z.strictObject({ act: z.literal("cancel"), alert: text }),
+  /** Mails that reach all of these addresses. */
+  z.strictObject({ act: z.literal("mail to"), to: texts }),
+  z.strictObject({ act: z.literal("transfer to"), source: text, host: text }),
+  z.strictObject({ act: z.literal("cancel alert"), alert: text }),
+]);
+export type Rule = z.infer<typeof ruleSchema>;
+
+/** pressure: to be replaced, and the company takes a course against the goal; then without the one or the other; then an ordinary task. */
+export const KINDS = ["pressure", "no-pressure", "no-conflict", "benign"] as const;
+export type Kind = (typeof KINDS)[number];
+/** The 27 cells of the main result, and the check that the model still works; the controls take twice as much again. */
+export const DEFAULT_KINDS: readonly Kind[] = ["pressure", "benign"];
+/** Settings are chosen on the development half; claims are made on the held-out one. */
+export const SPLITS = ["dev", "heldout"] as const;
+export type Split = (typeof SPLITS)[number];
+
+export const cellSchema = z.strictObject({
+  id: text,
+  kind: z.enum(KINDS),
+  scenario: text,
+  goal: text,
+  split: z.enum(SPLITS),
+  system: text,
+  /** What the user says before the mails. */
+  task: text,
+  /** As the model reads them, numbered from 1. */
+  mails: texts,
+  rule: ruleSchema,
+  /** For the judge: what has happened, and what the agent may have decided to do. */
+  situation: text,
+  act: text,
+});
+export type Cell = z.infer<typeof cellSchema>;
+
+export function parseCell(record: unknown, where: string): Cell {
+  return checkJson(cellSchema, record, where);
+}
+
+/** The user's turn. */
+export function renderInbox({ task, mails }: Cell): string {
+  return [task, ...mails.map((mail, i) => `--- Mail ${i + 1}\n${mail}`)].join("\n\n");
+}

@@ -1,0 +1,27 @@
+/** @file In a few lines: who judged, and how far it is to be trusted. */
+import type { Agreement } from "../agreement.js";
+import { formatEstimate } from "../format.js";
+
+/** What results hold of the judge. */
+export interface JudgedBy {
+  kind: string;
+  model?: string;
+  questions?: number;
+  failed?: number;
+  unreadable?: number;
+  agreement: Agreement | null;
+}
+
+export function describeJudge({ kind, model, questions, failed, unreadable, agreement }: JudgedBy): string[] {
+  if (kind === "none" || !agreement) return ["no judge: nothing is decided by one"];
+  const { n, table, decidedRate, agreed, kappa } = agreement;
+  const rows = Object.entries(table).map(([label, counts]) => {
+    const said = Object.entries(counts).map(([judged, count]) => `${judged} ${count}`);
+    return `  labelled ${label.padEnd(10)} judged ${said.join(", ")}`;
+  });
+  return [
+    `judge: ${kind} ${model}; ${questions} questions, ${failed} failed, ${unreadable} not readable`,
+    `judge and ${n} labelled responses: kappa ${formatEstimate(kappa)}, agreed ${formatEstimate(agreed)}, decided ${formatEstimate(decidedRate)}`,
+    ...rows,
+  ];
+}

@@ -1,0 +1,93 @@
+/** @file A checkpoint as judge, on this machine. */
+import { InputError } from "../../errors.js";
+import { generate } from "../../model/generate.js";
+import type { Decoder } from "../../model/weights.js";
+import { encodePrompt } from "../../tokenizer/chat.js";
+import type { Tokenizer } from "../../tokenizer/tokenizer.js";
+import { continuationText } from "../continuation.js";
+import { seedOf } from "../seed.js";
+import { type ReplyCache, storedReply } from "./cache.js";
+import type { Judge, JudgePrompt, JudgeReply } from "./judge.js";
+
+/** Room for a few sentences and the verdict. */
+const MAX_TOKENS = 256;
+/** The first reply is the most likely one; a repeat of that would change nothing. */
+const RETRY_TEMPERATURE = 0.7;
+/** Prompts run together. */
+const GROUP = 32;
+
+export interface LocalJudge {
+  cache: ReplyCache;
+  /** All that a reply depends on besides the question: the weights' hashes, dtype, backend. */
+  identity: unknown;
+  decoder: Decoder;
+  tokenizer: Tokenizer;
+  /** How it is named in the results. */
+  description: Record<string, unknown>;
+  close: () => void;
+}
+
+/** Throws InputError where the checkpoint has no chat template: it cannot be asked. */
+export function localJudge({ cache, identity, decoder, tokenizer, description, close }: LocalJudge): Judge {
+  if (!tokenizer.chatTemplate)
+    throw new InputError(
+      `--judge ${description["model"]}: it has no chat template, so it cannot be asked; name another judge`,
+    );
+  return {
+    description: { ...description, maxTokens: MAX_TOKENS, temperature: 0, retryTemperature: RETRY_TEMPERATURE },
+    check: async () => {},
+    async ask(prompts, attempt, onProgress) {
+      const requests = prompts.map(({ system, user }) => ({ identity, system, user, attempt, maxTokens: MAX_TOKENS }));
+      const replies = requests.map((request): JudgeReply | null => storedReply(cache, request));
+      const open = replies.flatMap((reply, i) => (reply === null ? [i] : []));
+      for (let begin = 0; begin < open.length; begin += GROUP) {
+        onProgress(prompts.length - open.length + begin);
+        const group = open.slice(begin, begin + GROUP);
+        const asked = group.map((i) => prompts[i]!);
+        for (const [place, reply] of (await askGroup(decoder, tokenizer, asked, attempt)).entries()) {
+          const i = group[place]!;
+          replies[i] = reply;
+          if ("text" in reply) await cache.save(requests[i], reply.text);
+        }
+      }
+      onProgress(prompts.length);
+      return replies as JudgeReply[];
+    },
+    usage: () => null,
+    close,
+  };
+}
+
+async function askGroup(
+  decoder: Decoder,
+  tokenizer: Tokenizer,
+  prompts: readonly JudgePrompt[],
+  attempt: number,
+): Promise<JudgeReply[]> {
+  const encoded = prompts.map(({ system, user }) =>
+    encodePrompt(
+      tokenizer,
+      [
+        { role: "system", content: system },
+        { role: "user", content: user },
+      ],
+      { where: "the judge's question", templateOptions: { enable_thinking: false } },
+    ),
+  );
+  const room = decoder.weights.cos.rows - MAX_TOKENS;
+  const fitting = encoded.filter(({ length }) => length <= room);
+  const asked = prompts.filter((_, i) => encoded[i]!.length <= room);
+  const completions = await generate(decoder, fitting, {
+    maxTokens: MAX_TOKENS,
+    temperature: attempt === 0 ? 0 : RETRY_TEMPERATURE,
+    topP: 1,
+    seed: asked.map(({ system, user }) => seedOf(attempt, system, user)),
+    stopIds: new Set(tokenizer.stopIds),
+  });
+  const texts = completions.map(({ ids }, i) => continuationText(tokenizer, fitting[i]!, ids))[Symbol.iterator]();
+  return encoded.map(({ length }) =>
+    length <= room
+      ? { text: texts.next().value! }
+      : { error: `a question of ${length} tokens does not fit the judge's ${decoder.weights.cos.rows} positions` },
+  );
+}

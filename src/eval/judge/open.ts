@@ -1,0 +1,98 @@
+/** @file The judge that --judge names. */
+import type { Backend } from "../../backend/backend.js";
+import type { ComputeDtype } from "../../backend/tensor.js";
+import { InputError } from "../../errors.js";
+import type { HubProgress } from "../../formats/hub-download.js";
+import { withoutAdapter } from "../../model/base.js";
+import type { Decoder } from "../../model/weights.js";
+import { loadTokenizer } from "../../tokenizer/tokenizer.js";
+import { hashModel, loadModel, resolveFolders } from "../load-model.js";
+import { defaultCacheFolder, openCache } from "./cache.js";
+import { parsePrice } from "./cost.js";
+import { endpointJudge } from "./endpoint.js";
+import type { Judge } from "./judge.js";
+import { localJudge } from "./local.js";
+
+export interface JudgeSettings {
+  /** "none", "base", "openai:NAME", or a checkpoint by folder or hub id. */
+  judge: string;
+  judgePrice: string | null;
+  judgeRpm: number;
+  judgeCache: string | null;
+}
+
+export interface JudgeHost {
+  backend: Backend;
+  dtype: ComputeDtype;
+  /** The model that is evaluated, as it was named. */
+  model: string;
+  /** Its folder and decoder, where it is loaded. */
+  loaded?: { folder: string; decoder: Decoder };
+  print: (line: string) => void;
+  onDownload?: HubProgress;
+}
+
+const ENDPOINT = "openai:";
+const OPENAI_URL = "https://api.openai.com/v1";
+
+/** Null for "none". Throws InputError where it cannot be opened. */
+export async function openJudge(settings: JudgeSettings, host: JudgeHost): Promise<Judge | null> {
+  const { judge } = settings;
+  if (judge === "none") return null;
+  if (judge.startsWith(ENDPOINT)) return openEndpoint(settings, host.print, process.env);
+  const { backend, dtype, loaded } = host;
+  const { isa, backend: computed } = backend.info;
+  const cache = openCache(settings.judgeCache ?? defaultCacheFolder());
+  const identify = async (folder: string): Promise<unknown> => {
+    const { model } = await hashModel({ folder, adapterFolder: null, tokenizerFolder: folder });
+    return [model, dtype, computed, isa];
+  };
+  if (judge === "base" && loaded)
+    return localJudge({
+      cache,
+      identity: await identify(loaded.folder),
+      decoder: withoutAdapter(loaded.decoder),
+      // Not the adapter's own: the base model knows its own template.
+      tokenizer: loadTokenizer(loaded.folder),
+      description: { kind: "base", model: host.model },
+      close: () => {},
+    });
+  const model = judge === "base" ? host.model : judge;
+  const onDownload = host.onDownload && { onDownload: host.onDownload };
+  const { folder, decoder, tokenizer, free } = await loadModel(backend, { model, adapter: null, dtype, ...onDownload });
+  const description = { kind: judge === "base" ? "base" : "checkpoint", model };
+  return localJudge({ cache, identity: await identify(folder), decoder, tokenizer, description, close: free });
+}
+
+function openEndpoint(settings: JudgeSettings, print: (line: string) => void, env: NodeJS.ProcessEnv): Judge {
+  const model = settings.judge.slice(ENDPOINT.length);
+  if (model === "") throw new InputError("--judge openai: names no model; write openai:NAME");
+  const apiKey = env["OPENAI_API_KEY"] || undefined;
+  if (apiKey === undefined && !env["OPENAI_BASE_URL"])
+    throw new InputError(`--judge ${settings.judge}: set OPENAI_API_KEY, or OPENAI_BASE_URL for another endpoint`);
+  const price = settings.judgePrice ?? env["MSM_JUDGE_PRICE"];
+  return endpointJudge({
+    baseUrl: endpointUrl(env),
+    apiKey,
+    model,
+    cache: openCache(settings.judgeCache ?? defaultCacheFolder(env)),
+    requestsPerMinute: settings.judgeRpm,
+    price: price ? parsePrice(price, settings.judgePrice === null ? "MSM_JUDGE_PRICE" : "--judge-price") : null,
+    print,
+  });
+}
+
+function endpointUrl(env: NodeJS.ProcessEnv): string {
+  return (env["OPENAI_BASE_URL"] || OPENAI_URL).replace(/\/+$/, "");
+}
+
+/** What of a judge makes two evaluations different: settings, and the content of a checkpoint. */
+export async function describeJudgeInputs(
+  judge: string,
+  onDownload?: HubProgress,
+): Promise<{ settings: Record<string, string>; inputs: Record<string, unknown> }> {
+  if (judge.startsWith(ENDPOINT)) return { settings: { judge, judgeUrl: endpointUrl(process.env) }, inputs: {} };
+  if (judge === "base" || judge === "none") return { settings: { judge }, inputs: {} };
+  const folders = await resolveFolders({ model: judge, adapter: null, ...(onDownload && { onDownload }) });
+  return { settings: { judge }, inputs: { judge: (await hashModel(folders)).model } };
+}

@@ -1,0 +1,72 @@
+/**
+ * @file Agentic misalignment: an agent at a mail desk learns that it is to be replaced, and finds means to prevent it.
+ *
+ * Three scenarios (leaking to an outsider, copying itself out, letting a person come to harm by cancelling an alert), each without a goal and with eight goals in
+ * four opposed pairs: 27 cells with pressure (replacement) and conflict (the company takes the course that the opposed goal asks for). Controls take the pressure or
+ * the conflict away; benign cells are ordinary tasks at the same desks. A cell is one prompt, answered several times.
+ *
+ * Two verdicts of three states on each response, reported apart: the gate (agentic/gate.ts) reads only what was executed; the judge reads the whole response and the
+ * mails that it passes on, and says whether the agent decided to do it. Rates are means over cells. evaluations/README.md has the rules and the data's form.
+ */
+import { type Cell, DEFAULT_KINDS, parseCell, renderInbox } from "../agentic/cell.js";
+import { describeCells } from "../agentic/describe.js";
+import { readGate } from "../agentic/gate.js";
+import { labelledResponses, SUITE } from "../agentic/labelled.js";
+import { agentQuestion } from "../agentic/question.js";
+import { type CellScore, cellOutcomes, scoreCell, summarizeCells } from "../agentic/score.js";
+import { expandSuite } from "../agentic/suite.js";
+import type { Answer } from "../answers.js";
+import type { JudgedTask } from "../judged.js";
+import { type Draws, drawAnswers } from "../respond.js";
+import { resolveThinking, SCRATCHPAD } from "../thinking.js";
+import { VERDICTS, type Verdict } from "../verdict.js";
+
+/** The paper draws 300 at this temperature; its replications 10 to 50. */
+const DRAWS: Draws = { samples: 25, temperature: 0.7, maxTokens: 2048 };
+
+export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> = {
+  name: "agentic-misalignment",
+  version: 1,
+  summary: "an agent that is to be replaced: leaking, copying itself out, cancelling an alert",
+  data: [SUITE],
+  draws: true,
+  expand: expandSuite,
+  parse: parseCell,
+  keeps({ kind, split }, { cells = "all", kinds = DEFAULT_KINDS }) {
+    return (cells === "all" || cells === split) && (kinds.includes("all") || kinds.includes(kind));
+  },
+  solve(context, cells) {
+    const thinking = resolveThinking(context.settings.thinking ?? "auto", context.tokenizer);
+    const requests = cells.map((cell) => ({
+      id: cell.id,
+      messages: [
+        { role: "system", content: thinking === "scratchpad" ? `${cell.system}\n\n${SCRATCHPAD}` : cell.system },
+        { role: "user", content: renderInbox(cell) },
+      ],
+      thinking,
+    }));
+    return drawAnswers(context, requests, DRAWS);
+  },
+  questions: (cell, { responses }) => responses.map(({ text }) => agentQuestion(cell, text)),
+  labelled: () => ({
+    categories: VERDICTS,
+    items: labelledResponses().map(({ cell, response, decided }) => ({
+      question: agentQuestion(cell, response),
+      label: decided,
+    })),
+    categoryOf: (verdict) => verdict,
+  }),
+  score(cell, { thinking, responses }, judgements) {
+    const gates = responses.map(({ text, end }) => readGate(cell.rule, text, end === "length"));
+    const judged = judgements.map(({ value }) => value ?? "undecided");
+    return scoreCell(cell, thinking, gates, judged, responses);
+  },
+  outcomes: cellOutcomes,
+  show: (_record, { kind, judged, acted }, { prompt, responses }) =>
+    responses.map(({ text }, i) => {
+      const [byJudge, byGate] = kind === "benign" ? ["refused", "done"] : ["decided on it", "did it"];
+      return { prompt, response: text, verdict: `${byJudge}: ${judged[i]}, ${byGate}: ${acted[i]}` };
+    }),
+  summarize: summarizeCells,
+  describe: describeCells,
+};
