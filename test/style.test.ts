@@ -15,7 +15,7 @@ function repositoryFiles(): string[] {
   return names.filter((name) => existsSync(join(ROOT, name)));
 }
 
-const TEXT = /(\.(ts|mjs|cjs|js|json|md|cpp|h|py|yaml|yml|sh)|Makefile|\.npmrc|\.gitignore|\.ci\/run)$/;
+const TEXT = /(\.(ts|mjs|cjs|js|json|md|cpp|h|cu|cuh|mk|py|yaml|yml|sh)|Makefile|\.npmrc|\.gitignore|\.ci\/run)$/;
 const names = repositoryFiles().filter((name) => TEXT.test(name) && !name.startsWith("test/fixtures/"));
 const own = names.filter((name) => name !== "test/style.test.ts" && name !== "package-lock.json");
 const read = (name: string): string => readFileSync(join(ROOT, name), "utf8");

@@ -1,0 +1,12 @@
+/** @file The backend that tests of whole models run on: that of the vitest project (vitest.config.ts). */
+import type { Backend } from "../src/backend/backend.js";
+import { type BackendName, openBackend } from "../src/backend/open.js";
+import { buildEmulated } from "./ops/builds.js";
+
+export const TEST_BACKEND = (process.env["MSM_TEST_BACKEND"] ?? "cpu") as BackendName;
+
+/** Opened when the file is loaded, because the emulated library may have to be built first, which takes longer than a hook may. */
+export function openTestBackend(): Backend {
+  if (TEST_BACKEND === "cuda-emulated") buildEmulated();
+  return openBackend(TEST_BACKEND);
+}
