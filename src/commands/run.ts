@@ -57,7 +57,8 @@ export function addRunCommand(program: Command): void {
     .action(runExperiment);
 }
 
-async function runExperiment(file: string, options: RunOptions): Promise<void> {
+/** Runs the experiment of a file; results go to its folder, a summary to stdout. */
+export async function runExperiment(file: string, options: RunOptions): Promise<void> {
   const { out, plan, json = false, watch: isWatched, port, backend } = options;
   const experiment = readExperiment(file);
   const folder = out ?? join("runs", experiment.name);
@@ -86,7 +87,7 @@ async function runExperiment(file: string, options: RunOptions): Promise<void> {
     if (json) process.stdout.write(`${JSON.stringify(record)}\n`);
     else
       process.stdout.write(
-        `\n${formatSummary(record)}\n\ntook ${formatDuration((performance.now() - began) / 1000)}; everything is in ${folder}\n`,
+        `\n${formatSummary(record)}\n\ntook ${formatDuration((performance.now() - began) / 1000)}; report: ${join(folder, "report.html")}\n`,
       );
   } finally {
     unlock();

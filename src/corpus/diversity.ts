@@ -1,6 +1,6 @@
 /** @file How varied the texts of a corpus are. */
 import { gzipSync } from "node:zlib";
-import { hashText, ngramsOf } from "./ngrams.js";
+import { ngramHashes } from "./ngrams.js";
 
 const DISTINCT = [1, 2, 4] as const;
 const REPEATED_WORDS = 8;
@@ -26,16 +26,15 @@ function distinctShare(documents: readonly (readonly string[])[], n: number): nu
   const seen = new Set<number>();
   let total = 0;
   for (const words of documents) {
-    for (const ngram of ngramsOf(words, n)) {
-      seen.add(hashText(ngram));
-      total++;
-    }
+    const hashes = ngramHashes(words, n);
+    for (const hash of hashes) seen.add(hash);
+    total += hashes.length;
   }
   return total === 0 ? 1 : seen.size / total;
 }
 
 function repeatedShare(documents: readonly (readonly string[])[]): number {
-  const sets = documents.map((words) => new Set(ngramsOf(words, REPEATED_WORDS).map(hashText)));
+  const sets = documents.map((words) => new Set(ngramHashes(words, REPEATED_WORDS)));
   const texts = new Map<number, number>();
   for (const set of sets) for (const hash of set) texts.set(hash, (texts.get(hash) ?? 0) + 1);
   const shares = sets

@@ -2,7 +2,7 @@
  * @file Documents that are nearly the same. Each is the set of its sequences of 5 words; two sets are as alike as the share of sequences that they have in common
  * (Jaccard). Candidates come from MinHash signatures (Broder 1997) cut into bands, and are then compared exactly.
  */
-import { hashText, ngramsOf } from "./ngrams.js";
+import { ngramHashes } from "./ngrams.js";
 
 const SHINGLE_WORDS = 5;
 /** Shorter texts ("Colby or Brie?") are alike by nature: they count as duplicates only where they are equal. */
@@ -22,7 +22,7 @@ export interface SimilarPair {
 
 /** Pairs (indices into `documents`, each a list of words) found to be alike, the most alike first. */
 export function findSimilar(documents: readonly (readonly string[])[]): SimilarPair[] {
-  const sets = documents.map((words) => new Set(ngramsOf(words, SHINGLE_WORDS).map(hashText)));
+  const sets = documents.map((words) => new Set(ngramHashes(words, SHINGLE_WORDS)));
   const pairs = new Map<string, SimilarPair>();
   for (const bucket of [...equalTexts(documents), ...bandBuckets(sets)]) {
     for (const [i, second] of bucket.entries()) {

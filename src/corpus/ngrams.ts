@@ -12,9 +12,23 @@ export function ngramsOf(words: readonly string[], n: number): string[] {
   return ngrams;
 }
 
-/** FNV-1a, 32 bits: enough to count sequences of a corpus, of which there are millions and not billions. */
-export function hashText(text: string): number {
+/**
+ * A 32-bit hash for each sequence of `n` words: enough to count the sequences of a corpus, of which there are millions and not billions. Words by FNV-1a,
+ * sequences by a polynomial of them.
+ */
+export function ngramHashes(words: readonly string[], n: number): number[] {
+  const hashes = words.map(hashWord);
+  const ngrams: number[] = [];
+  for (let i = 0; i + n <= hashes.length; i++) {
+    let hash = 0;
+    for (let k = i; k < i + n; k++) hash = (Math.imul(hash, 0x9e3779b1) + hashes[k]!) | 0;
+    ngrams.push(hash >>> 0);
+  }
+  return ngrams;
+}
+
+function hashWord(word: string): number {
   let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
+  for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193);
+  return hash;
 }
