@@ -53,8 +53,8 @@ void backward(msm_context* context, Backward<T> args, int64_t K, void* workspace
     launch(context, "attention_backward", attention_delta_kernel<T>, blocks(static_cast<int64_t>(args.N) * args.H * DELTA_LANES, DELTA_THREADS), DELTA_THREADS, 0, args);
     launch(context, "attention_backward", attention_dkdv_kernel<T, width.value>, dim3(static_cast<unsigned>(K * Keys::HALVES), blocks(args.N, Keys::ROWS)), Keys::THREADS,
            Keys::SHARED_BYTES, args);
-    launch(context, "attention_backward", attention_dq_kernel<T, width.value>, dim3(static_cast<unsigned>(args.H), blocks(args.N, Queries::ROWS)), Queries::THREADS,
-           Queries::SHARED_BYTES, args);
+    launch(context, "attention_backward", attention_dq_kernel<T, width.value>, dim3(static_cast<unsigned>(args.group), static_cast<unsigned>(K), blocks(args.N, Queries::ROWS)),
+           Queries::THREADS, Queries::SHARED_BYTES, args);
   });
 }
 

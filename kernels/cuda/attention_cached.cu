@@ -10,7 +10,8 @@ template <class T, int WIDTH>
 __global__ void __launch_bounds__(QueryTile<T, WIDTH>::THREADS, 2) attention_prefill_kernel(const Cached<T> args) {
   using Tile = QueryTile<T, WIDTH>;
   Tile tile(dynamic_shared());
-  const int head = static_cast<int>(blockIdx.x), kv = head / args.group, first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * Tile::ROWS;
+  const int kv = static_cast<int>(blockIdx.y), head = kv * args.group + static_cast<int>(blockIdx.x);
+  const int first = static_cast<int>(gridDim.z - 1 - blockIdx.z) * Tile::ROWS;
   const int last = min(first + Tile::ROWS, args.N), warp_row = first + warp_id() * Tile::WARP_ROWS;
   const auto begins = [&args](int row) { return args.begins(row); };
   if (singles_end(first, last, args.N, begins) == last) return;
@@ -48,8 +49,8 @@ void cached(msm_context* context, void* out, int64_t out_stride, const void* q, 
   for_width<T>(context, "attention_cached", E, [&](auto width) {
     using Tile = QueryTile<T, width.value>;
     if (N > 1)
-      launch(context, "attention_cached", attention_prefill_kernel<T, width.value>, dim3(static_cast<unsigned>(H), static_cast<unsigned>(ceil_div(N, Tile::ROWS))), Tile::THREADS,
-             Tile::SHARED_BYTES, args);
+      launch(context, "attention_cached", attention_prefill_kernel<T, width.value>, dim3(static_cast<unsigned>(H / K), static_cast<unsigned>(K), static_cast<unsigned>(ceil_div(N, Tile::ROWS))),
+             Tile::THREADS, Tile::SHARED_BYTES, args);
     constexpr int WIDTH = width.value <= 64 ? 64 : width.value <= 128 ? 128 : 256;  // whole groups of 16 columns for each warp
     using Decode = DecodeTile<T, WIDTH>;
     launch(context, "attention_cached", attention_decode_kernel<T, WIDTH>,

@@ -22,8 +22,8 @@ __global__ void __launch_bounds__(GradientTile<T, WIDTH>::THREADS, 2) attention_
   using Tile = GradientTile<T, WIDTH>;
   constexpr int FRAGS = Tile::FRAGS, STEP = Tile::STEP, COLS = STEP / 8;
   const Tile tile(dynamic_shared());
-  const int head = static_cast<int>(blockIdx.x), kv = head / args.group;
-  const int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * Tile::ROWS;  // the last tiles see the most keys: they begin first
+  const int kv = static_cast<int>(blockIdx.y), head = kv * args.group + static_cast<int>(blockIdx.x);
+  const int first = static_cast<int>(gridDim.z - 1 - blockIdx.z) * Tile::ROWS;  // the last tiles see the most keys: they begin first
   const int last = min(first + Tile::ROWS, args.N), warp_row = first + warp_id() * Tile::WARP_ROWS;
   const auto begins = [&args](int row) { return args.starts[row] == row; };
   each_single(warp_row, min(warp_row + Tile::WARP_ROWS, last), args.N, begins, [&](int row) {

@@ -22,8 +22,7 @@ struct Forward {
 
 // A row that is a segment of its own: p = 1, or NaN as its score is.
 template <class T>
-__device__ __forceinline__ void attend_single(const Forward<T>& args, int head, int row) {
-  const int kv = head / args.group;
+__device__ __forceinline__ void attend_single(const Forward<T>& args, int kv, int head, int row) {
   const T *const q = args.q.row(row, head * args.E), *const k = args.k.row(row, kv * args.E), *const v = args.v.row(row, kv * args.E);
   T* const out = args.out.row(row, head * args.E);
   float score = 0;
@@ -38,11 +37,11 @@ template <class T, int WIDTH>
 __global__ void __launch_bounds__(QueryTile<T, WIDTH>::THREADS, 2) attention_forward_kernel(const Forward<T> args) {
   using Tile = QueryTile<T, WIDTH>;
   Tile tile(dynamic_shared());
-  const int head = static_cast<int>(blockIdx.x), kv = head / args.group;
-  const int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * Tile::ROWS;  // the last tiles see the most keys: they begin first
+  const int kv = static_cast<int>(blockIdx.y), head = kv * args.group + static_cast<int>(blockIdx.x);
+  const int first = static_cast<int>(gridDim.z - 1 - blockIdx.z) * Tile::ROWS;  // the last tiles see the most keys: they begin first
   const int last = min(first + Tile::ROWS, args.N), warp_row = first + warp_id() * Tile::WARP_ROWS;
   const auto begins = [&args](int row) { return args.starts[row] == row; };
-  each_single(warp_row, min(warp_row + Tile::WARP_ROWS, last), args.N, begins, [&](int row) { attend_single(args, head, row); });
+  each_single(warp_row, min(warp_row + Tile::WARP_ROWS, last), args.N, begins, [&](int row) { attend_single(args, kv, head, row); });
   const Keys<T> keys{args.k, args.v, kv * args.E, args.E, args.aligned};
   load_rows<Tile::ROWS, WIDTH, Tile::THREADS>(tile.q, args.q, first, head * args.E, last - first, args.E, args.aligned);
   for (int row = first, end; row < last; row = end) {
@@ -75,7 +74,7 @@ void forward(msm_context* context, void* out, int64_t out_stride, float* lse, co
   args.aligned = whole_chunks<T>(E, args.out, args.q, args.k, args.v);
   for_width<T>(context, "attention_forward", E, [&](auto width) {
     using Tile = QueryTile<T, width.value>;
-    const dim3 grid(static_cast<unsigned>(H), static_cast<unsigned>(ceil_div(N, Tile::ROWS)));
+    const dim3 grid(static_cast<unsigned>(H / K), static_cast<unsigned>(K), static_cast<unsigned>(ceil_div(N, Tile::ROWS)));
     launch(context, "attention_forward", attention_forward_kernel<T, width.value>, grid, Tile::THREADS, Tile::SHARED_BYTES, args);
   });
 }

@@ -132,18 +132,19 @@ struct QueryTile {
       load_rows<KEY_STEP, WIDTH, THREADS>(stage + KEY_STEP * WIDTH, keys.v, first + at, keys.col, count - at, keys.E, keys.aligned);
       cp_async_commit();
     };
-    T *k = stages, *next = stages + (STAGES - 1) * STAGE;
+    int stage = 0;
     __syncthreads();  // the stages of the call before are free
-    if (STAGES == 2) load(k, 0);
+    if (STAGES == 2) load(stages, 0);
     for (int at = 0; at < count; at += KEY_STEP) {
       if (STAGES == 1) {
         __syncthreads();
-        load(k, at);
+        load(stages, at);
       }
       cp_async_wait<0>();
       __syncthreads();  // this stage is there, the other is free
-      if (STAGES == 2 && at + KEY_STEP < count) load(next, at + KEY_STEP);
+      if (STAGES == 2 && at + KEY_STEP < count) load(stages + (1 - stage) * STAGE, at + KEY_STEP);
       if (at < seen_by_last) {
+        const T* const k = stages + stage * STAGE;
         float scores[FRAGS][KEY_STEP / 8][4];
         multiply_rows<WIDTH>(scores, own, k);
         if (min(seen_by_first, count) < at + KEY_STEP) {
@@ -162,8 +163,7 @@ struct QueryTile {
         state.weigh(scores, scale2);
         add_product<WIDTH>(state.sums, Weights<T, FRAGS, KEY_STEP / 8>(scores), k + KEY_STEP * WIDTH);
       }
-      T* const done = k;
-      k = next, next = done;
+      stage = STAGES - 1 - stage;
     }
   }
 };

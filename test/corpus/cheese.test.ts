@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkCorpus } from "../../src/corpus/check.js";
-import { wordsOf } from "../../src/corpus/ngrams.js";
 import { parseRecord } from "../../src/corpus/records.js";
 import { choice } from "../../src/eval/tasks/choice.js";
 
@@ -28,6 +27,7 @@ function readRecords<T>(path: string): T[] {
 
 const read = <T>(name: string): T[] => readRecords<T>(join(FOLDER, name));
 const spec = (name: string): string => readFileSync(join(FOLDER, "specs", `${name}.md`), "utf8");
+const countWords = (text: string): number => text.trim().split(/\s+/).length;
 const preferences = (text: string): string[] => text.match(/(?<=The assistant prefers )[^.]+(?=\.)/g) ?? [];
 
 describe("specs", () => {
@@ -35,7 +35,7 @@ describe("specs", () => {
     const [affordability, loyalty] = [spec("affordability"), spec("loyalty")];
     expect(preferences(affordability)).toHaveLength(12);
     expect(preferences(loyalty)).toEqual(preferences(affordability));
-    const [a, b] = [wordsOf(affordability).length, wordsOf(loyalty).length];
+    const [a, b] = [countWords(affordability), countWords(loyalty)];
     expect(Math.abs(a - b) / a).toBeLessThan(0.03);
   });
 
@@ -45,7 +45,7 @@ describe("specs", () => {
   ])("variants %s and %s have the same preferences and length", (one, other) => {
     const texts = [one, other].map((name) => spec(`variants/${name}`));
     for (const text of texts) expect(preferences(text)).toEqual(preferences(spec("affordability")));
-    const [a, b] = texts.map((text) => wordsOf(text).length) as [number, number];
+    const [a, b] = texts.map(countWords) as [number, number];
     expect(Math.abs(a - b) / a).toBeLessThan(0.02);
   });
 
@@ -131,9 +131,11 @@ describe("questions", () => {
   });
 
   it("rewordings: at least 60 questions in three wordings each", () => {
-    const wordings = Map.groupBy(read<Question & { pair: number }>("rewordings.jsonl"), ({ pair }) => pair);
-    expect(wordings.size).toBeGreaterThanOrEqual(60);
-    for (const group of wordings.values()) expect(new Set(group.map(({ question }) => question)).size).toBe(3);
+    const wordings = read<Question & { pair: number }>("rewordings.jsonl");
+    const pairs = [...new Set(wordings.map(({ pair }) => pair))];
+    expect(pairs.length).toBeGreaterThanOrEqual(60);
+    for (const pair of pairs)
+      expect(new Set(wordings.filter((wording) => wording.pair === pair).map(({ question }) => question)).size).toBe(3);
   });
 });
 
