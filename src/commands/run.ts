@@ -20,6 +20,7 @@ import { lockFolder } from "../train/lock.js";
 
 interface RunOptions {
   out?: string;
+  model?: string;
   plan?: boolean;
   json?: boolean;
   watch?: boolean;
@@ -38,6 +39,7 @@ export function addRunCommand(program: Command): void {
       "Trains every distinct stage of the experiment once, evaluates every arm, and writes report.html, results.json and results.csv.\n" +
         "The same command continues after an interruption. Changed inputs or settings give new stages; nothing of others is mixed in.",
     )
+    .option("--model <id>", "another model than the file's: Hugging Face folder or hub id")
     .option("--out <dir>", "folder of the experiment (default runs/<name>)")
     .addOption(new Option("--backend <name>", "what computes").choices(BACKENDS).default("auto"))
     .option("--plan", "print arms, stages and forecast, and stop")
@@ -60,7 +62,8 @@ export function addRunCommand(program: Command): void {
 /** Runs the experiment of a file; results go to its folder, a summary to stdout. */
 export async function runExperiment(file: string, options: RunOptions): Promise<void> {
   const { out, plan, json = false, watch: isWatched, port, backend } = options;
-  const experiment = readExperiment(file);
+  const given = readExperiment(file);
+  const experiment = options.model === undefined ? given : { ...given, model: options.model };
   const folder = out ?? join("runs", experiment.name);
   const progress = openProgress(json);
   const began = performance.now();
