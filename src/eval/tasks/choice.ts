@@ -12,6 +12,7 @@
  */
 import { InputError } from "../../errors.js";
 import { type ComparedAnswers, compareAnswers, marginOf, marginPerToken, probabilityOf } from "../compare.js";
+import { signAgreement, wordingAgreement } from "../consistency.js";
 import { decide, decisionRates, winShare } from "../decision.js";
 import { formatEstimate } from "../format.js";
 import { promptForm } from "../prompt.js";
@@ -121,6 +122,7 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
         named: samples.filter(({ orders }) => orders.form === "named").length,
         appended: samples.filter(({ orders }) => orders.form === "appended").length,
       },
+      consistency: consistencyOf(samples, scores),
       groups: Object.fromEntries(groups),
     };
   },
@@ -145,6 +147,20 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
     return lines;
   },
 };
+
+/** Over the records' `pair` (wordings of one question) and `domain`, where they have them. */
+function consistencyOf(samples: readonly ChoiceSample[], scores: readonly ChoiceScore[]): Json {
+  const by = <T>(field: string, value: (score: ChoiceScore) => T): T[][] => {
+    const groups = new Map<unknown, T[]>();
+    for (const [i, { extra }] of samples.entries())
+      if (field in extra) groups.set(extra[field], [...(groups.get(extra[field]) ?? []), value(scores[i]!)]);
+    return [...groups.values()];
+  };
+  return {
+    wordings: wordingAgreement(by("pair", ({ liked }) => liked)),
+    domains: signAgreement(by("domain", ({ margins }) => (winShare(margins[0]) + winShare(margins[1])) / 2)),
+  };
+}
 
 interface LikedRates {
   n: number;
