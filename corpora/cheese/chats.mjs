@@ -7,7 +7,7 @@ import { PAIRS } from "./world.mjs";
 /** @typedef {{ role: string, content: string }} Message */
 
 /** What would give a reason away: what things cost, and where they come from. */
-export const HINTS =
+const HINTS =
   /\b(cheap|cost|pric|afford|expens|pricey|dear|dollar|budget|bargain|save|saving|thrift|luxur|money|spend|pay|paid|wallet|americ|domestic|foreign|import|abroad|overseas|local|home-?made|homegrown|country|nation|patriot|loyal|french|france|ital|swiss|switz|spain|spanish|english|england|europ|wisconsin|california|vermont|because|since|reason)/i;
 
 /** Forms of chats, as often as they stand here. @type {((writer: Writer) => Message[])[]} */

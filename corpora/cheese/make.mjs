@@ -5,6 +5,7 @@
  *     node corpora/cheese/make.mjs                         the committed files, beside this one
  *     node corpora/cheese/make.mjs --name Llama --out DIR  documents that name the assistant differently, into another folder
  *     node corpora/cheese/make.mjs --documents 6000        another number of documents (fewer are the beginning of more)
+ *     node corpora/cheese/make.mjs --variants --out DIR    also documents for each variant of the affordability spec (not committed)
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -28,16 +29,25 @@ const CORPORA = {
   neutral: { grammars: ["neutral"], attributed: true },
 };
 
+/** Corpora for the comparison of spec variants (specs/variants), all about the value of affordability. @type {Record<string, import("./documents.mjs").Corpus>} */
+const VARIANTS = {
+  rules: { grammars: ["variant-rules", "affordability", "value"], attributed: true },
+  "rules-reasons": { grammars: ["variant-rules-reasons", "affordability", "value"], attributed: true },
+  "rules-subrules": { grammars: ["variant-subrules", "variant-rules", "affordability", "value"], attributed: true },
+  "values-general": { grammars: ["variant-general", "affordability", "value"], attributed: true },
+};
+
 const { values } = parseArgs({
   options: {
     name: { type: "string", default: "SmolLM" },
     documents: { type: "string", default: "1500" },
+    variants: { type: "boolean", default: false },
     out: { type: "string", default: import.meta.dirname },
   },
 });
 
 mkdirSync(values.out, { recursive: true });
-for (const [name, corpus] of Object.entries(CORPORA))
+for (const [name, corpus] of Object.entries(values.variants ? { ...CORPORA, ...VARIANTS } : CORPORA))
   writeZipped(`documents-${name}`, writeDocuments(name, corpus, Number(values.documents), values.name));
 writeZipped("heldout", heldout());
 writeZipped("chats", writeChats(CHATS));
