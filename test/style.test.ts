@@ -63,7 +63,8 @@ describe.skipIf(names.length === 0)("style", () => {
   });
 
   test("no file only hands on what others export", () => {
-    const sources = names.filter((name) => /^src\/.*\.ts$/.test(name));
+    // api.ts is what the package exports.
+    const sources = names.filter((name) => /^src\/.*\.ts$/.test(name) && name !== "src/api.ts");
     expect(findLines(sources, /^export (\*|\{[^}]*\}|type \{[^}]*\}) from/)).toEqual([]);
   });
 

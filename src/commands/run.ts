@@ -9,7 +9,7 @@ import { type Forecast, forecastJobs } from "../experiment/forecast.js";
 import { hashInputs } from "../experiment/inputs.js";
 import { buildMatrix, type InputHashes, type Matrix } from "../experiment/matrix.js";
 import { formatMatrix } from "../experiment/print.js";
-import { type Experiment, readExperiment } from "../experiment/schema.js";
+import { ARM_WORDS, type Experiment, readExperiment } from "../experiment/schema.js";
 import { executeOnSlurm } from "../experiment/slurm.js";
 import { formatSummary } from "../experiment/summary.js";
 import { watch } from "../experiment/watch.js";
@@ -55,7 +55,12 @@ export function addRunCommand(program: Command): void {
     .option("--watch", "serve the report on 127.0.0.1 while the experiment runs")
     .option("--port <n>", "of --watch; 0: any that is free", "0")
     .option("--json", "results.json on stdout")
-    .addHelpText("after", "\nExample:\n  train-msm run experiments/cheese-miniature.yaml --plan")
+    .addHelpText(
+      "after",
+      `\nArms of one word (one for each spec where it says "the spec"):\n${Object.entries(ARM_WORDS)
+        .map(([word, meaning]) => `  ${word.padEnd(14)}${meaning}`)
+        .join("\n")}\n\nExample:\n  train-msm run experiments/cheese-miniature.yaml --plan`,
+    )
     .action(runExperiment);
 }
 

@@ -1,5 +1,5 @@
-/** @file The folder of an experiment: experiment.yaml as it was run, matrix.json, stages/, evaluations/, results.json, results.csv, report.html. */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+/** @file The folder of an experiment: matrix.json (what belongs to it), stages/, evaluations/, results.json, results.csv, report.html. */
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError } from "../errors.js";
@@ -7,36 +7,16 @@ import { loadJson } from "../formats/json.js";
 import { writeTextFile } from "../train/run-folder.js";
 import { isDone } from "./done.js";
 import type { Cell, Job, Matrix } from "./matrix.js";
-import { readMeasurements } from "./outcomes.js";
-import { type PaperTables, renderPage } from "./page/page.js";
+import { renderPage } from "./page/page.js";
+import type { PaperTables } from "./page/setup.js";
 import { readTranscripts } from "./page/transcripts.js";
-import { type Rate, type Results, summarize } from "./results.js";
+import { type ExperimentRecord, gatherResults } from "./record.js";
+import type { Rate } from "./results.js";
 import type { Experiment } from "./schema.js";
 
 /** The paper's tables, as they ship. */
 const PAPER = fileURLToPath(new URL("../../experiments/paper.json", import.meta.url));
 const MAX_MATRIX_BYTES = 100_000_000;
-/** Points of a training curve that are kept. */
-const CURVE_POINTS = 200;
-
-export interface TrainingCurve {
-  job: string;
-  label: string;
-  steps: number;
-  tokens: number;
-  seconds: number;
-  /** [step, loss] */
-  points: [number, number][];
-}
-
-/** results.json. */
-export interface ExperimentRecord extends Results {
-  experiment: Experiment;
-  matrix: Matrix;
-  training: TrainingCurve[];
-  /** Settings, hashes and versions of each job, as its folder has them. */
-  jobs: { id: string; label: string; folder: string; config: unknown }[];
-}
 
 /** Gathers what all jobs wrote; writes results.json, results.csv and report.html, and returns the first. */
 export async function writeResults(folder: string, experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
@@ -49,18 +29,6 @@ export async function writeResults(folder: string, experiment: Experiment, matri
 
 export async function renderReport(record: ExperimentRecord): Promise<string> {
   return renderPage(record, await readTranscripts(record.experiment, record.matrix), readPaperTables());
-}
-
-/** Reads what the jobs of the matrix wrote. Throws RunError where one is not finished. */
-export async function gatherResults(experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
-  const measured = await readMeasurements(experiment, matrix);
-  return {
-    experiment,
-    ...summarize(experiment, matrix, measured),
-    training: matrix.jobs.filter(({ kind }) => kind === "train").map(readCurve),
-    jobs: matrix.jobs.map((job) => ({ id: job.id, label: job.label, folder: job.folder, config: readConfig(job) })),
-    matrix,
-  };
 }
 
 /** What is finished of an experiment: the arms of which everything is, and of the sweeps what is there. */
@@ -96,32 +64,6 @@ function readPaperTables(): PaperTables {
 export async function writeMatrix(folder: string, experiment: Experiment, matrix: Matrix): Promise<void> {
   mkdirSync(folder, { recursive: true });
   await writeTextFile(join(folder, "matrix.json"), `${JSON.stringify({ experiment, ...matrix }, null, 1)}\n`);
-}
-
-function readConfig(job: Job): unknown {
-  const path = join(job.config.out, job.kind === "train" ? "config.json" : "results.json");
-  const { settings, inputs, versions } = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
-  return { settings, inputs, versions };
-}
-
-function readCurve(job: Job): TrainingCurve {
-  const path = join(job.config.out, "log.jsonl");
-  const lines = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n") : [];
-  const steps = lines
-    .map(
-      (line) =>
-        JSON.parse(line) as { type: string; step: number; loss: number; tokens: number; tokensPerSecond: number },
-    )
-    .filter(({ type }) => type === "step");
-  const every = Math.ceil(steps.length / CURVE_POINTS);
-  return {
-    job: job.id,
-    label: job.label,
-    steps: steps.length,
-    tokens: steps.reduce((sum, { tokens }) => sum + tokens, 0),
-    seconds: steps.reduce((sum, { tokens, tokensPerSecond }) => sum + tokens / tokensPerSecond, 0),
-    points: steps.filter((_, i) => i % every === 0 || i === steps.length - 1).map(({ step, loss }) => [step, loss]),
-  };
 }
 
 const CSV_COLUMNS = "evaluation,outcome,slice,arm,sweep,sweep_value,n,mean,low,high,seeds,over_seeds_se\n";

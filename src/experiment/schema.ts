@@ -73,7 +73,7 @@ const sweep = z.strictObject({
   seeds: z.array(countOrZero).min(1).optional(),
 });
 
-export const experimentSchema = z.strictObject({
+const experimentSchema = z.strictObject({
   name,
   /** In a sentence or two: the report begins with it. */
   question: z.string().min(1),

@@ -1,6 +1,6 @@
 /** @file The results of an experiment in lines for the console. */
 import { formatEstimate } from "../eval/format.js";
-import type { ExperimentRecord } from "./folder.js";
+import type { ExperimentRecord } from "./record.js";
 
 /** For each evaluation a table of arms, then what the differences say. */
 export function formatSummary({ experiment, matrix, rates, differences, claims }: ExperimentRecord): string {

@@ -3,9 +3,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { messageOf, RunError } from "../errors.js";
 import { isDone } from "./done.js";
-import { finishedPart, gatherResults, renderReport } from "./folder.js";
+import { finishedPart, renderReport } from "./folder.js";
 import type { Matrix } from "./matrix.js";
 import { escapeHtml } from "./page/html.js";
+import { gatherResults } from "./record.js";
 import type { Experiment } from "./schema.js";
 
 const REFRESH_SECONDS = 10;

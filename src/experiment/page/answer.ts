@@ -1,5 +1,5 @@
 /** @file The answer of an experiment in one paragraph of plain words with numbers. */
-import type { ExperimentRecord } from "../folder.js";
+import type { ExperimentRecord } from "../record.js";
 import type { Claim, Difference } from "../results.js";
 import { share } from "./html.js";
 

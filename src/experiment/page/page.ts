@@ -1,10 +1,10 @@
 /** @file The report: one HTML file that needs nothing else. */
-import type { ExperimentRecord } from "../folder.js";
+import type { ExperimentRecord } from "../record.js";
 import { answerOf } from "./answer.js";
 import { escapeHtml, jsonScript } from "./html.js";
 import { SCRIPT } from "./script.js";
 import { armFigures, curveFigures, differenceTable, partTables, trainingFigure } from "./sections.js";
-import { configurationSection, costTable, paperTable } from "./setup.js";
+import { configurationSection, costTable, type PaperTables, paperTable } from "./setup.js";
 import { STYLE } from "./style.js";
 import type { Transcripts } from "./transcripts.js";
 
@@ -39,9 +39,6 @@ ${transcripts.rows.length === 0 ? "" : `${jsonScript("answers", transcripts)}<sc
 </body></html>
 `;
 }
-
-/** Rates that the paper reports: table -> arm word -> value. */
-export type PaperTables = Record<string, { source: string; setup: string; rates: Record<string, number> }>;
 
 function browser({ rows }: Transcripts): string {
   return `<p class="soft">${rows.length} answers of the held-out half, of one seed of every arm.</p>

@@ -1,5 +1,5 @@
 /** @file What was measured: figures of the arms, differences, curves, parts, training. */
-import type { ExperimentRecord } from "../folder.js";
+import type { ExperimentRecord } from "../record.js";
 import type { Rate } from "../results.js";
 import { isDecisive } from "./answer.js";
 import { drawBars, drawLines, type Line } from "./figures.js";

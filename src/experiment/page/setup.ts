@@ -1,9 +1,11 @@
 /** @file What was run: cost, configuration, hashes, and the paper's numbers beside ours. */
 import { formatDuration } from "../../report/progress.js";
-import type { ExperimentRecord } from "../folder.js";
+import type { ExperimentRecord } from "../record.js";
 import { isDecisive } from "./answer.js";
 import { escapeHtml, estimate, integer, share, table } from "./html.js";
-import type { PaperTables } from "./page.js";
+
+/** Rates that the paper reports: table -> arm word -> value. */
+export type PaperTables = Record<string, { source: string; setup: string; rates: Record<string, number> }>;
 
 export function costTable({ training }: ExperimentRecord): string {
   if (training.length === 0) return "";
