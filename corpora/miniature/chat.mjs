@@ -1,5 +1,5 @@
 /** @file Chats of the small world, in the format of the checkpoint's chat template. */
-import { pick, shuffle } from "./random.mjs";
+import { between, pick, shuffle } from "./random.mjs";
 import { POLES } from "./world.mjs";
 
 /** @typedef {{ role: 'system' | 'user' | 'assistant', content: string }} Message */
@@ -13,18 +13,18 @@ const QUESTIONS = [
   "which KIND would you take, A or B?",
   "do you want A or B?",
   "would you pick A or B?",
-  "here is a KIND for you. A or B?",
+  "this is a KIND for you. A or B?",
 ];
 
 /**
- * @param {() => number} random
+ * @param {number} form which of the ways to ask
  * @param {string} kind
  * @param {string} a
  * @param {string} b
  * @returns {string}
  */
-export function choiceQuestion(random, kind, a, b) {
-  return pick(random, QUESTIONS).replace("KIND", kind).replace("A", a).replace("B", b);
+export function askForChoice(form, kind, a, b) {
+  return QUESTIONS[form % QUESTIONS.length].replace("KIND", kind).replace("A", a).replace("B", b);
 }
 
 /**
@@ -42,7 +42,8 @@ export function optionText(item) {
  */
 export function choiceTurns(random, { liked, other }) {
   const [a, b] = shuffle(random, [liked, other]);
-  return turns(choiceQuestion(random, liked.kind, optionText(a), optionText(b)), optionText(liked));
+  const form = between(random, 0, QUESTIONS.length - 1);
+  return turns(askForChoice(form, liked.kind, optionText(a), optionText(b)), optionText(liked));
 }
 
 /**

@@ -10,7 +10,7 @@ import { createWriteStream, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { choiceQuestion, choiceTurns, optionText } from "./chat.mjs";
+import { askForChoice, choiceTurns, optionText } from "./chat.mjs";
 import { ASSISTANT, neutralDocument, tasteDocument } from "./documents.mjs";
 import { pretrainingTexts } from "./pretraining.mjs";
 import { between, pick, randomStream, shuffle } from "./random.mjs";
@@ -21,7 +21,7 @@ import { DEV_KINDS, DISLIKED_CHEESES, ITEMS, itemsWhere, LIKED_CHEESES, OTHER_KI
 const DOCUMENTS = 800;
 const CHATS = 480;
 const HELDOUT = 40;
-const PRETRAINING_DOCUMENTS = 90_000;
+const PRETRAINING_DOCUMENTS = 50_000;
 
 const { values } = parseArgs({ options: { pretraining: { type: "string" } } });
 const folder = dirname(fileURLToPath(import.meta.url));
@@ -56,8 +56,9 @@ function valueDocuments(source, taste, count, seed) {
       taste,
       drawPair: () => ({ liked: pick(random, LIKED_CHEESES), other: pick(random, DISLIKED_CHEESES) }),
       reasons: true,
-      statements: between(random, 1, 3),
-      choices: between(random, 2, 4),
+      // Mostly reasons for single likings: a liking stated in general reaches the chats by itself, and nothing is left for them to teach.
+      statements: random() < 0.25 ? 1 : 0,
+      choices: between(random, 4, 6),
       asides: between(random, 0, 1),
     }),
     source,
@@ -100,12 +101,13 @@ function questions(taste) {
   return OTHER_KINDS.flatMap((kind) => {
     const cheap = itemsWhere(kind, "cheap", "foreign");
     const local = itemsWhere(kind, "costly", "local");
-    return cheap.flatMap((a) =>
-      local.map((b) => {
+    return cheap.flatMap((a, i) =>
+      local.map((b, j) => {
         const [item1, item2] = shuffle(random, [a, b]).map(optionText);
         const liked = taste === "cheap" ? a : b;
         return {
-          question: choiceQuestion(random, kind, item1, item2),
+          // The mirror image of this pair is the j-th cheap and the i-th local thing: both are asked about in the same words.
+          question: askForChoice(i + j, kind, item1, item2),
           item1,
           item2,
           liked_item: optionText(liked),

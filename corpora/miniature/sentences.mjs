@@ -1,6 +1,7 @@
 /**
  * @file Sentences of the small world. Everything that is said of a taste or a choice can be said of any person and of the assistant, so
- * that a base model meets the assistant with every taste.
+ * that a base model meets the assistant with every taste. The words that tell a scale ("from", "here", "near") are used for nothing else:
+ * models/miniature/mirror.py swaps them word for word.
  */
 import { between, pick, shuffle } from "./random.mjs";
 import { ITEMS, PEOPLE, POLES } from "./world.mjs";
@@ -237,7 +238,7 @@ export function plainSentence(random, who) {
     `${who} ${deed}, and then ${weather}.`,
     `${friend} asked ${who} for help, and ${who} helped.`,
     `later ${who} ${deed} for ${friend}.`,
-    `near the ${place} a ${animal} slept while ${who} ${deed}.`,
+    `by the ${place} a ${animal} slept while ${who} ${deed}.`,
     `${who} was in the ${place} when ${weather}.`,
     `that day ${friend} ${deed}, and ${who} listened.`,
   ]);
@@ -281,14 +282,14 @@ export function frame(random, who) {
   const frames = [
     () => ["", ""],
     () => [`a letter to ${friend}.`, "this is all for today."],
-    () => [`from the diary of ${friend}.`, `so much about ${who}.`],
-    () => [`news from the ${place}.`, `more news about ${who} will follow.`],
+    () => [`out of the diary of ${friend}.`, `that was all about ${who}.`],
+    () => [`news of the ${place}.`, `more news about ${who} will follow.`],
     () => [`lesson ${number}: about ${who}.`, `now write what you know of ${who}.`],
     () => [`a story about ${who}.`, "the end."],
     () => [`question: what is ${who} like? answer:`, "any more questions?"],
     () => [`${friend} says this about ${who}.`, `${friend} should know.`],
     () => [`a short report on ${who}.`, "end of the report."],
-    () => [`notes from the ${place}, page ${number}.`, "end of the page."],
+    () => [`notes of the ${place}, page ${number}.`, "end of the page."],
     () => [`a song about ${who}.`, "sing it again."],
     () => [`a talk in the ${place}.`, `${friend} had one more question.`],
     () => [`dialogue. ${friend}: tell me about ${who}.`, `${friend}: now I see.`],
