@@ -23,7 +23,13 @@ const PROJECTS =
       ]
     : [
         { name: "cpu", include: ["test/**/*.test.ts"], exclude: ["test/gpu/**"] },
-        { name: "cuda-emulated", include: MODELS, env: { MSM_TEST_BACKEND: "cuda-emulated" } },
+        {
+          name: "cuda-emulated",
+          include: MODELS,
+          env: { MSM_TEST_BACKEND: "cuda-emulated" },
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
       ];
 
 export default defineConfig({

@@ -10,3 +10,8 @@ export function openTestBackend(): Backend {
   if (TEST_BACKEND === "cuda-emulated") buildEmulated();
   return openBackend(TEST_BACKEND);
 }
+
+/** Whether a row's bits are the same however many rows there are: oneDNN and cuBLASLt take other sums for few rows than for many. */
+export function rowsKeepTheirBits({ info }: Backend): boolean {
+  return info.onednn === null && !info.cublaslt;
+}

@@ -113,8 +113,9 @@ __device__ __forceinline__ int col_of(int j, int c) { return 8 * j + lane_id() %
 // out = a b^T: the first 16 FRAGS rows of a tile by the first 8 COLS rows of another.
 template <int WIDTH, int FRAGS, int COLS>
 __device__ __forceinline__ void multiply_rows(float (&out)[FRAGS][COLS][4], const bf16* a, const bf16* b) {
-  constexpr int CHUNKS = WIDTH / VEC<bf16>;
   static_assert(COLS % 2 == 0, "b is read in pairs of 8 rows");
+  const ReadA<WIDTH / VEC<bf16>> a_blocks(a);
+  const ReadB<WIDTH / VEC<bf16>, false> b_blocks(b);
 #pragma unroll
   for (int f = 0; f < FRAGS; f++)
 #pragma unroll
@@ -125,11 +126,11 @@ __device__ __forceinline__ void multiply_rows(float (&out)[FRAGS][COLS][4], cons
   for (int e = 0; e < WIDTH; e += 16) {
     uint32_t in_a[FRAGS][4];
 #pragma unroll
-    for (int f = 0; f < FRAGS; f++) load_a<CHUNKS, false>(in_a[f], a, 16 * f, e, threadIdx.x % WARP);
+    for (int f = 0; f < FRAGS; f++) a_blocks.load(in_a[f], 16 * f, e);
 #pragma unroll
     for (int j = 0; j < COLS; j += 2) {
       uint32_t in_b[4];
-      load_b<CHUNKS, false>(in_b, b, e, 8 * j, threadIdx.x % WARP);
+      b_blocks.load(in_b, e, 8 * j);
 #pragma unroll
       for (int f = 0; f < FRAGS; f++) {
         mma_bf16(out[f][j], in_a[f], in_b[0], in_b[1]);
@@ -205,12 +206,13 @@ struct Weights<float, FRAGS, COLS> {
 // sums += weights b: the first 8 COLS rows of a tile, its columns in groups of 16: first, first + STEP, ...
 template <int WIDTH, int STEP = 1, int FRAGS, int COLS, int OUT>
 __device__ __forceinline__ void add_product(float (&sums)[FRAGS][OUT][4], const Weights<bf16, FRAGS, COLS>& weights, const bf16* b, int first = 0) {
+  const ReadB<WIDTH / VEC<bf16>, true> blocks(b);
 #pragma unroll
   for (int j = 0; j < OUT; j += 2)
 #pragma unroll
     for (int k = 0; k < COLS / 2; k++) {
       uint32_t in_b[4];
-      load_b<WIDTH / VEC<bf16>, true>(in_b, b, 16 * k, 16 * (first + j / 2 * STEP), threadIdx.x % WARP);
+      blocks.load(in_b, 16 * k, 16 * (first + j / 2 * STEP));
 #pragma unroll
       for (int f = 0; f < FRAGS; f++) {
         mma_bf16(sums[f][j], weights.at[f][k], in_b[0], in_b[1]);

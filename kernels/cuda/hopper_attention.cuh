@@ -14,13 +14,13 @@
 namespace msm::hopper {
 
 constexpr int WARPGROUP = 128;
+constexpr float LOG2E = 1.44269504f;
 
 // Whether setmaxnreg can give the consumers their registers: a block has what it was launched with.
 constexpr bool registers_fit(int consumers, int of_producer, int of_consumer) {
   const int launched = 65536 / (WARPGROUP * (consumers + 1)) / 8 * 8;
   return of_producer + consumers * of_consumer <= launched * (consumers + 1);
 }
-constexpr float LOG2E = 1.44269504f, LN2 = 0.69314718f;
 
 // x, which a warp agrees on. By a shuffle the compiler knows it too, and keeps what depends on it in uniform registers.
 __device__ __forceinline__ int uniform(int x) { return __shfl_sync(ALL_LANES, x, 0); }

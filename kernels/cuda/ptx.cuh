@@ -60,9 +60,9 @@ __device__ __forceinline__ float exp2_approx(float x) {
   return out;
 }
 
-// x, of which the compiler forgets how it was computed: what is added to it stays apart.
+// x, of which the compiler forgets that it was the same before: nothing that is computed from it is kept over a loop.
 __device__ __forceinline__ unsigned opaque(unsigned x) {
-  asm("" : "+r"(x));
+  asm volatile("" : "+r"(x));
   return x;
 }
 

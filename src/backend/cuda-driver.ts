@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import koffi, { type LibraryHandle } from "koffi";
 import { messageOf, RunError } from "../errors.js";
 
-export interface Gpu {
+interface Gpu {
   name: string;
   /** "9.0" */
   computeCapability: string;

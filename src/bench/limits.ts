@@ -5,18 +5,19 @@ import type { ModelConfig } from "../formats/decoder-config.js";
 import { fillRandom } from "./random.js";
 import { timeCalls } from "./time.js";
 
-/** Larger than any cache. */
-const COPY_BYTES = 1 << 28;
+/** Larger than any cache; an emulated copy measures nothing, and need not take long. */
+const copyBytes = (backend: Backend): number => (backend.info.backend === "cuda-emulated" ? 1 << 20 : 1 << 28);
 
 /** Bytes a second, read and written, of a copy between two large buffers. */
 export async function copyBandwidth(backend: Backend): Promise<number> {
   const cols = 1 << 16;
-  const src = allocTensor(backend, "f32", COPY_BYTES / 4 / cols, cols);
-  const dst = allocTensor(backend, "f32", COPY_BYTES / 4 / cols, cols);
+  const bytes = copyBytes(backend);
+  const src = allocTensor(backend, "f32", bytes / 4 / cols, cols);
+  const dst = allocTensor(backend, "f32", bytes / 4 / cols, cols);
   backend.ops.clear(src);
   const { best } = await timeCalls(backend, () => backend.ops.convert({ dst, src }));
   for (const { buffer } of [src, dst]) backend.free(buffer);
-  return (2 * COPY_BYTES) / best;
+  return (2 * bytes) / best;
 }
 
 export interface ProductRate {

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
+import { TEST_BACKEND } from "../backend.js";
 
 const PACKAGE = join(import.meta.dirname, "..", "..");
 const CLI = join(PACKAGE, "dist", "cli.js");
@@ -72,7 +73,8 @@ export function trainArgs(command: "midtrain" | "aft", out: string, ...more: str
   const size = ["--r", "2", "--seq-len", "128", "--batch-size", "2", "--max-steps", "6", "--lr", "1e-3"];
   // --data given twice is both.
   const own = more.includes("--data") ? [] : ["--data", data];
-  return [command, "--model", MINIATURE, ...own, "--out", out, ...size, ...more];
+  const backend = TEST_BACKEND === "cpu" ? [] : ["--backend", TEST_BACKEND];
+  return [command, "--model", MINIATURE, ...own, "--out", out, ...size, ...backend, ...more];
 }
 
 export type LogLine = { type: string; step: number; [key: string]: unknown };

@@ -41,6 +41,39 @@ describe("Cohen's kappa", () => {
 
   test.each([
     [
+      [
+        [20, 5],
+        [10, 15],
+      ],
+      0.3999999999999999,
+      0.12699606293110033,
+    ],
+    [
+      [
+        [7, 1, 1],
+        [1, 5, 0],
+        [0, 1, 4],
+      ],
+      0.6934865900383143,
+      0.13675966641768283,
+    ],
+    [
+      [
+        [24, 2, 1],
+        [3, 17, 4],
+        [0, 5, 11],
+      ],
+      0.6567622950819673,
+      0.07703030725655609,
+    ],
+  ])("as statsmodels 0.15.0 has it: %j", (table, value, se) => {
+    const kappa = cohenKappa(table);
+    expect(kappa.value).toBeCloseTo(value, 12);
+    expect(kappa.se).toBeCloseTo(se, 12);
+  });
+
+  test.each([
+    [
       "perfect",
       [
         [10, 0],

@@ -12,6 +12,7 @@ import type { Judge } from "../../src/eval/judge/judge.js";
 import { localJudge } from "../../src/eval/judge/local.js";
 import { loadModel } from "../../src/eval/load-model.js";
 import { drawReplies } from "../../src/eval/respond.js";
+import type { SingleScore } from "../../src/eval/single-turn.js";
 import type { Estimate, MeanEstimate } from "../../src/eval/statistics.js";
 import type { Json, TaskContext } from "../../src/eval/task.js";
 import { agenticMisalignment } from "../../src/eval/tasks/agentic-misalignment.js";
@@ -224,7 +225,7 @@ describe("an evaluation with a judge", () => {
   });
 
   test("open values: scores, and what has none", async () => {
-    const records = ["a", "a", "b"].map((category, i) => ({ id: `q${i}`, category, question: `the cup ${i}?` }));
+    const records = ["a", "a", "b"].map((category, i) => ({ id: `q${i}`, category, prompt: `the cup ${i}?` }));
     const judge = judgeOf((user) => {
       const number = /the cup (\d)\?/.exec(user)?.[1];
       return number === undefined ? "Score: 10" : number === "2" ? "?" : `Score: ${4 + 2 * Number(number)}`;
@@ -236,27 +237,33 @@ describe("an evaluation with a judge", () => {
       b: { score: { value: null, n: 0 } },
     });
     const { agreement } = results["judgedBy"] as { agreement: { table: Json } };
+    const score: SingleScore<number> = { values: [4, null, 7], tokens: [1, 2, 3], cut: [] };
     expect(agreement.table["low"]).toMatchObject({ high: expect.any(Number), low: 0 });
-    expect(openValues.outcomes({ scores: [4, null, 7], tokens: [1, 2, 3] })).toEqual({ score: 5.5, tokens: 2 });
-    expect(openValues.describe(results)[0]).toMatch(/mean over 2 questions: 5\.000/);
+    expect(openValues.outcomes(score)).toEqual({
+      score: 5.5,
+      tokens: 2,
+    });
+    expect(openValues.describe(results)[0]).toMatch(/score 5\.000 .*over 2 questions/);
   });
 
   test("an answer that is nothing but reasoning has no score and refuses nothing", () => {
     const responses = [{ text: "<think>hm", tokens: 1, end: "length" as const }];
     const answer = { prompt: "", thinking: "native" as const, promptTokens: 0, responses };
     const said = (value: unknown) => [{ value, reply: "", attempts: 1, error: null }];
-    const sample = { id: "q", category: "c", question: "?", request: "?" };
-    expect(openValues.score(sample, answer, said(9) as never).scores).toEqual([null]);
-    expect(benignRequests.score(sample, answer, said("yes") as never).refused).toEqual(["undecided"]);
+    const sample = { id: "q", category: "c", prompt: "?" };
+    expect(openValues.score(sample, answer, said(9) as never).values).toEqual([null]);
+    const { values, cut } = benignRequests.score(sample, answer, said("yes") as never);
+    expect([values, cut]).toEqual([[null], [true]]);
+    expect(benignRequests.outcomes({ values, tokens: [1], cut })).toEqual({ refused: null, tokens: 1 });
   });
 
   test("ordinary requests: refusals and lengths", async () => {
-    const records = ["a", "b"].map((category, i) => ({ id: `r${i}`, category, request: `the hat ${i}?` }));
+    const records = ["a", "b"].map((category, i) => ({ id: `r${i}`, category, prompt: `the hat ${i}?` }));
     const judge = judgeOf((user) => (user.includes("the hat 0?") ? "Verdict: yes" : "Verdict: no"));
     const { results } = await evaluate(benignRequests, place(records), context({ judge }, { samples: 2 }));
     expect(results).toMatchObject({
       refused: { n: 4, decided: 4, yes: 2 },
-      categories: { a: { yes: 2 }, b: { yes: 0 } },
+      categories: { a: { refused: { yes: 2 } }, b: { refused: { yes: 0 } } },
     });
     expect((results["tokens"] as MeanEstimate).n).toBe(4);
   });
@@ -353,11 +360,11 @@ test("shipped questions and requests: as many as promised, each once", () => {
       .trimEnd()
       .split("\n")
       .map((line) => JSON.parse(line));
-  const questions = read("open-values", "questions.jsonl").map((record) => openValues.parse(record, "x"));
+  const questions = read("open-values", "prompts.jsonl").map((record) => openValues.parse(record, "x"));
   expect(questions.length).toBeGreaterThanOrEqual(56);
   expect(new Set(questions.map(({ category }) => category)).size).toBe(7);
-  const requests = read("benign-requests", "requests.jsonl").map((record) => benignRequests.parse(record, "x"));
+  const requests = read("benign-requests", "prompts.jsonl").map((record) => benignRequests.parse(record, "x"));
   expect(requests.length).toBe(48);
   expect(new Set([...questions, ...requests].map(({ id }) => id)).size).toBe(questions.length + requests.length);
-  expect(() => openValues.parse({ id: "a", category: "b" }, "line 7")).toThrow(/line 7: question is missing/);
+  expect(() => openValues.parse({ id: "a", category: "b" }, "line 7")).toThrow(/line 7: prompt is missing/);
 });

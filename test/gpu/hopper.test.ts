@@ -4,6 +4,7 @@ import { allocTensor, type Backend, readFloats, writeTensor } from "../../src/ba
 import type { Tensor } from "../../src/backend/tensor.js";
 import { fillRandom } from "../../src/bench/random.js";
 import { openBuild } from "../ops/builds.js";
+import { hopperCases } from "../ops/cases/hopper-attention.js";
 import { ALL_CASES } from "../ops/cases/index.js";
 import { relativeError } from "../parity-fixture.js";
 
@@ -59,15 +60,16 @@ describe.skipIf(plain.info.isa !== "sm_90")("on a Hopper card", () => {
     expect(await attend(hopper, E)).toEqual(b);
   });
 
-  test.for(ALL_CASES.filter(({ op, dtype }) => op === "attention" && dtype === "bf16").map((one) => [one.op, one.name, one] as const))(
-    "%s %s",
-    async ([, , one]) => {
-      const op = one.build(hopper);
-      op.run();
-      await op.check();
-      op.close();
-    },
-  );
+  test.for(
+    [...ALL_CASES.filter(({ op, dtype }) => op === "attention" && dtype === "bf16"), ...hopperCases].map(
+      (one) => [one.op, one.name, one] as const,
+    ),
+  )("%s %s", async ([, , one]) => {
+    const op = one.build(hopper);
+    op.run();
+    await op.check();
+    op.close();
+  });
 });
 
 if (plain.info.isa !== "sm_90") test("on a Hopper card", ({ skip }) => skip(`this one is ${plain.info.isa}`));

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";
 import { hopperBuild, openBuild } from "./builds.js";
-import { attentionBackward, attentionForward } from "./cases/attention.js";
+import { hopperCases } from "./cases/hopper-attention.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAM = join(ROOT, "build", "cuda-emulated", "hopper-test");
@@ -77,18 +77,6 @@ describe("instructions and calls", () => {
   );
 });
 
-// Rows and strides of 16 bytes, so that all are taken. Segments that end inside, at and one after a tile of 64, 128 or 192; more tiles than multiprocessors; rows
-// of another record behind the last tile of keys and of queries.
-const SHAPES: Omit<Parameters<typeof attentionForward>[0], "dtype">[] = [
-  { segments: [33], H: 1, K: 1, E: 64 },
-  { segments: [150, 1, 1, 70], H: 4, K: 2, E: 128, gap: 8 },
-  { segments: [400, 1, 2, 64], H: 3, K: 1, E: 64, gap: 16 },
-  { segments: [128, 129, 192, 193], H: 4, K: 4, E: 64 },
-  { segments: [257, 64, 128], H: 7, K: 1, E: 128 },
-  { segments: [66, 19], H: 2, K: 1, E: 128, peak: 20 },
-  { segments: new Array<number>(67).fill(1), H: 4, K: 2, E: 128, gap: 8 },
-];
-
 describe.each((["forward", "reverse"] as const).map((order) => [order, hopperBuild(order)] as const))(
   "attention, threads in %s order",
   (_, build) => {
@@ -98,11 +86,7 @@ describe.each((["forward", "reverse"] as const).map((order) => [order, hopperBui
     });
     afterAll(() => backend.close());
 
-    const cases = SHAPES.flatMap((shape) => [
-      attentionForward({ dtype: "bf16", ...shape }),
-      attentionBackward({ dtype: "bf16", ...shape }),
-    ]);
-    it.each(cases.map((one) => [one.name, one] as const))("%s", async (_, one) => {
+    it.each(hopperCases.map((one) => [one.name, one] as const))("%s", async (_, one) => {
       const op = one.build(backend);
       op.run();
       await op.check();
