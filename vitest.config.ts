@@ -16,7 +16,7 @@ const PROJECTS =
             ...MODELS,
             "test/model/score.test.ts",
             "test/train/packing.test.ts",
-            "test/ops/**/*.test.ts",
+            "test/ops/{parity,determinism,independence,recording,sample}.test.ts",
             "test/gpu/**/*.test.ts",
           ],
         },

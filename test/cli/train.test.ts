@@ -139,7 +139,7 @@ test("the same command finds the finished run, and another on its folder is refu
   for (const [more, named] of [
     [["--lr", "3e-4"], /settings\.lr was 0\.001, is 0\.0003/],
     [["--seed", "1"], /settings\.seed was 0, is 1/],
-    [["--data", HELDOUT], /settings\.data\.0 was/],
+    [["--data", HELDOUT], /inputs\.data\.0 was/],
   ] as const) {
     const other = await runCli(trainArgs("midtrain", out, "--max-steps", "2", ...more));
     expect(other.code).toBe(2);
