@@ -25,7 +25,7 @@ describe.skipIf(missing)("on Slurm", () => {
     cluster = await startCluster(scratch);
     writeFileSync(file, asYaml(smallExperiment({ seeds: [0], arms: ["aft", "msm+aft"] })));
     // Long enough to be interrupted.
-    const midtrain = { batchSize: 2, maxSteps: 400, checkpointEvery: 10 };
+    const midtrain = { batchSize: 2, maxSteps: 1200, checkpointEvery: 10 };
     writeFileSync(slowFile, asYaml(smallExperiment({ seeds: [0], arms: ["msm"], midtrain })));
   }, 90_000);
   afterAll(() => cluster?.stop());
@@ -51,13 +51,16 @@ describe.skipIf(missing)("on Slurm", () => {
     expect(existsSync(join(there, "report.html"))).toBe(true);
   });
 
-  /** Sends the signal when the progress line shows a job at some step. */
-  const onceAtWork = (signal: NodeJS.Signals) => {
-    let sent = false;
-    return (text: string, child: ChildProcess): void => {
-      if (sent || !/step \d+\)/.test(text)) return;
-      sent = true;
-      child.kill(signal);
+  /** Sends the signal to the process that follows, once the log of the first stage in `out` has its twelfth step. */
+  const onceAtWork = (signal: NodeJS.Signals, out: string) => {
+    let isWatching = false;
+    return (_text: string, child: ChildProcess): void => {
+      if (isWatching) return;
+      isWatching = true;
+      until(() => logOf(out).includes('"step":12,'), 60_000).then(
+        () => child.kill(signal),
+        () => child.kill("SIGKILL"),
+      );
     };
   };
 
@@ -72,14 +75,13 @@ describe.skipIf(missing)("on Slurm", () => {
   }, async () => {
     const out = join(scratch, "killed");
     const first = await run(slowFile, out, {
-      onStderr: onceAtWork("SIGKILL"),
+      onStderr: onceAtWork("SIGKILL", out),
     });
     expect(first.code).toBe(null);
     const running = queue()
       .find((line) => line.endsWith("RUNNING"))!
       .split(" ")[0]!;
     const before = JSON.parse(readFileSync(join(out, "slurm.json"), "utf8"));
-    await until(() => logOf(out).includes('"step":12,'), 60_000);
     cluster.run("scontrol", "requeue", running);
     const second = await run(slowFile, out);
     expect(second.code).toBe(0);
@@ -95,7 +97,7 @@ describe.skipIf(missing)("on Slurm", () => {
   it("is cancelled cleanly", { timeout: 120_000 }, async () => {
     const out = join(scratch, "cancelled");
     const { code, stderr } = await run(slowFile, out, {
-      onStderr: onceAtWork("SIGINT"),
+      onStderr: onceAtWork("SIGINT", out),
     });
     expect(stderr).toMatch(/train-msm: stopped, and the jobs cancelled/);
     expect(code).toBe(1);
