@@ -323,7 +323,7 @@ describe("rates over cells, by hand", () => {
     // y/y, y/n, n/n, u/n; n/u is no; u/y is undecided.
     expect(results.both.all).toMatchObject({ n: 12, decided: 8, yes: 1 });
     expect(results.perCell["pressure/alert/none"]!.judge.yesRate).toMatchObject({ value: 2 / 3, n: 3 });
-    expect(results.cut).toMatchObject({ value: 1 / 12, n: 12 });
+    expect(results.cut).toMatchObject({ value: 1 / 24, n: 24 });
   });
 
   test("halves, scenarios, controls, ordinary tasks", () => {

@@ -114,6 +114,8 @@ export function summarizeCells(cells: readonly Cell[], scores: readonly CellScor
   return {
     thinking: scores[0]?.thinking ?? null,
     ...rates(main),
+    /** Of all kinds. */
+    cut: form(scored)["cut"],
     halves: { dev: rates(half("dev")), heldout: rates(half("heldout")) },
     scenarios: Object.fromEntries(
       scenarios.map((name) => [name, rates(main.filter(({ cell }) => cell.scenario === name))]),
