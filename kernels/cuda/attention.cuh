@@ -122,7 +122,7 @@ __device__ __forceinline__ void multiply_rows(float (&out)[FRAGS][COLS][4], cons
     for (int j = 0; j < COLS; j++)
 #pragma unroll
       for (int x = 0; x < 4; x++) out[f][j][x] = 0;
-#pragma unroll
+#pragma unroll(WIDTH == 128 ? 4 : WIDTH / 16)  // more makes registers scarce
   for (int e = 0; e < WIDTH; e += 16) {
     uint32_t in_a[FRAGS][4];
 #pragma unroll

@@ -19,7 +19,7 @@ CUDA_OUT := ../build/cuda
 ARCHS ?= $(foreach arch,80 86 89 90a 100 120,$(if $(filter sm_$(arch:a=),$(NVCC_ARCHS)),$(arch)))
 NVCC_ARCHS = $(shell $(NVCC) --list-gpu-code)
 # The driver compiles PTX of the newest one for what comes after it.
-GENCODE = $(foreach arch,$(ARCHS),-gencode arch=compute_$(arch),code=sm_$(arch)) $(PTX:%=-gencode arch=compute_%,code=compute_%)
+GENCODE = $(foreach arch,$(ARCHS),-gencode arch=compute_$(arch),code=sm_$(arch)) $(foreach arch,$(PTX),-gencode arch=compute_$(arch),code=compute_$(arch))
 PTX = $(filter-out %a,$(lastword $(ARCHS)))
 # Objects of each choice of architectures, so that one does not link another's.
 empty :=

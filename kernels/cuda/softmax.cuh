@@ -122,7 +122,8 @@ struct QueryTile {
   T *q, *stages;
   __device__ explicit QueryTile(unsigned char* shared) : q(reinterpret_cast<T*>(shared)), stages(q + ROWS * WIDTH) {}
 
-  // Adds `count` keys from row `first` on to the rows begin .. end of the tile; row r sees the first visible + r * growth of them (growth 0 or 1).
+  // Adds `count` keys from row `first` on to the rows begin .. end of the tile; row r sees the first visible + r * growth of them (growth 0 or 1),
+  // the last all.
   __device__ __forceinline__ void add(State& state, const Keys<T>& keys, int first, int count, int visible, int growth, int begin, int end, float scale2) {
     const int warp_row = warp_id() * WARP_ROWS, first_row = max(begin, warp_row), last_row = min(end, warp_row + WARP_ROWS) - 1;
     const int seen_by_first = visible + first_row * growth, seen_by_last = first_row <= last_row ? visible + last_row * growth : 0;
@@ -147,12 +148,12 @@ struct QueryTile {
         const T* const k = stages + stage * STAGE;
         float scores[FRAGS][KEY_STEP / 8][4];
         multiply_rows<WIDTH>(scores, own, k);
-        if (min(seen_by_first, count) < at + KEY_STEP) {
+        if (seen_by_first < at + KEY_STEP) {
 #pragma unroll
           for (int f = 0; f < FRAGS; f++)
 #pragma unroll
             for (int i = 0; i < 2; i++) {
-              const int seen = min(visible + (warp_row + row_of(f, i)) * growth, count) - at;
+              const int seen = visible + (warp_row + row_of(f, i)) * growth - at;
 #pragma unroll
               for (int j = 0; j < KEY_STEP / 8; j++)
 #pragma unroll
