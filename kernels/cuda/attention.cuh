@@ -89,7 +89,7 @@ template <int ROWS, int WIDTH, int THREADS, class T>
 __device__ __forceinline__ void load_rows(T* tile, const Matrix<const T>& from, int64_t row, int col, int count, int E, bool aligned) {
   constexpr unsigned CHUNKS = WIDTH / VEC<T>, LANES = CHUNKS <= 8 ? 8 : CHUNKS <= 16 ? 16 : CHUNKS <= 32 ? 32 : 64, STEP = THREADS / LANES;
   static_assert(ROWS % STEP == 0, "whole passes");
-  const unsigned thread = opaque(threadIdx.x), chunk = thread % LANES, first = thread / LANES;  // nothing is kept in registers from call to call
+  const unsigned chunk = threadIdx.x % LANES, first = threadIdx.x / LANES;
   const int left = E - static_cast<int>(chunk * VEC<T>), rows = left > 0 ? count - static_cast<int>(first) : 0;  // of the thread's own
   const T* at = from.row(row + first, col) + chunk * VEC<T>;
   const auto to = [=](unsigned pass) { return tile + chunk_at<CHUNKS, T>(first + pass % 8, chunk) + (pass - pass % 8) * WIDTH; };  // few addresses
