@@ -16,6 +16,18 @@ namespace msm {
 constexpr float LOG2E = 1.44269504f, LN2 = 0.69314718f;
 constexpr int MAX_HEAD = 256;
 
+// What registers allow, of which ptxas takes more since Blackwell. READ_AHEAD: steps of a product that are unrolled; NARROWER: by how much fewer rows are
+// multiplied at a time (the host, which asks for shared memory, counts with 1 everywhere). The sanitized emulator takes Blackwell's.
+#if __CUDA_ARCH__ >= 1000 || defined(MSM_EMULATED_BLACKWELL)
+template <class T, int WIDTH>
+constexpr int READ_AHEAD = sizeof(T) == 4 ? 1 : 2;
+constexpr int NARROWER = 2;
+#else
+template <class T, int WIDTH>
+constexpr int READ_AHEAD = sizeof(T) == 4 ? 2 : WIDTH == 128 ? 4 : WIDTH / 16;
+constexpr int NARROWER = 1;
+#endif
+
 template <class T>
 struct Matrix {
   T* at;
@@ -122,7 +134,7 @@ __device__ __forceinline__ void multiply_rows(float (&out)[FRAGS][COLS][4], cons
     for (int j = 0; j < COLS; j++)
 #pragma unroll
       for (int x = 0; x < 4; x++) out[f][j][x] = 0;
-#pragma unroll(WIDTH == 128 ? 4 : WIDTH / 16)  // more makes registers scarce
+#pragma unroll(READ_AHEAD<bf16, WIDTH>)
   for (int e = 0; e < WIDTH; e += 16) {
     uint32_t in_a[FRAGS][4];
 #pragma unroll
@@ -151,7 +163,7 @@ __device__ __forceinline__ void multiply_rows(float (&out)[FRAGS][COLS][4], cons
     for (int j = 0; j < COLS; j++)
 #pragma unroll
       for (int x = 0; x < 4; x++) out[f][j][x] = 0;
-#pragma unroll 2
+#pragma unroll(READ_AHEAD<float, WIDTH>)
   for (int at = 0; at < CHUNKS; at++) {
     Chunk in_a[FRAGS][2];
 #pragma unroll

@@ -13,7 +13,7 @@ struct KeyTile {
   static constexpr bool HALF = sizeof(T) == 2;
   static constexpr int FRAGS = HALF && WIDTH == 64 ? 2 : 1, WARPS = !HALF && WIDTH > 128 ? 2 : 4, THREADS = WARP * WARPS;
   static constexpr int WARP_ROWS = 16 * FRAGS, ROWS = WARP_ROWS * WARPS, OUT = WIDTH > 128 ? 128 : WIDTH;
-  static constexpr int STEP = HALF ? (FRAGS == 2 || WIDTH > 128 ? 32 : 64) : 16;  // queries at a time
+  static constexpr int STEP = HALF ? (FRAGS == 2 ? 32 / NARROWER : WIDTH > 128 ? 32 : 64) : 16;  // queries at a time
   static constexpr size_t SHARED_BYTES = 2 * (ROWS + STEP) * WIDTH * sizeof(T) + 2 * STEP * sizeof(float);
   static constexpr int HALVES = WIDTH / OUT;
   static_assert(STEP <= THREADS, "a thread for each query");

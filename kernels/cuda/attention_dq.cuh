@@ -10,7 +10,7 @@ template <class T, int WIDTH>
 struct GradientTile {
   static constexpr bool HALF = sizeof(T) == 2;
   static constexpr int FRAGS = HALF && WIDTH <= 128 ? 2 : 1, WARPS = !HALF && WIDTH > 128 ? 2 : 4, THREADS = WARP * WARPS;
-  static constexpr int WARP_ROWS = 16 * FRAGS, ROWS = WARP_ROWS * WARPS, STEP = !HALF && WIDTH > 128 ? 16 : 32;  // keys at a time
+  static constexpr int WARP_ROWS = 16 * FRAGS, ROWS = WARP_ROWS * WARPS, STEP = (!HALF && WIDTH > 128 ? 16 : 32) / NARROWER;  // keys at a time
   static constexpr size_t SHARED_BYTES = 2 * (ROWS + STEP) * WIDTH * sizeof(T);
 
   T *q, *dout, *keys;

@@ -99,7 +99,7 @@ struct Attend {
 };
 
 // Keys that a softmax takes at once: every row's are cut alike, counted from the first of a run of keys, in prefill and decode.
-constexpr int KEY_STEP = 32;
+constexpr int KEY_STEP = 32 / NARROWER;
 
 // The keys and values of one kv head: columns col .. col + E of two matrices.
 template <class T>
