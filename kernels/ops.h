@@ -14,7 +14,7 @@
 //   smallest normal number may become 0, but for msm_convert). What enters a product inside an op (p, ds, the gradient of logits) is
 //   rounded to dtype before it.
 // - Outputs are overwritten unless the op says "accumulate".
-// - The same call on the same inputs gives the same bits on one machine and build: no atomics on sums, fixed order, whatever the number of threads. A row
+// - The same call on the same inputs gives the same bits on one machine and build: no atomics on sums of floats, fixed order, whatever the number of threads. A row
 //   of a result does not depend on the other rows of the call (where the formula does not say so), nor on how many there
 //   are: changing one record in a packed batch leaves the losses of the others identical. (Not where a library does the product, oneDNN on AMX or
 //   cuBLASLt for more than 128 rows and columns: a row then keeps its bits among calls of the same shape.)

@@ -97,9 +97,9 @@ export function layoutLayer(
   return {
     input: alloc(dtype, N, D),
     afterAttention: kept("afterAttention", "block", () => alloc(dtype, N, D)),
-    attentionInput: kept("attentionInput", "norms", () => alloc(dtype, N, D + qkv.rank)),
+    attentionInput: kept("attentionInput", "norms", () => alloc(dtype, N, D + qkv.spare)),
     attentionRstd: kept("attentionRstd", "block", () => alloc("f32", N, 1)),
-    mlpInput: kept("mlpInput", "norms", () => alloc(dtype, N, D + gateUp.rank)),
+    mlpInput: kept("mlpInput", "norms", () => alloc(dtype, N, D + gateUp.spare)),
     mlpRstd: kept("mlpRstd", "block", () => alloc("f32", N, 1)),
     qkv: kept("qkv", "block", () => alloc(dtype, N, qkv.outSize)),
     qkNormed: config.qkNorm
@@ -109,10 +109,10 @@ export function layoutLayer(
           kRstd: kept("kRstd", "block", () => alloc("f32", N, K)),
         }
       : null,
-    attention: kept("attention", "block", () => alloc(dtype, N, H * E + o.rank)),
+    attention: kept("attention", "block", () => alloc(dtype, N, H * E + o.spare)),
     lse: kept("lse", "block", () => alloc("f32", H, N)),
     gateUp: kept("gateUp", "block", () => alloc(dtype, N, 2 * F)),
-    mlpActivation: kept("mlpActivation", "norms", () => alloc(dtype, N, F + down.rank)),
+    mlpActivation: kept("mlpActivation", "norms", () => alloc(dtype, N, F + down.spare)),
   };
 }
 
@@ -157,11 +157,11 @@ export function layoutActivations(
     lossWorkspace: bytes(workspace.loss),
     transients: {
       delta: alloc(dtype, N, D),
-      dResidual: alloc(dtype, N, D + Math.max(o.rank, down.rank)),
+      dResidual: alloc(dtype, N, D + Math.max(o.spare, down.spare)),
       dNormed: alloc(dtype, N, D),
       dAttention: alloc(dtype, N, H * E),
-      dQkv: alloc(dtype, N, qkv.outSize + qkv.rank),
-      dGateUp: alloc(dtype, N, 2 * F + gateUp.rank),
+      dQkv: alloc(dtype, N, qkv.outSize + qkv.spare),
+      dGateUp: alloc(dtype, N, 2 * F + gateUp.spare),
       dMlpActivation: alloc(dtype, N, F),
       attentionWorkspace: bytes(workspace.attentionBackward),
     },

@@ -80,13 +80,18 @@ export async function generate(
   }
 }
 
+/** Tokens of one prefill, and sequences decoded together. */
+export function generationLimits(backend: Backend): { prefillTokens: number; sequences: number } {
+  return backend.info.backend === "cpu" ? LIMITS.cpu : LIMITS.gpu;
+}
+
 /** What `generate` takes for these prompts: the tokens that they share, cache rows of a sequence besides those, and the session. */
 export function planGeneration(
   backend: Backend,
   prompts: readonly (readonly number[])[],
   maxTokens: number,
 ): { prefix: number; slotRows: number; shape: SessionShape } {
-  const limits = backend.info.backend === "cpu" ? LIMITS.cpu : LIMITS.gpu;
+  const limits = generationLimits(backend);
   const prefix = commonPrefix(prompts);
   const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
   const sequences = Math.min(prompts.length, limits.sequences);

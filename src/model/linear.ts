@@ -6,7 +6,7 @@
  *     E = | W  sB |     [out + R, in + R]
  *         | A   . |
  *
- * and every input and output gradient has R spare columns. Forward: U = X A^T into X's spare columns, then Y = [X U] [W sB]^T.
+ * and every input and output gradient has R spare columns (and some unused ones, lora.ts). Forward: U = X A^T into X's spare columns, then Y = [X U] [W sB]^T.
  * Backward: dU = dY sB into dY's spare columns, then dX = [dY dU] [W; A]. dA = dU^T X, dB = s dY^T U. Several projections of one
  * input (q, k, v; gate, up) stack their rows; their sB blocks lie on the diagonal, zeros elsewhere. Without adapters R is 0.
  */
@@ -17,7 +17,7 @@ import type { AdapterSlot, GroupSpec } from "./lora.js";
 
 export interface Linear {
   spec: GroupSpec;
-  /** E [out + R, in + R]. */
+  /** E [out + R, in + spare]. */
   extended: Tensor;
   /** [1, out] or null. */
   bias: Tensor | null;
@@ -45,11 +45,12 @@ export function adapterViews(flat: Tensor, slot: AdapterSlot, r: number): Adapte
   return { a: block(aOffset, spec.rank, spec.inSize), b };
 }
 
-/** Y = X W^T + s X A^T B^T + bias. x [N, in + R] (its spare columns are overwritten), y [N, out]. */
+/** Y = X W^T + s X A^T B^T + bias. x [N, in + spare] (its spare columns are overwritten), y [N, out]. */
 export function linearForward(ops: Ops, linear: Linear, x: Tensor, y: Tensor): void {
   projectDown(ops, linear, x);
-  const weight = rows(linear.extended, 0, linear.spec.outSize);
-  ops.matmul({ out: y, a: x, b: weight, transB: true, ...biasOf(linear) });
+  const { inSize: K, outSize: N, rank: R } = linear.spec;
+  const weight = columns(rows(linear.extended, 0, N), 0, K + R);
+  ops.matmul({ out: y, a: columns(x, 0, K + R), b: weight, transB: true, ...biasOf(linear) });
 }
 
 /** U = X A^T into X's spare columns; also what recomputing a dropped input needs. */
@@ -61,7 +62,7 @@ export function projectDown(ops: Ops, linear: Linear, x: Tensor): void {
 }
 
 /**
- * Gradients of `linearForward`. x [N, in + R] as the forward left it, dy [N, out + R] (spare columns are overwritten), dx [N, in] or null
+ * Gradients of `linearForward`. x [N, in + spare] as the forward left it, dy [N, out + spare] (spare columns are overwritten), dx [N, in] or null
  * where nothing below is trained. `grads` (null where R is 0) are overwritten, or added to with `accumulate`.
  */
 export function linearBackward(

@@ -40,6 +40,8 @@ export interface GroupSpec {
   outSize: number;
   /** All adapters of the group together: r for each adapted projection. */
   rank: number;
+  /** The columns that inputs and output gradients have for them: `rank`, and what keeps bf16 rows aligned to 16 bytes. */
+  spare: number;
   projections: ProjectionSpec[];
 }
 
@@ -56,7 +58,7 @@ export function planGroups(config: ModelConfig, lora: LoraConfig | null): Record
       if (adapted) rank += lora!.r;
       return spec;
     });
-    return { group: name, inSize, outSize, rank, projections };
+    return { group: name, inSize, outSize, rank, spare: 8 * Math.ceil(rank / 8), projections };
   };
   return {
     qkv: group("qkv", D, [

@@ -1,7 +1,7 @@
 /** @file Log-probabilities of given continuations; what the prompts have in common is computed once. */
 import { readFloats, readInts } from "../backend/backend.js";
 import { checkPositions, commonPrefix, prefill } from "./generate.js";
-import { forwardTokens, lossesOf, openSession, type Session, type SessionToken } from "./session.js";
+import { forwardTokens, lossesOf, openSession, type Session, type SessionShape, type SessionToken } from "./session.js";
 import type { Decoder } from "./weights.js";
 
 /** Tokens run together; more gains no speed and costs memory. */
@@ -39,9 +39,7 @@ export async function score(
   const prefix = commonPrefix(requests.map(({ ids, from }) => ids.slice(0, from)));
   const slots = planSlots(requests, prefix);
   const ownRows = Math.max(longest - prefix, Math.min(CACHE_ROWS, sumRows(slots)));
-  const maxTokens = Math.min(MAX_TOKENS, Math.max(ownRows, prefix));
-  const shape = { cacheRows: prefix + ownRows, maxTokens, maxLogits: 0, maxLosses: maxTokens };
-  const session = openSession(decoder, shape);
+  const session = openSession(decoder, sessionShape(prefix, ownRows));
   try {
     prefill(session, requests[0]!.ids.slice(0, prefix));
     const scores = requests.map((): TokenScores => ({ logprobs: [], greedy: [] }));
@@ -55,6 +53,16 @@ export async function score(
   } finally {
     session.free();
   }
+}
+
+function sessionShape(prefix: number, ownRows: number): SessionShape {
+  const maxTokens = Math.min(MAX_TOKENS, Math.max(ownRows, prefix));
+  return { cacheRows: prefix + ownRows, maxTokens, maxLogits: 0, maxLosses: maxTokens };
+}
+
+/** The largest session that `score` opens for requests of at most `longest` tokens. */
+export function scoringShape(longest: number): SessionShape {
+  return sessionShape(0, Math.max(longest, CACHE_ROWS));
 }
 
 /** Consecutive requests that share cache rows: the first runs from the prefix on, then each other one over the rows after `shared`. */

@@ -49,7 +49,7 @@ export function layoutWeights(
   const groups = planGroups(config, lora);
   const linear = (spec: GroupSpec): Linear => ({
     spec,
-    extended: alloc(dtype, spec.outSize + spec.rank, spec.inSize + spec.rank),
+    extended: alloc(dtype, spec.outSize + spec.rank, spec.inSize + spec.spare),
     bias: spec.group === "qkv" && config.qkvBias ? alloc(dtype, 1, spec.outSize) : null,
   });
   const layers = Array.from(
