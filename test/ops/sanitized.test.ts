@@ -29,11 +29,11 @@ function make(...targets: string[]): void {
   expect(status, `${stdout}\n${stderr}`).toBe(0);
 }
 
-function expectCasesPass(settings: Record<string, string>, files = ["test/ops/parity.test.ts"]): void {
+function expectCasesPass(settings: Record<string, string>, files = ["test/ops/parity.test.ts"], project = "cpu"): void {
   const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    [vitest, "run", "--root", ROOT, "--project", "cpu", ...files, "--reporter", "dot"],
+    [vitest, "run", "--root", ROOT, "--project", project, ...files, "--reporter", "dot"],
     {
       encoding: "utf8",
       env: {
@@ -83,5 +83,10 @@ describe.skipIf(!libraries.every((path) => existsSync(path)))("under ASan and UB
 
   it("the CUDA kernels for Hopper pass theirs", { timeout: 300_000 }, () => {
     expectCasesPass({ MSM_CUDA_BUILD: EMULATED }, ["test/ops/hopper.test.ts", "-t", "in reverse order"]);
+  });
+
+  it("whole models agree with transformers + PEFT on the emulated GPU", { timeout: 300_000 }, () => {
+    const settings = { MSM_CUDA_BUILD: EMULATED, MSM_EMULATOR_ORDER: "reverse" };
+    expectCasesPass(settings, ["test/model/parity.test.ts", "-t", "^(qwen3|qwen2-odd) "], "cuda-emulated");
   });
 });
