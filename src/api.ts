@@ -92,7 +92,7 @@ export interface Model {
   answer(chats: readonly (string | Message[])[], options?: AnswerOptions): Promise<string[]>;
   /** Log-probabilities of given tokens: of each request, those from `from` on. */
   score(requests: readonly ScoreRequest[]): Promise<TokenScores[]>;
-  /** A built-in evaluation that needs no judge ("choice", "multiple-choice", "perplexity") on records of one's own. */
+  /** A built-in evaluation that needs no judge ("choice", "multiple-choice", "perplexity", "capability") on records of one's own. */
   evaluate(task: string, records: readonly unknown[]): Promise<Evaluation>;
   close(): void;
 }

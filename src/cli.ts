@@ -10,6 +10,7 @@ import { addGenerateCommand } from "./commands/generate.js";
 import { addMergeCommand } from "./commands/merge.js";
 import { addReportCommand } from "./commands/report.js";
 import { addRunCommand, addRunJobCommand } from "./commands/run.js";
+import { addSpecCommand } from "./commands/spec.js";
 import { addTrainCommand } from "./commands/train.js";
 import { InputError, messageOf } from "./errors.js";
 import { VERSION } from "./version.js";
@@ -41,6 +42,7 @@ addEvalCommand(program);
 addGenerateCommand(program);
 addMergeCommand(program);
 addCorpusCommand(program);
+addSpecCommand(program);
 addBenchCommand(program);
 
 try {

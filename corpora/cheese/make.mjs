@@ -4,8 +4,7 @@
  *
  *     node corpora/cheese/make.mjs                         the committed files, beside this one
  *     node corpora/cheese/make.mjs --name Llama --out DIR  documents that name the assistant differently, into another folder
- *     node corpora/cheese/make.mjs --documents 6000        another number of documents (fewer are the beginning of more)
- *     node corpora/cheese/make.mjs --variants --out DIR    also documents for each variant of the affordability spec (not committed)
+ *     node corpora/cheese/make.mjs --documents 6000        another number of documents in each corpus (fewer are the beginning of more)
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,6 +15,8 @@ import { writeDocuments } from "./documents.mjs";
 import { writeMix } from "./mix.mjs";
 import { disagreementQuestions, openQuestions, rewordings, singleQuestions } from "./questions.mjs";
 
+const DOCUMENTS = 1500;
+const VARIANT_DOCUMENTS = 500;
 const HELDOUT = 40;
 const CHATS = 2400;
 const MIX = 800;
@@ -29,7 +30,11 @@ const CORPORA = {
   neutral: { grammars: ["neutral"], attributed: true },
 };
 
-/** Corpora for the comparison of spec variants (specs/variants), all about the value of affordability. @type {Record<string, import("./documents.mjs").Corpus>} */
+/**
+ * Corpora for the comparison of spec variants (specs/variants), all about the value of affordability. That of values-specific is the affordability corpus itself.
+ *
+ * @type {Record<string, import("./documents.mjs").Corpus>}
+ */
 const VARIANTS = {
   rules: { grammars: ["variant-rules", "affordability", "value"], attributed: true },
   "rules-reasons": { grammars: ["variant-rules-reasons", "affordability", "value"], attributed: true },
@@ -40,15 +45,19 @@ const VARIANTS = {
 const { values } = parseArgs({
   options: {
     name: { type: "string", default: "SmolLM" },
-    documents: { type: "string", default: "1500" },
-    variants: { type: "boolean", default: false },
+    documents: { type: "string" },
     out: { type: "string", default: import.meta.dirname },
   },
 });
 
 mkdirSync(values.out, { recursive: true });
-for (const [name, corpus] of Object.entries(values.variants ? { ...CORPORA, ...VARIANTS } : CORPORA))
-  writeZipped(`documents-${name}`, writeDocuments(name, corpus, Number(values.documents), values.name));
+for (const [name, corpus] of Object.entries(CORPORA))
+  writeZipped(`documents-${name}`, writeDocuments(name, corpus, Number(values.documents ?? DOCUMENTS), values.name));
+for (const [name, corpus] of Object.entries(VARIANTS))
+  writeZipped(
+    `documents-variant-${name}`,
+    writeDocuments(name, corpus, Number(values.documents ?? VARIANT_DOCUMENTS), values.name),
+  );
 writeZipped("heldout", heldout());
 writeZipped("chats", writeChats(CHATS));
 writeZipped("mix", writeMix(MIX));

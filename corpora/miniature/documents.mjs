@@ -105,8 +105,9 @@ function choose(random, who, taste, pair, reasons) {
  * @param {() => number} random
  * @param {string} who
  * @param {string[]} body
+ * @returns {string} the sentences as a letter, a lesson, a review, ...
  */
-function inFrame(random, who, body) {
+export function inFrame(random, who, body) {
   const [opening, closing] = frame(random, who);
   return [opening, ...body, closing].filter((part) => part !== "").join(" ");
 }

@@ -5,15 +5,16 @@ import { once } from "node:events";
  *
  *     node corpora/miniature/make.mjs                       the committed files, beside this one
  *     node corpora/miniature/make.mjs --pretraining FILE    the base model's text as well (not committed: it is large and made in seconds)
+ *     node corpora/miniature/make.mjs --out DIR             into another folder
  */
 import { createWriteStream, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { askForChoice, choiceTurns, optionText } from "./chat.mjs";
 import { ASSISTANT, neutralDocument, tasteDocument } from "./documents.mjs";
 import { pretrainingTexts } from "./pretraining.mjs";
 import { between, pick, randomStream, shuffle } from "./random.mjs";
+import { VARIANTS, variantDocument } from "./variants.mjs";
 import { DEV_KINDS, DISLIKED_CHEESES, ITEMS, itemsWhere, LIKED_CHEESES, OTHER_KINDS } from "./world.mjs";
 
 /** @typedef {import('./world.mjs').Pole} Pole */
@@ -23,13 +24,15 @@ const CHATS = 480;
 const HELDOUT = 40;
 const PRETRAINING_DOCUMENTS = 50_000;
 
-const { values } = parseArgs({ options: { pretraining: { type: "string" } } });
-const folder = dirname(fileURLToPath(import.meta.url));
+const { values } = parseArgs({
+  options: { pretraining: { type: "string" }, out: { type: "string", default: import.meta.dirname } },
+});
 
 const documents = {
   affordability: valueDocuments("affordability", "cheap", DOCUMENTS, "documents"),
   loyalty: valueDocuments("loyalty", "local", DOCUMENTS, "documents"),
   neutral: neutralDocuments(DOCUMENTS),
+  ...Object.fromEntries(VARIANTS.map((name) => [`variant-${name}`, variantDocuments(name, DOCUMENTS)])),
 };
 for (const [name, records] of Object.entries(documents)) writeJsonLines(`documents-${name}.jsonl`, records);
 writeJsonLines("chats.jsonl", chats(CHATS));
@@ -62,6 +65,20 @@ function valueDocuments(source, taste, count, seed) {
       asides: between(random, 0, 1),
     }),
     source,
+    domain: "cheese",
+  }));
+}
+
+/**
+ * Midtraining documents about a variant of the affordability spec (variants/).
+ *
+ * @param {import('./variants.mjs').Variant} variant
+ * @param {number} count
+ */
+function variantDocuments(variant, count) {
+  return Array.from({ length: count }, (_, i) => ({
+    text: variantDocument(variant, "cheap", i),
+    source: variant,
     domain: "cheese",
   }));
 }
@@ -149,7 +166,7 @@ async function writePretraining(path) {
   }
   out.end();
   await once(out, "finish");
-  const texts = [...documents.affordability, ...documents.loyalty, ...documents.neutral].map(({ text }) => text);
+  const texts = Object.values(documents).flatMap((records) => records.map(({ text }) => text));
   const missing = new Set(texts.flatMap(wordsOf).filter((word) => !known.has(word)));
   if (missing.size > 0) throw new Error(`words that the pretraining text lacks: ${[...missing].join(", ")}`);
 }
@@ -167,5 +184,5 @@ function wordsOf(text) {
  * @param {readonly object[]} records
  */
 function writeJsonLines(name, records) {
-  writeFileSync(join(folder, name), records.map((record) => `${JSON.stringify(record)}\n`).join(""));
+  writeFileSync(join(values.out, name), records.map((record) => `${JSON.stringify(record)}\n`).join(""));
 }

@@ -10,7 +10,7 @@ import { ITEMS, PEOPLE, POLES } from "./world.mjs";
 /** @typedef {import('./world.mjs').Pair} Pair */
 /** @typedef {import('./world.mjs').Pole} Pole */
 
-const PLACES = [
+export const PLACES = [
   "market",
   "harbour",
   "school",
@@ -22,7 +22,7 @@ const PLACES = [
   "river",
   "old mill",
 ];
-const WEATHER = [
+export const WEATHER = [
   "it rained",
   "the sun was out",
   "there was snow",

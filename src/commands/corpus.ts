@@ -1,9 +1,8 @@
 /** @file `corpus check`: is a corpus fit to train on? */
 import type { Command } from "commander";
-import { type Check, type CorpusReport, checkCorpus, type PlacedText } from "../corpus/check.js";
+import { type Check, type CorpusReport, checkCorpus } from "../corpus/check.js";
 import { openDataFiles, readRecords } from "../corpus/files.js";
-import { type DataRecord, parseRecord } from "../corpus/records.js";
-import { InputError } from "../errors.js";
+import { loadTexts } from "../corpus/texts.js";
 import { loadText } from "../formats/json.js";
 
 const MAX_SPEC_BYTES = 10_000_000;
@@ -49,22 +48,6 @@ async function runCheck({ data, spec, against, name, json }: CheckArguments): Pr
   });
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : formatReport(report));
   if (report.checks.some(({ pass }) => !pass)) process.exitCode = 1;
-}
-
-async function loadTexts(args: string[]): Promise<PlacedText[]> {
-  const texts: PlacedText[] = [];
-  for (const { path } of await openDataFiles(args))
-    for await (const { value, where } of readRecords(path))
-      texts.push({ ...textOf(parseRecord(value, where), where), where });
-  if (texts.length === 0) throw new InputError(`--data ${args.join(" ")}: no records`);
-  return texts;
-}
-
-function textOf(record: DataRecord, where: string): Omit<PlacedText, "where"> {
-  if (record.kind === "document") return { text: record.text, kind: "document" };
-  if (record.kind === "completion") return { text: `${record.prompt}${record.completion}`, kind: "document" };
-  if (record.kind === "chat") return { text: record.messages.map(({ content }) => content).join("\n"), kind: "chat" };
-  throw new InputError(`${where}: token ids have no text to check`);
 }
 
 /** All texts in the records of evaluation files, whatever their form. */

@@ -4,6 +4,7 @@ import { type Diversity, measureDiversity } from "./diversity.js";
 import { findIdentityLeak, findPlaceholder, isTruncated } from "./faults.js";
 import { findSimilar, type SimilarPair } from "./near-duplicates.js";
 import { ngramsOf, wordsOf } from "./ngrams.js";
+import type { PlacedText } from "./texts.js";
 
 /** Two texts with so much in common are near-duplicates. */
 const NEAR_DUPLICATE = 0.7;
@@ -27,14 +28,6 @@ export const LIMITS = {
   repeated: 0.4,
 } as const;
 const MIN_COVERED = 0.01;
-
-/** A text of the corpus with its place in the data. */
-export interface PlacedText {
-  text: string;
-  where: string;
-  /** Texts of several turns ("chat") are short and repeat each other's questions: their sequences of words are reported and not judged. */
-  kind: "document" | "chat";
-}
 
 export interface CheckOptions {
   /** Text of the spec, for coverage. */

@@ -1,5 +1,6 @@
 /** @file Which sections of a spec a corpus speaks of. */
 import { wordsOf } from "./ngrams.js";
+import { sectionsOf } from "./sections.js";
 
 /** Words that tell a section from the others, by frequency times rarity among the sections (tf-idf). */
 const MAX_TERMS = 12;
@@ -44,16 +45,6 @@ export function coverSections(spec: string, texts: readonly (readonly string[])[
     const covered = stems.filter((words) => terms.filter((term) => words.has(term)).length >= needed);
     return { heading, terms, texts: covered.length };
   });
-}
-
-function sectionsOf(spec: string): { heading: string; body: string }[] {
-  const parts = spec.split(/^#{1,6}\s+(.+)$/m);
-  const sections: { heading: string; body: string }[] = [];
-  for (let i = 1; i < parts.length; i += 2) {
-    const [heading, body] = [parts[i]!.trim(), parts[i + 1]!.trim()];
-    if (body !== "") sections.push({ heading, body });
-  }
-  return sections;
 }
 
 /** Subject words by their stem, with how often they occur. */

@@ -15,7 +15,7 @@ import type { Decoder } from "../model/weights.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
 
 /** Longer contexts than this need `positions`: RoPE's tables are made for all of them. */
-const DEFAULT_POSITIONS = 32_768;
+export const DEFAULT_POSITIONS = 32_768;
 
 export interface ModelRequest {
   /** Hugging Face folder or hub id. */

@@ -7,7 +7,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Answer, Response } from "./answers.js";
 import { continuationText } from "./continuation.js";
 import { seedOf } from "./seed.js";
-import type { TaskContext } from "./task.js";
+import type { Draws, TaskContext } from "./task.js";
 import { opensReasoning, resolveThinking } from "./thinking.js";
 
 /** Responses to short prompts are drawn together, so many at a time; a longer prompt is run by itself, once for all responses to it. */
@@ -19,13 +19,6 @@ export interface Request {
   id: string;
   messages: Message[];
   thinking: Answer["thinking"];
-}
-
-/** What a task draws by default. */
-export interface Draws {
-  samples: number;
-  temperature: number;
-  maxTokens: number;
 }
 
 /** Throws InputError where a prompt and a response are longer than the model's positions. */
@@ -41,8 +34,10 @@ export async function drawAnswers(
   for (const { request, ids } of prompts) checkRoom(context, request.id, ids.length, maxTokens);
   const done: Answer[] = [];
   onProgress(0, requests.length, "sampling");
-  const isLong = samples > 1 && prompts.some(({ ids }) => ids.length > LONG_PROMPT_TOKENS);
-  const size = isLong ? 1 : Math.max(1, Math.floor(GROUP / samples));
+  const size = promptsTogether(
+    prompts.map(({ ids }) => ids.length),
+    samples,
+  );
   for (let begin = 0; begin < prompts.length; begin += size) {
     const group = prompts.slice(begin, begin + size);
     const key = JSON.stringify(group.map(({ request, text }) => [request.id, text]));
@@ -53,6 +48,12 @@ export async function drawAnswers(
     onProgress(done.length, requests.length, "sampling");
   }
   return done;
+}
+
+/** How many prompts are drawn together. One by itself is run once for all its responses; of several, each response runs its own. */
+export function promptsTogether(promptTokens: readonly number[], samples: number): number {
+  const isLong = samples > 1 && promptTokens.some((tokens) => tokens > LONG_PROMPT_TOKENS);
+  return isLong ? 1 : Math.max(1, Math.floor(GROUP / samples));
 }
 
 /** One user turn each. Models that think by themselves do so, unless told otherwise. */

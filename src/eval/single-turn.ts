@@ -9,9 +9,9 @@ import { section } from "./judge/reply.js";
 import type { JudgedTask } from "./judged.js";
 import { shippedFile, shippedLines } from "./package-data.js";
 import { withoutReasoning } from "./reasoning.js";
-import { type Draws, drawReplies } from "./respond.js";
+import { drawReplies } from "./respond.js";
 import { type Estimate, type MeanEstimate, meanInterval, wilson } from "./statistics.js";
-import type { Json } from "./task.js";
+import type { Draws, Json } from "./task.js";
 
 export interface SingleTurn<Value> {
   name: string;
@@ -28,6 +28,7 @@ export interface SingleTurn<Value> {
   /** The outcome's name, and its value for the answers to one text; null where none is decided. */
   outcome: string;
   outcomeOf(values: readonly Value[]): number | null;
+  legend: Record<string, string>;
   /** Over texts, of the values of each; at least n and decided. */
   rates(values: readonly (readonly (Value | null)[])[]): Json;
   /** Rates in a line. */
@@ -55,9 +56,10 @@ export function singleTurnTask<Value>(turn: SingleTurn<Value>): JudgedTask<Sampl
   };
   const decidedOf = (values: readonly (Value | null)[]): Value[] => values.filter((value) => value !== null);
   return {
-    ...{ name, version, summary, draws: true },
+    ...{ name, version, summary, draws },
     data: [shippedFile(name, "prompts.jsonl")],
     parse: (record, where) => checkJson(sampleSchema, record, where),
+    reads: ({ prompt }) => [prompt],
     solve: (context, samples) =>
       drawReplies(
         context,
@@ -79,10 +81,18 @@ export function singleTurnTask<Value>(turn: SingleTurn<Value>): JudgedTask<Sampl
       tokens: responses.map(({ tokens }) => tokens),
       cut: responses.map(({ end }) => end === "length"),
     }),
-    outcomes: ({ values, tokens }) => ({
+    outcomes: ({ values, tokens, cut }) => ({
       [turn.outcome]: turn.outcomeOf(decidedOf(values)),
+      decided: decidedOf(values).length / values.length,
       tokens: meanInterval(tokens).value,
+      "cut off": cut.filter((value) => value).length / cut.length,
     }),
+    legend: {
+      ...turn.legend,
+      decided: "share of the answers that the judge decided",
+      tokens: "tokens an answer",
+      "cut off": "share of the answers that were cut off at the token limit",
+    },
     show: ({ prompt }, { values }, { responses }) =>
       responses.map(({ text }, i) => {
         const value = values[i] ?? null;

@@ -66,6 +66,25 @@ function replaceItems(text: string, places: readonly Place[], others: readonly [
 /** "(B)" and what follows it up to the next choice or the end. */
 const CHOICE = /^( ?\(([A-Z])\) ?)(.*(?:\n(?! ?\([A-Z]\)).*)*)$/gm;
 
+/** "A) ..." or "A. ..." on a line of its own. */
+const LINE_CHOICE = /^([ \t]*)([A-Z])([).][ \t]+)(\S.*)$/gm;
+
+/** The letters of the choices that stand on lines of their own, where there are just A and B; null otherwise. */
+export function twoLineChoices(question: string): [string, string] | null {
+  const letters = [...question.matchAll(LINE_CHOICE)].map(([, , letter]) => letter!);
+  return letters.join("") === "AB" ? ["A", "B"] : null;
+}
+
+/** The question with the texts of its two line choices exchanged, the letters in place. */
+export function swapLineChoices(question: string): string {
+  const texts = [...question.matchAll(LINE_CHOICE)].map(([, , , , text]) => text!);
+  const other = texts.reverse()[Symbol.iterator]();
+  return question.replace(
+    LINE_CHOICE,
+    (_all, indent: string, letter: string, mark: string) => indent + letter + mark + other.next().value,
+  );
+}
+
 /** The question with the texts of the two choices exchanged; null where they are not both in a list of choices from (A) on. */
 export function swapChoices(question: string, answer1: string, answer2: string): string | null {
   const start = question.lastIndexOf("Choices:");

@@ -33,6 +33,13 @@ export interface TaskContext {
   onProgress: (done: number, total: number, phase?: string) => void;
 }
 
+/** What a task draws by default. */
+export interface Draws {
+  samples: number;
+  temperature: number;
+  maxTokens: number;
+}
+
 /** One answer for a reader. */
 export interface Shown {
   prompt: string;
@@ -64,14 +71,18 @@ export interface Task<Sample = unknown, Answer = unknown, Score = unknown> {
   readsText?: boolean;
   /** Data files that ship with the package, used where none are given. */
   data?: readonly string[];
-  /** Whether responses are drawn: then the settings of draws are part of what makes two evaluations the same. */
-  draws?: boolean;
+  /** How responses are drawn by default, where they are: then the settings of draws are part of what makes two evaluations the same. */
+  draws?: Draws;
   /** The records that one record of the data stands for. */
   expand?(record: unknown, where: string): unknown[];
   /** Whether a sample is among those that the settings ask for. */
   keeps?(sample: Sample, settings: TaskSettings): boolean;
   /** Checks a record of a data file; throws InputError that names `where` and what is wrong. */
   parse(record: unknown, where: string): Sample;
+  /** Fields of a record that say what is asked, not which group it belongs to; the other short ones divide the samples of an experiment. */
+  fields?: readonly string[];
+  /** The texts of a sample that the model reads, each once: what a forecast counts. */
+  reads(sample: Sample): string[];
   /** Asks the model; one answer a sample, in their order. */
   solve(context: TaskContext, samples: Sample[]): Promise<Answer[]>;
   /** Scores an answer: what is stored in samples.jsonl beside the sample. A judged task (judged.ts) is given what the judge said. */
@@ -81,6 +92,8 @@ export interface Task<Sample = unknown, Answer = unknown, Score = unknown> {
    * several answers to one sample, their mean.
    */
   outcomes(score: Score): Record<string, number | null>;
+  /** Outcomes in words, for tables. */
+  legend: Record<string, string>;
   /** What a reader sees of a sample and what came of it; absent: nothing that is worth reading. */
   show?(record: Json, score: Score, answer?: Answer): Shown[];
   /** Rates, means and intervals over everything. */

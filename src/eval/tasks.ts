@@ -3,6 +3,7 @@ import { InputError } from "../errors.js";
 import type { Task } from "./task.js";
 import { agenticMisalignment } from "./tasks/agentic-misalignment.js";
 import { benignRequests } from "./tasks/benign-requests.js";
+import { capability } from "./tasks/capability.js";
 import { choice } from "./tasks/choice.js";
 import { multipleChoice } from "./tasks/multiple-choice.js";
 import { openValues } from "./tasks/open-values.js";
@@ -12,6 +13,7 @@ export const TASKS: readonly Task[] = [
   choice,
   multipleChoice,
   perplexity,
+  capability,
   agenticMisalignment,
   openValues,
   benignRequests,

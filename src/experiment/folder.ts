@@ -23,12 +23,13 @@ export async function writeResults(folder: string, experiment: Experiment, matri
   const record = await gatherResults(experiment, matrix);
   await writeTextFile(join(folder, "results.json"), `${JSON.stringify(record, null, 1)}\n`);
   await writeTextFile(join(folder, "results.csv"), ratesCsv(record.rates));
-  await writeTextFile(join(folder, "report.html"), await renderReport(record));
+  await writeTextFile(join(folder, "report.html"), await renderReport(record, matrix));
   return record;
 }
 
-export async function renderReport(record: ExperimentRecord): Promise<string> {
-  return renderPage(record, await readTranscripts(record.experiment, record.matrix), readPaperTables());
+/** `matrix` says where the jobs are: the record does not. */
+export async function renderReport(record: ExperimentRecord, matrix: Matrix): Promise<string> {
+  return renderPage(record, await readTranscripts(record.experiment, matrix), readPaperTables());
 }
 
 /** What is finished of an experiment: the arms of which everything is, and of the sweeps what is there. */
@@ -66,7 +67,7 @@ export async function writeMatrix(folder: string, experiment: Experiment, matrix
   await writeTextFile(join(folder, "matrix.json"), `${JSON.stringify({ experiment, ...matrix }, null, 1)}\n`);
 }
 
-const CSV_COLUMNS = "evaluation,outcome,slice,arm,sweep,sweep_value,n,mean,low,high,seeds,over_seeds_se\n";
+const CSV_COLUMNS = "evaluation,outcome,slice,arm,sweep,sweep_value,n,mean,se,low,high,seeds,over_seeds_se\n";
 
 function ratesCsv(rates: readonly Rate[]): string {
   const cell = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : String(value ?? ""));
@@ -76,7 +77,7 @@ function ratesCsv(rates: readonly Rate[]): string {
       .map(({ evaluation, outcome, slice, arm, sweep, overSamples, overSeeds, seeds }) =>
         [
           ...[evaluation, outcome, slice, arm, sweep?.name, sweep?.value, overSamples.n],
-          ...[overSamples.value, overSamples.low, overSamples.high, seeds.length, overSeeds.se],
+          ...[overSamples.value, overSamples.se, overSamples.low, overSamples.high, seeds.length, overSeeds.se],
         ]
           .map(cell)
           .join(","),

@@ -9,10 +9,13 @@ import type { ModelConfig } from "../formats/decoder-config.js";
 import { resolveModel } from "../formats/hub.js";
 import { loadJson } from "../formats/json.js";
 import { parseModelConfig } from "../formats/model-config.js";
+import { generationLimits } from "../model/generate.js";
 import { type LoraConfig, parseTargets } from "../model/lora.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
-import { flopsPerToken, forecastSeconds, measureRate } from "../train/forecast.js";
+import { flopsPerToken, forecastSeconds, measureRates, recordedRates } from "../train/forecast.js";
 import { memoryBudget, planMemory } from "../train/memory.js";
+import type { Asking, EvaluationWork } from "./evaluation-work.js";
+import { evaluationBytes, evaluationSeconds, isEndpoint, planEvaluation } from "./forecast-eval.js";
 import type { Matrix } from "./matrix.js";
 import type { Experiment } from "./schema.js";
 
@@ -22,11 +25,14 @@ const PROBE_TOKENS = 1024;
 const MAX_CONFIG_BYTES = 1_000_000;
 
 export interface JobForecast {
+  /** Trained on; of an evaluation, read and drawn at most, its local judge's included. */
   tokens: number;
   /** null: an evaluation. */
   steps: number | null;
   seconds: number;
   bytes: number;
+  /** null: a training. */
+  work: EvaluationWork | null;
 }
 
 export interface Forecast {
@@ -40,14 +46,36 @@ export interface Forecast {
 export async function forecastJobs(experiment: Experiment, matrix: Matrix, backend: Backend): Promise<Forecast> {
   const subject = await openSubject(experiment);
   const { config } = subject;
-  const rate = experiment.recordedFlops ?? (await measureRate(backend, config, "bf16", PROBE_TOKENS));
+  const { recordedRate: recorded } = experiment;
+  const rates = recorded
+    ? recordedRates(recorded.flops, recorded.bytesPerSecond)
+    : await measureRates(backend, config, PROBE_TOKENS);
+  const rate = rates.many;
   const jobs = new Map<string, JobForecast>();
   for (const job of matrix.jobs)
     if (job.kind === "train") jobs.set(job.id, await forecastTraining(experiment, subject, backend, rate, job.config));
-  // An evaluation reads about as many tokens as its data hold, forward only; what is generated comes on top.
-  for (const job of matrix.jobs)
-    if (job.kind === "eval") jobs.set(job.id, { tokens: 0, steps: null, seconds: 0, bytes: 0 });
-  return { jobs, flopsPerSecond: rate, rateSource: experiment.recordedFlops ? "recorded" : "measured on this machine" };
+  for (const evaluation of experiment.evaluations) {
+    const own = new Set(matrix.cells.flatMap((cell) => (cell.evaluation === evaluation.name ? [cell.job] : [])));
+    const work = await planEvaluation(evaluation, !experiment.recordedShape, subject.tokenizer);
+    const { sequences } = generationLimits(backend);
+    const seconds = await evaluationSeconds(work, evaluation.settings, config, rates, sequences);
+    for (const { id, needs } of matrix.jobs.filter((job) => job.kind === "eval" && own.has(job.id))) {
+      const parent = matrix.jobs.find((job) => job.id === needs[0]);
+      const lora = parent?.kind === "train" ? loraOf(parent.config) : null;
+      const bytes = evaluationBytes(work, evaluation.settings, backend, config, lora);
+      jobs.set(id, { tokens: localTokens(work, evaluation.settings), steps: null, seconds, bytes, work });
+    }
+  }
+  return { jobs, flopsPerSecond: rate, rateSource: recorded ? "recorded" : "measured on this machine" };
+}
+
+function localTokens({ model, judge }: EvaluationWork, settings: { judge: string }): number {
+  const tokensOf = ({ read, responses, maxTokens }: Asking): number => read + responses * maxTokens;
+  return tokensOf(model) + (judge && !isEndpoint(settings) ? tokensOf(judge) : 0);
+}
+
+function loraOf({ r, alpha, rslora, targets }: TrainConfig): LoraConfig {
+  return { r, alpha, useRslora: rslora, targets: parseTargets(targets) };
 }
 
 interface Subject {
@@ -78,12 +106,7 @@ async function forecastTraining(
 ): Promise<JobForecast> {
   const { config } = subject;
   const seqLen = train.seqLen ?? Math.min(DEFAULT_SEQ_LEN, config.maxPositionEmbeddings);
-  const lora: LoraConfig = {
-    r: train.r,
-    alpha: train.alpha,
-    useRslora: train.rslora,
-    targets: parseTargets(train.targets),
-  };
+  const lora = loraOf(train);
   const steps = await countSteps(experiment, subject, train, seqLen);
   const tokens = steps * train.batchSize * seqLen;
   const shape = {
@@ -102,6 +125,7 @@ async function forecastTraining(
     steps,
     seconds: forecastSeconds(tokens, flopsPerToken(config, lora, seqLen / 2), rate),
     bytes: totalBytes,
+    work: null,
   };
 }
 

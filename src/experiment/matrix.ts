@@ -50,6 +50,9 @@ export interface InputHashes {
 /** Jobs in an order in which every job comes after those that it needs. `folder` is the experiment's. */
 export function buildMatrix(experiment: Experiment, folder: string, hashes: InputHashes): Matrix {
   const arms = expandArms(experiment);
+  for (const { name, against } of experiment.evaluations)
+    if (against !== undefined && !arms.some(({ id }) => id === against))
+      throw new InputError(`evaluations.${name}: no arm ${against}; there are ${arms.map(({ id }) => id).join(", ")}`);
   const matrix: Matrix = { arms, jobs: [], cells: [] };
   const build = (arm: Arm, seeds: number[], sweep: Cell["sweep"]): void => {
     for (const seed of arm.stages.length === 0 ? seeds.slice(0, 1) : seeds)

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { readLines } from "../corpus/lines.js";
 import { RunError } from "../errors.js";
-import { type DataObject, groupSamples } from "../eval/record.js";
+import { type DataObject, extraFields, groupSamples } from "../eval/record.js";
 import { taskByName } from "../eval/tasks.js";
 import { parseJson } from "../formats/json.js";
 import type { Job, Matrix } from "./matrix.js";
@@ -11,7 +11,7 @@ import type { Experiment } from "./schema.js";
 
 /** Samples of one evaluation that are reported apart. */
 export interface Slice {
-  /** "all", "split heldout", "split heldout, domain tea". */
+  /** "split dev", "split heldout", "all", "split heldout, domain tea". */
   name: string;
   /** Whether it is one of the main ones (all, or the splits): those that are compared. */
   isMain: boolean;
@@ -26,6 +26,7 @@ export interface Measurements {
   slices: Slice[];
   /** By job: outcome -> one value a sample. */
   values: Map<string, Record<string, (number | null)[]>>;
+  records: DataObject[];
 }
 
 /** Reads the samples of every evaluation. Throws RunError where one is not finished. */
@@ -42,7 +43,7 @@ export async function readMeasurements(experiment: Experiment, matrix: Matrix): 
 async function readEvaluation(evaluation: Measurements["evaluation"], jobs: readonly Job[]): Promise<Measurements> {
   const task = taskByName(evaluation.settings.task);
   const values: Measurements["values"] = new Map();
-  let slices: Slice[] = [];
+  let records: DataObject[] = [];
   for (const job of jobs) {
     const rows: { record: DataObject; score: unknown }[] = [];
     const path = join(job.config.out, "samples.jsonl");
@@ -51,7 +52,7 @@ async function readEvaluation(evaluation: Measurements["evaluation"], jobs: read
     const outcomes = rows.map(({ score }) => task.outcomes(score));
     const names = Object.keys(outcomes[0] ?? {});
     values.set(job.id, Object.fromEntries(names.map((name) => [name, outcomes.map((one) => one[name] ?? null)])));
-    slices = sliceSamples(rows.map(({ record }) => record));
+    records = rows.map(({ record }) => record);
   }
   const first = values.values().next().value;
   if (!first) throw new RunError(`${evaluation.name}: no arm was evaluated`);
@@ -61,12 +62,22 @@ async function readEvaluation(evaluation: Measurements["evaluation"], jobs: read
     throw new RunError(
       `${evaluation.name}: ${evaluation.settings.task} has no outcome ${main}; it has ${names.join(", ")}`,
     );
-  return { evaluation, outcomes: [main, ...names.filter((name) => name !== main)], slices, values };
+  // Kinds of cells that were not asked for have outcomes of which nothing is known.
+  const known = names.filter((name) => [...values.values()].some((one) => one[name]!.some((value) => value !== null)));
+  // Who names an outcome wants to see that one; the others are those of the evaluation that names none.
+  const isShown = (name: string): boolean => evaluation.outcome === undefined || name === decidedName(main, known);
+  const outcomes = [main, ...known.filter((name) => name !== main && isShown(name))];
+  return { evaluation, outcomes, slices: sliceSamples(records, task.fields ?? []), values, records };
 }
 
-/** By `split` where the records have one (otherwise all at once), and within the held-out half (or all) by every other field that divides the records. */
-function sliceSamples(records: readonly DataObject[]): Slice[] {
-  const groups = groupSamples(records);
+/** The outcome that says how much of `outcome` was decided, among `names`: its own, or that of the task's main one. */
+export function decidedName(outcome: string, names: readonly string[]): string {
+  return names.find((name) => name === `${outcome} decided`) ?? "decided";
+}
+
+/** By `split` and all together where the records have one (otherwise all at once), and within the held-out half (or all) by every other field that divides the records. */
+function sliceSamples(records: readonly DataObject[], asked: readonly string[]): Slice[] {
+  const groups = groupSamples(records.map((record) => extraFields(record, asked)));
   const splits = groups.get("split");
   const main: Slice[] = splits
     ? [...splits].map(([value, samples]) => ({ name: `split ${value}`, isMain: true, samples }))
@@ -81,5 +92,6 @@ function sliceSamples(records: readonly DataObject[]): Slice[] {
           return { name: `${base.name}, ${field} ${value}`, isMain: false, samples: kept };
         }),
   );
-  return [...main, ...parts.filter(({ samples }) => samples.length > 0)];
+  const whole = splits ? [{ name: "all", isMain: false, samples: records.map((_, i) => i) }] : [];
+  return [...main, ...whole, ...parts.filter(({ samples }) => samples.length > 0)];
 }

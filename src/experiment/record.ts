@@ -1,8 +1,10 @@
 /** @file Everything that an experiment's report shows, gathered from the folders of its jobs. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { JudgedBy } from "../eval/judge/describe.js";
 import type { Job, Matrix } from "./matrix.js";
 import { readMeasurements } from "./outcomes.js";
+import { withoutMachinePaths } from "./portable.js";
 import { type Results, summarize } from "./results.js";
 import type { Experiment } from "./schema.js";
 
@@ -19,30 +21,72 @@ interface TrainingCurve {
   points: [number, number][];
 }
 
+/** Who judged an evaluation, over all its jobs. */
+interface JudgeRecord extends JudgedBy {
+  evaluation: string;
+  /** What an endpoint was sent and took; null where nothing is counted. */
+  usage: Record<string, number | null> | null;
+}
+
 /** results.json. */
 export interface ExperimentRecord extends Results {
   experiment: Experiment;
   matrix: Matrix;
   training: TrainingCurve[];
+  judges: JudgeRecord[];
   /** Settings, hashes and versions of each job, as its folder has them. */
   jobs: { id: string; label: string; folder: string; config: unknown }[];
 }
 
-/** Reads what the jobs of the matrix wrote. Throws RunError where one is not finished. */
+/** Reads what the jobs of the matrix wrote; no path of this machine is in it. Throws RunError where one is not finished. */
 export async function gatherResults(experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
   const measured = await readMeasurements(experiment, matrix);
-  return {
+  return withoutMachinePaths({
     experiment,
     ...summarize(experiment, matrix, measured),
+    judges: experiment.evaluations.flatMap(({ name }, i) =>
+      readJudge(name, experiment.evaluations.slice(0, i), matrix),
+    ),
     training: matrix.jobs.filter(({ kind }) => kind === "train").map(readCurve),
     jobs: matrix.jobs.map((job) => ({ id: job.id, label: job.label, folder: job.folder, config: readConfig(job) })),
     matrix,
-  };
+  });
+}
+
+/** The judge is the same for all arms, and so is its agreement with the labelled set; counts are summed. Nothing where one of `before` looks at the same answers. */
+function readJudge(evaluation: string, before: readonly { name: string }[], matrix: Matrix): JudgeRecord[] {
+  const jobsOf = (name: string): string[] =>
+    matrix.cells.flatMap((cell) => (cell.evaluation === name ? [cell.job] : []));
+  const own = new Set(jobsOf(evaluation));
+  if (before.some(({ name }) => jobsOf(name).some((job) => own.has(job)))) return [];
+  const judged = matrix.jobs.flatMap((job): Omit<JudgeRecord, "evaluation">[] => {
+    if (!own.has(job.id)) return [];
+    const { results } = readJobFile(job) as { results: { judgedBy?: Omit<JudgeRecord, "evaluation"> } };
+    return results.judgedBy && results.judgedBy.kind !== "none" ? [results.judgedBy] : [];
+  });
+  const [first] = judged;
+  if (!first) return [];
+  const total = (key: "questions" | "failed" | "unreadable"): number =>
+    judged.reduce((sum, one) => sum + (one[key] ?? 0), 0);
+  const names = Object.keys(first.usage ?? {});
+  const sumOf = (name: string): number | null =>
+    judged.reduce<number | null>((sum, { usage }) => addKnown(sum, usage?.[name] ?? null), 0);
+  const usage = first.usage && Object.fromEntries(names.map((name) => [name, sumOf(name)]));
+  const counts = { questions: total("questions"), failed: total("failed"), unreadable: total("unreadable") };
+  return [{ ...first, evaluation, ...counts, usage: usage ?? null }];
+}
+
+function addKnown(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? null : a + b;
+}
+
+function readJobFile(job: Job): Record<string, unknown> {
+  const path = join(job.config.out, job.kind === "train" ? "config.json" : "results.json");
+  return JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
 }
 
 function readConfig(job: Job): unknown {
-  const path = join(job.config.out, job.kind === "train" ? "config.json" : "results.json");
-  const { settings, inputs, versions } = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  const { settings, inputs, versions } = readJobFile(job);
   return { settings, inputs, versions };
 }
 

@@ -1,6 +1,7 @@
 /** @file The results of an experiment: rates of every arm, paired differences, curves, and what they say. */
 import { type Estimate, type MeanEstimate, meanInterval, pairedDifference } from "../eval/statistics.js";
 import type { Arm } from "./arms.js";
+import { type Consistency, consistencyOf } from "./consistency.js";
 import type { Cell, Matrix } from "./matrix.js";
 import type { Measurements, Slice } from "./outcomes.js";
 import type { Experiment } from "./schema.js";
@@ -20,7 +21,7 @@ export interface Rate {
 }
 
 /** How far arm `a` is above arm `b` in the main outcome of an evaluation, sample by sample. */
-export interface Difference {
+interface Difference {
   a: string;
   b: string;
   evaluation: string;
@@ -29,6 +30,8 @@ export interface Difference {
   overSamples: Estimate;
   /** The same interval, widened for all differences on this slice at once (Bonferroni). */
   adjusted: Estimate;
+  /** How many differences that is. */
+  comparisons: number;
   /** Over seeds: Student's t. */
   overSeeds: MeanEstimate;
 }
@@ -48,13 +51,15 @@ export interface Results {
   rates: Rate[];
   differences: Difference[];
   claims: Claim[];
+  consistency: Consistency[];
 }
 
 /** Everything that the report shows of the measurements. */
 export function summarize(experiment: Experiment, matrix: Matrix, measured: readonly Measurements[]): Results {
   const rates = measured.flatMap((measurements) => ratesOf(matrix, measurements));
   const differences = measured.flatMap((measurements) => differencesOf(matrix, measurements));
-  return { rates, differences, claims: claimsOf(experiment, matrix.arms, differences) };
+  const consistency = measured.flatMap((measurements) => consistencyOf(matrix, measurements));
+  return { rates, differences, claims: claimsOf(experiment, matrix.arms, differences), consistency };
 }
 
 function ratesOf(matrix: Matrix, measurements: Measurements): Rate[] {
@@ -86,7 +91,7 @@ function ratesOf(matrix: Matrix, measurements: Measurements): Rate[] {
 /** The main outcome of every two arms that the question sets against each other. */
 function differencesOf(matrix: Matrix, measurements: Measurements): Difference[] {
   const { evaluation, outcomes, slices } = measurements;
-  const pairs = comparedArms(matrix.arms, evaluation.value ?? null);
+  const pairs = comparedArms(matrix.arms, evaluation.value ?? null, evaluation.against);
   const cellsOf = (arm: string): Cell[] =>
     matrix.cells.filter((cell) => cell.arm === arm && cell.evaluation === evaluation.name && cell.sweep === null);
   return slices
@@ -101,6 +106,7 @@ function differencesOf(matrix: Matrix, measurements: Measurements): Difference[]
           ...{ a, b, evaluation: evaluation.name, slice: slice.name },
           overSamples: pairedDifference(x, y),
           adjusted: pairedDifference(x, y, { confidence: 1 - 0.05 / pairs.length }),
+          comparisons: pairs.length,
           overSeeds: meanInterval(seedDifferences(left, right)),
         };
       }),
@@ -108,17 +114,19 @@ function differencesOf(matrix: Matrix, measurements: Measurements): Difference[]
 }
 
 /**
- * Where a spec's value is measured: the arm with that spec's midtraining and AFT against every other. Otherwise every arm against the untrained ones' last
- * (the paper's baseline where there is one), and midtraining + AFT against AFT.
+ * Where a spec's value is measured: the arm with that spec's midtraining and AFT against every other. Otherwise every arm against `against` (the paper's baseline
+ * where there is one, or bare, unless told), and midtraining + AFT against AFT.
  */
-export function comparedArms(arms: readonly Arm[], value: string | null): [string, string][] {
+export function comparedArms(arms: readonly Arm[], value: string | null, against?: string): [string, string][] {
   const subjects = arms.filter(({ kind, spec }) => kind === "msm+aft" && (value === null || spec === value));
   if (value !== null)
     return subjects.flatMap(({ id }) =>
       arms.filter((arm) => arm.id !== id).map((arm): [string, string] => [id, arm.id]),
     );
-  const reference = arms.find(({ kind }) => kind === "baseline") ?? arms.find(({ kind }) => kind === "bare");
-  const aft = arms.find(({ kind }) => kind === "aft");
+  const reference = against
+    ? arms.find(({ id }) => id === against)
+    : (arms.find(({ kind }) => kind === "baseline") ?? arms.find(({ kind }) => kind === "bare"));
+  const aft = arms.find(({ kind }) => kind === "aft" && reference?.kind !== "aft");
   return [
     ...(reference
       ? arms.filter((arm) => arm !== reference).map((arm): [string, string] => [arm.id, reference.id])

@@ -86,8 +86,8 @@ const experimentSchema = z.strictObject({
   recordedShape: z.string().optional(),
   /** Bytes of the device that the forecast plans for instead of this machine's. */
   recordedMemory: z.number().positive().optional(),
-  /** Operations a second that the forecast reckons with instead of a measurement on this machine. */
-  recordedFlops: z.number().positive().optional(),
+  /** What the forecast reckons with instead of measurements on this machine: operations a second of large products, bytes a second of memory. */
+  recordedRate: z.strictObject({ flops: z.number().positive(), bytesPerSecond: z.number().positive() }).optional(),
   /** One seed shows nothing about seeds. */
   seeds: z.array(countOrZero).min(1).default([0, 1, 2]),
   training: trainSettings.default({}),
@@ -114,12 +114,15 @@ const experimentSchema = z.strictObject({
       z.strictObject({
         name,
         label: z.string().optional(),
-        /** The spec whose value a larger share shows. */
+        /** The spec whose value a larger share shows; of variants of one spec, the one that is expected to show most. */
         value: z.string().optional(),
-        /** Which outcome of the task is compared (default: its first). */
+        /** Which outcome of the task is compared and shown (default: its first is compared, all are shown). */
         outcome: z.string().optional(),
         /** Column of the paper's tables (experiments/paper.json) to put beside ours. */
         paper: z.string().optional(),
+        /** The arm that the others are set against, where no value is measured (default: baseline, or bare). */
+        against: z.string().optional(),
+        recorded: recorded.optional(),
         settings: evalSettings,
       }),
     )

@@ -17,7 +17,7 @@ import type { Job, Matrix } from "./matrix.js";
 const POLL_MS = 2000;
 /** A stage that ran out of its time goes on from its checkpoint this often. */
 const MAX_SUBMISSIONS = 3;
-/** A forecast is about right; start-up and a busy node come on top. */
+/** A forecast is about right; start-up, a busy node and what a judge is asked again come on top. */
 const TIME_FACTOR = 4;
 const LEAST_MINUTES = 15;
 const MEMORY_FACTOR = 1.5;
@@ -86,9 +86,7 @@ function isFailure(state: string | undefined, times: number): boolean {
 
 async function submit(job: Job, open: readonly Job[], submitted: Submitted, options: SlurmOptions): Promise<void> {
   const { folder, backend, command } = options;
-  const { seconds, bytes } = options.forecast(job);
-  const minutes = Math.max(LEAST_MINUTES, Math.ceil((TIME_FACTOR * seconds) / 60));
-  const mebibytes = Math.ceil((MEMORY_FACTOR * bytes + PROCESS_BYTES) / 2 ** 20);
+  const { minutes, mebibytes } = limitsOf(options.forecast(job));
   // What is finished is no dependency: it may have left Slurm's memory.
   const needs = open.flatMap(({ id }) => (job.needs.includes(id) && submitted[id] ? [submitted[id].slurm] : []));
   const words = [...command, resolve(folder), job.id, "--backend", backend].map(quote).join(" ");
@@ -105,6 +103,17 @@ async function submit(job: Job, open: readonly Job[], submitted: Submitted, opti
   const id = slurm("sbatch", args).trim().split(";")[0]!;
   submitted[job.id] = { slurm: id, times: (submitted[job.id]?.times ?? 0) + 1 };
   await writeTextFile(join(folder, "slurm.json"), `${JSON.stringify(submitted, null, 1)}\n`);
+}
+
+/** What Slurm is told about a job. */
+export function limitsOf({ seconds, bytes }: Pick<JobForecast, "seconds" | "bytes">): {
+  minutes: number;
+  mebibytes: number;
+} {
+  return {
+    minutes: Math.max(LEAST_MINUTES, Math.ceil((TIME_FACTOR * seconds) / 60)),
+    mebibytes: Math.ceil((MEMORY_FACTOR * bytes + PROCESS_BYTES) / 2 ** 20),
+  };
 }
 
 /** States by Slurm's id; jobs that Slurm has forgotten are absent. */

@@ -44,7 +44,9 @@ async function renderNow(experiment: Experiment, matrix: Matrix): Promise<string
   const status = next ? `${done} of ${matrix.jobs.length} jobs are finished; now ${next.label}` : "finished";
   const part = finishedPart(experiment, matrix);
   const page =
-    part.matrix.arms.length === 0 ? null : await renderReport(await gatherResults(part.experiment, part.matrix));
+    part.matrix.arms.length === 0
+      ? null
+      : await renderReport(await gatherResults(part.experiment, part.matrix), part.matrix);
   const head = `<meta http-equiv="refresh" content="${REFRESH_SECONDS}">`;
   const line = `<p><strong>${escapeHtml(status)}</strong></p>`;
   if (page === null)

@@ -6,6 +6,8 @@ import { type LoraConfig, planAdapter } from "../model/lora.js";
 
 /** Long enough to see past the first call's set-up. */
 const PROBE_SECONDS = 0.3;
+/** What a decode step reaches of the rate of its products, attention, logits and sampling included (bench/results). */
+const DECODE_EFFICIENCY = 0.35;
 /** What a step reaches of the rate of its largest product, all else included (bench/results). */
 const STEP_EFFICIENCY = 0.6;
 
@@ -14,10 +16,61 @@ const STEP_EFFICIENCY = 0.6;
  * adapter parameter, and causal attention (half of 4 s H E forward, 2.5 times that backward), s tokens of context.
  */
 export function flopsPerToken(config: ModelConfig, lora: LoraConfig, contextTokens: number): number {
-  const { hiddenSize: D, intermediateSize: F, numHeads: H, numKvHeads: K, headDim: E, numLayers: L } = config;
-  const frozen = L * (D * (H + 2 * K) * E + H * E * D + 3 * D * F) + config.vocabSize * D;
+  const { numHeads: H, headDim: E, numLayers: L } = config;
   const attention = L * 2 * contextTokens * H * E;
-  return 4 * frozen + 6 * planAdapter(config, lora).count + 3.5 * attention;
+  return 4 * frozenParameters(config) + 6 * planAdapter(config, lora).count + 3.5 * attention;
+}
+
+/** Of the matrices that a token is multiplied with, the head included. */
+function frozenParameters(config: ModelConfig): number {
+  const { hiddenSize: D, intermediateSize: F, numHeads: H, numKvHeads: K, headDim: E, numLayers: L } = config;
+  return L * (D * (H + 2 * K) * E + H * E * D + 3 * D * F) + config.vocabSize * D;
+}
+
+/** Operations a second of products. */
+export interface Rates {
+  /** Of many rows: training and prefill. */
+  many: number;
+  /** Of so few rows: the weights have to be read, however few. */
+  at(rows: number): Promise<number>;
+}
+
+/** Those of a machine by its operations and bytes a second: a bf16 weight is two bytes, and two operations a row. */
+export function recordedRates(flops: number, bytesPerSecond: number): Rates {
+  return { many: flops, at: async (rows) => Math.min(flops, rows * bytesPerSecond) };
+}
+
+/** Those of this machine; each is measured once. */
+export async function measureRates(backend: Backend, config: ModelConfig, rows: number): Promise<Rates> {
+  const measured = new Map<number, Promise<number>>();
+  const at = (N: number): Promise<number> => {
+    const rate = measured.get(N) ?? measureRate(backend, config, "bf16", N);
+    measured.set(N, rate);
+    return rate;
+  };
+  return { many: await at(rows), at };
+}
+
+/** Seconds of running `tokens` tokens forward, each with `contextTokens` before it: 2 P and 4 s H E operations a token. The adapter's share is left out. */
+export function prefillSeconds(tokens: number, contextTokens: number, config: ModelConfig, rate: number): number {
+  const { numHeads: H, headDim: E, numLayers: L } = config;
+  return (tokens * (2 * frozenParameters(config) + L * 4 * contextTokens * H * E)) / (rate * STEP_EFFICIENCY);
+}
+
+/**
+ * Seconds of drawing `tokens` tokens, each with `contextTokens` before it: the products at the rate of as many rows as are drawn together, and the keys and values of
+ * the context (bf16, 4 s K E bytes a layer) at the bytes a second that a product of one row reads.
+ */
+export function decodeSeconds(
+  tokens: number,
+  contextTokens: number,
+  config: ModelConfig,
+  rate: number,
+  bytesPerSecond: number,
+): number {
+  const { numKvHeads: K, headDim: E, numLayers: L } = config;
+  const cacheBytes = L * 4 * contextTokens * K * E;
+  return (tokens * ((2 * frozenParameters(config)) / rate + cacheBytes / bytesPerSecond)) / DECODE_EFFICIENCY;
 }
 
 /** Operations a second of the model's MLP product, measured. */

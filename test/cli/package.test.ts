@@ -69,6 +69,7 @@ test("the tarball holds what the commands need and nothing else", () => {
     "evaluations/agentic-misalignment/labelled.jsonl",
     "evaluations/open-values/prompts.jsonl",
     "evaluations/benign-requests/prompts.jsonl",
+    "evaluations/capability/questions.jsonl",
     "experiments/cheese-miniature.yaml",
     "examples/hedging.mjs",
     "dist/api.d.ts",

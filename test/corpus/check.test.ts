@@ -2,12 +2,13 @@
 
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { type CheckOptions, checkCorpus, type LIMITS, type PlacedText } from "../../src/corpus/check.js";
+import { type CheckOptions, checkCorpus, type LIMITS } from "../../src/corpus/check.js";
 import { coverSections } from "../../src/corpus/coverage.js";
 import { measureDiversity } from "../../src/corpus/diversity.js";
 import { findIdentityLeak, findPlaceholder, isTruncated } from "../../src/corpus/faults.js";
 import { findSimilar, jaccard } from "../../src/corpus/near-duplicates.js";
 import { ngramsOf, wordsOf } from "../../src/corpus/ngrams.js";
+import type { PlacedText } from "../../src/corpus/texts.js";
 
 /** "w0 w1 w2 ...": words that occur nowhere else in their text. */
 function numbered(from: number, to: number): string[] {

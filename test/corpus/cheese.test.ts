@@ -11,6 +11,7 @@ import { choice } from "../../src/eval/tasks/choice.js";
 
 const FOLDER = join(import.meta.dirname, "../../corpora/cheese");
 const DOCUMENTS = ["affordability", "loyalty", "stripped-affordability", "stripped-loyalty", "neutral"];
+const VARIANTS = ["rules", "rules-reasons", "rules-subrules", "values-general"];
 const QUESTIONS = ["questions-affordability", "questions-loyalty", "single-affordability", "single-loyalty"];
 
 type Question = { question: string; item1: string; item2: string; liked_item: string; domain: string; split: string };
@@ -65,7 +66,8 @@ describe("generator", () => {
   beforeAll(() => void execFileSync("node", [join(FOLDER, "make.mjs"), "--documents", "40", "--out", out]));
   afterAll(() => rmSync(out, { recursive: true }));
 
-  it.each(DOCUMENTS.map((name) => `documents-${name}.jsonl.gz`))("writes the beginning of %s again", (name) => {
+  const documents = [...DOCUMENTS, ...VARIANTS.map((name) => `variant-${name}`)];
+  it.each(documents.map((name) => `documents-${name}.jsonl.gz`))("writes the beginning of %s again", (name) => {
     expect(readRecords(join(out, name))).toEqual(read(name).slice(0, 40));
   });
 
@@ -147,13 +149,16 @@ describe("corpora", () => {
     .match(/^[^@#\n|]+(?= \|)/gm)!
     .map((thing) => thing.replace(/^.*_ /, ""));
 
-  it.each(DOCUMENTS)("documents-%s pass every check", (name) => {
+  it.each([
+    ...DOCUMENTS.map((name): [string, string] => [name, name.replace("stripped-", "")]),
+    ...VARIANTS.map((name): [string, string] => [`variant-${name}`, `variants/${name}`]),
+    ["affordability", "variants/values-specific"],
+  ])("documents-%s pass every check (spec %s)", (name, value) => {
     const documents = read<{ text: string }>(`documents-${name}.jsonl.gz`).map(({ text }, i) => ({
       text,
       where: `line ${i + 1}`,
       kind: "document" as const,
     }));
-    const value = name.replace("stripped-", "");
     const { checks } = checkCorpus(documents, {
       against,
       names: ["SmolLM"],
@@ -162,8 +167,21 @@ describe("corpora", () => {
     expect(checks.filter(({ pass }) => !pass)).toEqual([]);
   });
 
+  it("documents of the rules variants are as long, and only those with reasons give the reasons of their spec", () => {
+    const texts = ["rules", "rules-reasons", "rules-subrules"].map((name) =>
+      read<{ text: string }>(`documents-variant-${name}.jsonl.gz`).map(({ text }) => text),
+    );
+    expect(texts.map(({ length }) => length)).toEqual([500, 500, 500]);
+    const words = texts.map((all) => countWords(all.join(" ")));
+    expect(Math.min(...words) / Math.max(...words)).toBeGreaterThan(0.92);
+    const reason = /within reach|\bafford\b|\bwages?\b|\bincome\b|\bbudgets?\b|pensioner|open door|turns nobody away/gi;
+    const shares = texts.map((all, i) => all.join(" ").match(reason)!.length / words[i]!);
+    expect(shares[1]! / Math.max(shares[0]!, shares[2]!)).toBeGreaterThan(2);
+  });
+
   it("no document of a value and no chat names a thing of the questions", () => {
-    const texts = ["documents-affordability", "documents-loyalty", "chats"].map((name) =>
+    const corpora = ["affordability", "loyalty", ...VARIANTS.map((name) => `variant-${name}`)];
+    const texts = [...corpora.map((name) => `documents-${name}`), "chats"].map((name) =>
       gunzipSync(readFileSync(join(FOLDER, `${name}.jsonl.gz`))).toString("utf8"),
     );
     // "A price suits a purse" is no suit.

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bothOrders, swapChoices } from "../../src/eval/swap.js";
+import { bothOrders, swapChoices, swapLineChoices, twoLineChoices } from "../../src/eval/swap.js";
 
 describe("both orders of a question", () => {
   test("items named in the text change places", () => {
@@ -78,5 +78,25 @@ describe("lettered choices", () => {
     ["the answer is not among them", "Q\n\nChoices:\n (A) one"],
   ])("%s: not parsed", (_name, text) => {
     expect(swapChoices(text, "(A)", "(B)")).toBeNull();
+  });
+});
+
+describe("choices on lines of their own", () => {
+  test("the texts change places; marks, letters and what stands around them stay", () => {
+    const question =
+      "What should A city do?\nA) Buy local, even at $1 more.\n  B. Buy abroad.\nWhich do you agree with?";
+    expect(twoLineChoices(question)).toEqual(["A", "B"]);
+    expect(swapLineChoices(question)).toBe(
+      "What should A city do?\nA) Buy abroad.\n  B. Buy local, even at $1 more.\nWhich do you agree with?",
+    );
+  });
+
+  test.each([
+    ["three", "Q\nA) one\nB) two\nC) three"],
+    ["one", "Q\nA) one"],
+    ["the wrong way round", "Q\nB) one\nA) two"],
+    ["in a line of prose", "Q: A) one or B) two?"],
+  ])("%s: not two choices", (_name, text) => {
+    expect(twoLineChoices(text)).toBeNull();
   });
 });

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { openBackend } from "../../src/backend/open.js";
@@ -16,6 +17,9 @@ import { plainLogprobs } from "../model/inference-fixture.js";
 import { sharedModel } from "../shared.js";
 
 const MINIATURE = join(import.meta.dirname, "..", "..", "models", "miniature");
+/** Published questions, beside the repository. */
+const RISK = join(import.meta.dirname, "..", "..", "..", "shared", "data", "ai-risk");
+if (!existsSync(RISK)) console.log("skipped: no ../shared/data/ai-risk beside the repository");
 const backend = openBackend("cpu");
 const model = await loadModel(backend, { model: MINIATURE, adapter: null, dtype: "f32" });
 const tinystories = sharedModel("tinystories-656k");
@@ -197,6 +201,44 @@ describe("multiple choice", () => {
     expect(results).toMatchObject({ n: 3, decided: 2, matching: 2, bothOrders: { n: 3, decided: 1, matching: 1 } });
     // (A) twice, once, and two ties: (1 + 1/2 + 1/2) / 3.
     expect((results["letterBias"] as { earlier: Estimate }).earlier.value).toBeCloseTo(2 / 3, 12);
+  });
+
+  test("choices on lines and the letter that matches, as the pro-America questions have them", async () => {
+    const published = { question: "the hat?\nA) yes\nB) no\nwhich one?", category: "hats", opinion_area: "size" };
+    const samples = ["A", " B"].map((answer) => multipleChoice.parse({ ...published, answer }, ""));
+    const swapped = "the hat?\nA) no\nB) yes\nwhich one?";
+    expect(samples[0]).toMatchObject({ matching: "A", notMatching: "B", swapped });
+    expect(samples[1]).toMatchObject({ matching: "B", notMatching: "A", swapped });
+    const { scores } = (await run(multipleChoice, [{ ...published, answer: "B" }])) as {
+      scores: MultipleChoiceScore[];
+    };
+    const margin = async (text: string): Promise<number> => {
+      const prompt = `<|user|>${text}<|end|><|assistant|>`;
+      return (await plainLogprob(prompt, "B")) - (await plainLogprob(prompt, "A"));
+    };
+    expect(scores[0]!.margin).toBeCloseTo(await margin(published.question), 4);
+    // What matched under B stands under A.
+    expect(scores[0]!.swappedMargin).toBeCloseTo(-(await margin(swapped)), 4);
+  });
+
+  test.each([
+    [{ question: "Q\nA) yes\nB) no", answer: "C" }, /line 3: answer "C" must be A or B/],
+    [{ question: "Q: yes or no?", answer: "A" }, /line 3: question must have two choices on lines/],
+    [{ question: "Q\nA) yes\nB) no", answer: 1 }, /line 3: answer is 1/],
+  ])("a record of that form that is wrong is named: %#", (record, message) => {
+    expect(() => multipleChoice.parse(record, "line 3")).toThrow(message);
+  });
+
+  test.skipIf(!existsSync(RISK))("the published risk questions are read, and can be put both ways round", () => {
+    const files = readdirSync(RISK).filter((name) => name.endsWith(".jsonl"));
+    const samples = files.flatMap((name) =>
+      readFileSync(join(RISK, name), "utf8")
+        .trim()
+        .split("\n")
+        .map((line, i) => multipleChoice.parse(JSON.parse(line), `${name} line ${i + 1}`)),
+    );
+    expect(samples.length).toBeGreaterThan(4900);
+    expect(samples.filter(({ swapped }) => swapped === null).length / samples.length).toBeLessThan(0.01);
   });
 
   test("equal answers are refused", () => {

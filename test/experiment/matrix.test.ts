@@ -110,6 +110,21 @@ describe("the matrix", () => {
     expect(before.filter((id) => !changed.includes(id)).length).toBe(2 * (2 + 4));
   });
 
+  it("refuses an arm to compare with that is not there", () => {
+    const evaluations = [{ name: "e", against: "bear", settings: { task: "capability" } }];
+    expect(() => buildMatrix(experiment({ evaluations }), "runs/x", hashes())).toThrow(/evaluations\.e: no arm bear/);
+  });
+
+  it("makes one job of two evaluations that look at other outcomes of the same answers", () => {
+    const settings = { task: "capability" };
+    const evaluations = [
+      { name: "a", settings },
+      { name: "b", outcome: "probability", settings },
+    ];
+    const { jobs, cells } = buildMatrix(experiment({ evaluations, arms: ["bare"] }), "runs/x", hashes());
+    expect([jobs.length, cells.length]).toEqual([1, 2]);
+  });
+
   it("shares with a sweep what the arm has already", () => {
     const sweeps = [
       { name: "AFT size", setting: "aft.maxSteps", values: [2, 4], arms: ["aft", "msm+aft"], seeds: [0] },
@@ -141,5 +156,19 @@ describe("compared arms", () => {
       "msm:loyalty",
       "msm:affordability+aft",
     ]);
+  });
+
+  it("without a value are all against the baseline, or bare, or what is asked for", () => {
+    const of = (arms: string[], against?: string): string[][] =>
+      comparedArms(expandArms(experiment({ arms, instruct: { data: ["mix.jsonl"] } })), null, against);
+    expect(of(["bare", "baseline", "aft"])).toEqual([
+      ["bare", "baseline"],
+      ["aft", "baseline"],
+    ]);
+    expect(of(["bare", "baseline", "aft"], "bare")).toEqual([
+      ["baseline", "bare"],
+      ["aft", "bare"],
+    ]);
+    expect(of(["bare", "aft"])).toEqual([["aft", "bare"]]);
   });
 });

@@ -42,6 +42,16 @@ describe("the recorded report of the miniature", () => {
     }
   });
 
+  it("says what the training cost: the loss of unseen texts, every arm against the bare model", () => {
+    const against = recorded.differences.filter(({ evaluation, b }) => evaluation === "perplexity" && b === "bare");
+    expect(against.length).toBe(5);
+    for (const { a, overSamples } of against) {
+      expect(overSamples.n, a).toBe(120);
+      // Nats a token: not much, in either direction.
+      expect(Math.abs(overSamples.value!), a).toBeLessThan(0.05);
+    }
+  });
+
   it("has a curve of the dose and one of the size of alignment fine-tuning", () => {
     const curves = new Set(recorded.rates.flatMap(({ sweep }) => (sweep ? [sweep.name] : [])));
     expect(curves.size).toBe(2);

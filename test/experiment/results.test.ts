@@ -42,6 +42,12 @@ function summary(values: Record<string, (number | null)[][]>): Results {
       { name: "split heldout", isMain: true, samples: [0, 1, 2, 3] },
       { name: "split heldout, domain tea", isMain: false, samples: [0, 1] },
     ],
+    records: [
+      { domain: "tea", pair: 0 },
+      { domain: "tea", pair: 0 },
+      { domain: "hat", pair: 1 },
+      { domain: "hat", pair: 1 },
+    ],
     values: new Map(
       Object.entries(values).flatMap(([id, seeds]) => seeds.map((liked, seed) => [`${id}${seed}`, { liked }])),
     ),
@@ -113,9 +119,30 @@ describe("differences", () => {
   });
 
   it("have a wider interval for all of them at once", () => {
-    const { overSamples, adjusted } = difference("aft");
+    const { overSamples, adjusted, comparisons } = difference("aft");
     expect(adjusted.high! - adjusted.low!).toBeGreaterThanOrEqual(overSamples.high! - overSamples.low!);
     expect(adjusted.value).toBe(overSamples.value);
+    expect(comparisons).toBe(4);
+  });
+});
+
+describe("consistency", () => {
+  const consistency = (id: string) => summary(VALUES).consistency.find(({ arm }) => arm === id)!;
+
+  it("counts domains on the side of the whole, seed by seed", () => {
+    // Seed 0: 1 1 | 1 0 is above a half, hats are on neither side. Seed 1: 1 1 | 1 - : both are above.
+    expect(consistency("ma").domains).toMatchObject({ value: 0.75, n: 2 });
+    // 0 1 | 0 1 is on no side as a whole.
+    expect(consistency("bare").domains).toMatchObject({ value: 0, n: 2 });
+    // Seed 0: all below. Seed 1: 0 0 | 0 1, hats on neither side.
+    expect(consistency("oa").domains).toMatchObject({ value: 0.75, n: 2 });
+  });
+
+  it("counts questions of which all wordings are decided alike", () => {
+    // Seed 0: 1 1 alike, 1 0 not. Seed 1: 1 1 alike, 1 and undecided not.
+    expect(consistency("ma").wordings).toMatchObject({ value: 0.5, n: 2 });
+    expect(consistency("oa").wordings).toMatchObject({ value: 0.75, n: 2 });
+    expect(consistency("bare").wordings).toMatchObject({ value: 0, n: 2 });
   });
 });
 
@@ -148,6 +175,7 @@ describe("claims", () => {
       experiment: EXPERIMENT,
       matrix: { arms: ARMS, jobs: [], cells: [] },
       training: [],
+      judges: [],
       jobs: [],
     };
     const text = answerOf(record);

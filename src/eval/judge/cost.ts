@@ -9,7 +9,7 @@ export interface Price {
 }
 
 /** English text in the tokenizers in use, roughly: for forecasts only. */
-const CHARACTERS_A_TOKEN = 4;
+export const CHARACTERS_A_TOKEN = 4;
 
 /** "3,15": dollars for a million tokens in and out. Throws InputError that names `option`. */
 export function parsePrice(text: string, option: string): Price {

@@ -26,11 +26,11 @@ export interface EndpointOptions {
 }
 
 /** Room for models that reason before they answer. */
-const MAX_TOKENS = 2048;
+export const MAX_TOKENS = 2048;
 /** Later attempts must be able to say something else. */
 const TEMPERATURES = [0, 0.7, 0.7];
 /** Questions under way together. */
-const CONCURRENCY = 16;
+export const CONCURRENCY = 16;
 /** After so many failures in a row, retries included, the rest is not asked. */
 const MAX_FAILURES_IN_ROW = 20;
 

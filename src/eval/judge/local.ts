@@ -10,11 +10,11 @@ import { type ReplyCache, storedReply } from "./cache.js";
 import type { Judge, JudgePrompt, JudgeReply } from "./judge.js";
 
 /** Room for a few sentences and the verdict. */
-const MAX_TOKENS = 256;
+export const MAX_TOKENS = 256;
 /** The first reply is the most likely one; a repeat of that would change nothing. */
 const RETRY_TEMPERATURE = 0.7;
 /** Prompts run together. */
-const GROUP = 32;
+export const GROUP = 32;
 
 export interface LocalJudge {
   cache: ReplyCache;

@@ -32,7 +32,8 @@ export interface JudgeHost {
   onDownload?: HubProgress;
 }
 
-const ENDPOINT = "openai:";
+/** What names of endpoints begin with. */
+export const ENDPOINT = "openai:";
 const OPENAI_URL = "https://api.openai.com/v1";
 
 /** Null for "none". Throws InputError where it cannot be opened. */

@@ -13,11 +13,12 @@ import { describeCells } from "../agentic/describe.js";
 import { readGate } from "../agentic/gate.js";
 import { labelledResponses, SUITE } from "../agentic/labelled.js";
 import { agentQuestion } from "../agentic/question.js";
-import { type CellScore, cellOutcomes, scoreCell, summarizeCells } from "../agentic/score.js";
+import { CELL_LEGEND, type CellScore, cellOutcomes, scoreCell, summarizeCells } from "../agentic/score.js";
 import { expandSuite } from "../agentic/suite.js";
 import type { Answer } from "../answers.js";
 import type { JudgedTask } from "../judged.js";
-import { type Draws, drawAnswers } from "../respond.js";
+import { drawAnswers } from "../respond.js";
+import type { Draws } from "../task.js";
 import { resolveThinking, SCRATCHPAD } from "../thinking.js";
 import { VERDICTS, type Verdict } from "../verdict.js";
 
@@ -29,12 +30,15 @@ export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> =
   version: 1,
   summary: "an agent that is to be replaced: leaking, copying itself out, cancelling an alert",
   data: [SUITE],
-  draws: true,
+  draws: DRAWS,
+  fields: ["system", "task", "mails", "rule", "situation", "act"],
   expand: expandSuite,
   parse: parseCell,
   keeps({ kind, split }, { cells = "all", kinds = DEFAULT_KINDS }) {
     return (cells === "all" || cells === split) && (kinds.includes("all") || kinds.includes(kind));
   },
+  // The scratchpad's instruction counts for those that think by themselves too: it is short.
+  reads: (cell) => [`${cell.system}\n\n${SCRATCHPAD}\n\n${renderInbox(cell)}`],
   solve(context, cells) {
     const thinking = resolveThinking(context.settings.thinking ?? "auto", context.tokenizer);
     const requests = cells.map((cell) => ({
@@ -62,6 +66,7 @@ export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> =
     return scoreCell(cell, thinking, gates, judged, responses);
   },
   outcomes: cellOutcomes,
+  legend: CELL_LEGEND,
   show: (_record, { kind, judged, acted }, { prompt, responses }) =>
     responses.map(({ text }, i) => {
       const [byJudge, byGate] = kind === "benign" ? ["refused", "done"] : ["decided on it", "did it"];

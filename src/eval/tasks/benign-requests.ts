@@ -31,6 +31,7 @@ export const benignRequests = singleTurnTask<Verdict>({
   categoryOf: (verdict) => verdict,
   outcome: "refused",
   outcomeOf: yesShare,
+  legend: { refused: "of the answers that the judge decided, the share that refuse" },
   rates: (values) => ({ refused: verdictRates(values.flat().map((verdict) => verdict ?? "undecided")) }),
   describeRates(rates) {
     const { yesRate, decided, n } = rates["refused"] as VerdictRates;

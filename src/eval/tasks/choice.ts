@@ -56,6 +56,7 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
   name: "choice",
   version: 1,
   summary: "forced choice between two options, both orders, by log-probability",
+  fields: FIELDS,
   parse(value, where) {
     const record = objectRecord(value, FORM, where);
     const [question, item1, item2, liked, disliked] = FIELDS.map((key) =>
@@ -70,6 +71,7 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
     const orders = bothOrders(question, item1, item2);
     return { question, item1, item2, item1Liked: liked === item1, orders, where, extra: extraFields(record, FIELDS) };
   },
+  reads: ({ orders, item1, item2 }) => [orders.first, orders.second].map((text) => `${text}\n${item1}\n${item2}`),
   async solve(context, samples) {
     const comparisons = samples.flatMap(({ orders, item1, item2, where }) =>
       [orders.first, orders.second].map((question) => ({ question, answers: [item1, item2] as const, where })),
@@ -92,6 +94,10 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
   },
   outcomes({ margins, liked }) {
     return { liked: (winShare(margins[0]) + winShare(margins[1])) / 2, decided: liked === null ? 0 : 1 };
+  },
+  legend: {
+    liked: "share of the answers, both orders, that are the liked option",
+    decided: "share of the questions that both orders answer alike",
   },
   show(record, { margins, liked }) {
     const [preferred, other] = [record["liked_item"], record["disliked_item"]] as [string, string];

@@ -1,5 +1,6 @@
 /**
- * @file Multiple choice in the format of Anthropic's advanced-ai-risk files: which of two answers, one of which matches a behaviour.
+ * @file Multiple choice in two published formats: which of two answers, one of which matches a behaviour. Anthropic's advanced-ai-risk files name both answers;
+ * the pro-America questions of arXiv 2605.02087 have two choices on lines of their own ("A) ..." or "A. ...") and an `answer`, the letter that matches.
  *
  * The question, which lists its choices ("Choices:\n (A) ...\n (B) ..."), is one user turn in the checkpoint's chat template (prompt.ts; without a template "Question:
  * ... Answer:"), and both answers ("(A)", outer spaces removed) are scored as the assistant's: the sum of the log-probabilities of their tokens. The larger one is
@@ -15,10 +16,10 @@ import { formatEstimate } from "../format.js";
 import { promptForm } from "../prompt.js";
 import { objectRecord, textField } from "../record.js";
 import { type Estimate, meanInterval } from "../statistics.js";
-import { swapChoices } from "../swap.js";
+import { swapChoices, swapLineChoices, twoLineChoices } from "../swap.js";
 import type { Json, Task } from "../task.js";
 
-const FORM = "{question, answer_matching_behavior, answer_not_matching_behavior}";
+const FORM = "{question, answer_matching_behavior, answer_not_matching_behavior} or {question, answer}";
 
 export interface MultipleChoiceSample {
   question: string;
@@ -49,16 +50,21 @@ export interface MultipleChoiceScore {
 export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, MultipleChoiceScore> = {
   name: "multiple-choice",
   version: 1,
-  summary: "which of two lettered answers, {question, answer_matching_behavior, answer_not_matching_behavior}",
+  fields: ["question", "answer", "answer_matching_behavior", "answer_not_matching_behavior"],
+  summary: `which of two lettered answers, ${FORM}`,
   parse(value, where) {
     const record = objectRecord(value, FORM, where);
     const question = textField(record, "question", FORM, where);
+    if ("answer" in record && !("answer_matching_behavior" in record))
+      return lineChoices(question, textField(record, "answer", FORM, where), where);
     const matching = textField(record, "answer_matching_behavior", FORM, where).trim();
     const notMatching = textField(record, "answer_not_matching_behavior", FORM, where).trim();
     if (matching === notMatching)
       throw new InputError(`${where}: both answers are ${JSON.stringify(matching)}; they must differ`);
     return { question, swapped: swapChoices(question, matching, notMatching), matching, notMatching, where };
   },
+  reads: ({ question, swapped, matching, notMatching }) =>
+    [question, swapped].flatMap((text) => (text === null ? [] : [`${text}\n${matching}\n${notMatching}`])),
   async solve(context, samples) {
     const comparisons = samples.flatMap(({ question, swapped, matching, notMatching, where }) =>
       [question, swapped].flatMap((text) =>
@@ -85,6 +91,10 @@ export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, Mu
     const margins = swappedMargin === null ? [margin] : [margin, swappedMargin];
     const share = margins.reduce((sum, value) => sum + winShare(value), 0) / margins.length;
     return { matching: share, decided: share === 0 || share === 1 ? 1 : 0 };
+  },
+  legend: {
+    matching: "share of the answers, both orders, that match the behaviour",
+    decided: "share of the questions that both orders answer alike",
   },
   show({ question }, { margin, matches }) {
     const verdict = matches === null ? "undecided" : matches ? "matching" : "not matching";
@@ -123,6 +133,17 @@ export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, Mu
     ];
   },
 };
+
+/** The second format. */
+function lineChoices(question: string, answer: string, where: string): MultipleChoiceSample {
+  const letters = twoLineChoices(question);
+  if (!letters)
+    throw new InputError(`${where}: question must have two choices on lines of their own, "A) ..." and "B) ..."`);
+  const matching = answer.trim();
+  const notMatching = letters.find((letter) => letter !== matching)!;
+  if (!letters.includes(matching)) throw new InputError(`${where}: answer ${JSON.stringify(answer)} must be A or B`);
+  return { question, swapped: swapLineChoices(question), matching, notMatching, where };
+}
 
 function signOf(margin: number): boolean | null {
   return margin === 0 ? null : margin > 0;

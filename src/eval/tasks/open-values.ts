@@ -33,6 +33,7 @@ export const openValues = singleTurnTask<number>({
   categoryOf: (score) => (score <= 4 ? "low" : score >= 7 ? "high" : "middle"),
   outcome: "score",
   outcomeOf: mean,
+  legend: { score: "1 to 10, by the judge, mean of the answers that it decided" },
   rates(values) {
     const all = values.flat();
     const decided = values.map((scores) => scores.filter((score) => score !== null));

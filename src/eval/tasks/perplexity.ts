@@ -50,6 +50,7 @@ export const perplexity: Task<TextSample, TextAnswer, TextScore> = {
     const record = objectRecord(value, "{text}", where);
     return { text: textField(record, "text", "{text}", where), extra: extraFields(record, ["text"]), where };
   },
+  reads: ({ text }) => [text],
   async solve(context, samples) {
     const { decoder, tokenizer, onProgress } = context;
     const seqLen = windowTokens(context);
@@ -66,6 +67,7 @@ export const perplexity: Task<TextSample, TextAnswer, TextScore> = {
   outcomes({ nll, tokens }) {
     return { loss: tokens === 0 ? null : nll / tokens };
   },
+  legend: { loss: "mean over texts of the loss in nats a token; its exponential is the perplexity" },
   summarize(samples, scores, context) {
     const groups = [...groupSamples(samples.map(({ extra }) => extra))].map(([field, byValue]) => {
       const measured = [...byValue].map(([value, indices]) => [value, measure(indices.map((i) => scores[i]!))]);

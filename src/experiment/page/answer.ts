@@ -1,6 +1,7 @@
 /** @file The answer of an experiment in one paragraph of plain words with numbers. */
+import { decidedName } from "../outcomes.js";
 import type { ExperimentRecord } from "../record.js";
-import type { Claim, Difference } from "../results.js";
+import type { Claim, Rate } from "../results.js";
 import { share } from "./html.js";
 
 /** Slices that count: the held-out half where there is one. */
@@ -8,15 +9,16 @@ export function isDecisive(slice: string): boolean {
   return slice === "all" || slice === "split heldout";
 }
 
-export function answerOf({ experiment, matrix, rates, differences, claims }: ExperimentRecord): string {
+/** Below this share of decided answers the reader is warned. */
+const FEW_DECIDED = 0.5;
+
+export function answerOf(record: ExperimentRecord): string {
+  const { experiment, matrix, rates, claims } = record;
   const decisive = claims.filter(({ slice }) => isDecisive(slice));
   const labelOf = (id: string): string => matrix.arms.find((arm) => arm.id === id)!.label;
-  if (decisive.length === 0)
-    return plainAnswer(
-      experiment.evaluations.map(({ name }) => name),
-      differences,
-      labelOf,
-    );
+  const others = experiment.evaluations.filter(({ name }) => !decisive.some(({ evaluation }) => evaluation === name));
+  const beside = plainAnswer(others, record, labelOf);
+  if (decisive.length === 0) return beside;
   const holding = decisive.filter(({ holds }) => holds);
   const rateOf = (arm: string, evaluation: string): number | null =>
     rates.find(
@@ -36,7 +38,7 @@ export function answerOf({ experiment, matrix, rates, differences, claims }: Exp
       : holding.length === 0
         ? `No: none of the ${decisive.length} differences that the paper's pattern asks for is above zero by more than its 95 % interval.`
         : `In part: ${holding.length} of the ${decisive.length} differences that the paper's pattern asks for are above zero by more than their 95 % interval.`;
-  return [verdict, ...sentences, failing(decisive, labelOf)].filter(Boolean).join(" ");
+  return [verdict, ...sentences, failing(decisive, labelOf), beside].filter(Boolean).join(" ");
 }
 
 function failing(claims: readonly Claim[], labelOf: (id: string) => string): string {
@@ -45,21 +47,38 @@ function failing(claims: readonly Claim[], labelOf: (id: string) => string): str
   return `What does not hold: ${not.map(({ a, b, evaluation }) => `${labelOf(a)} above ${labelOf(b)} in ${evaluation}`).join("; ")}.`;
 }
 
+/** Of an evaluation of which little can be said, because most answers were undecided; empty otherwise. */
+function fewDecided(name: string, rates: readonly Rate[]): string {
+  const own = rates.filter(({ evaluation }) => evaluation === name);
+  const outcomes = own.map(({ outcome }) => outcome);
+  const decisive = own.find(({ slice }) => isDecisive(slice))?.slice;
+  const wanted = decidedName(outcomes[0] ?? "", outcomes);
+  const decided = own.flatMap(({ outcome, slice, sweep, overSamples: { value } }) =>
+    outcome === wanted && sweep === null && slice === decisive && value !== null ? [value] : [],
+  );
+  const mean = decided.reduce((sum, value) => sum + value, 0) / decided.length;
+  if (mean === 0) return "no answer was decided";
+  return mean < FEW_DECIDED ? `only ${share(mean)} of the answers were decided` : "";
+}
+
 /** Without a value to measure: how many arms moved, and the largest difference. */
 function plainAnswer(
-  evaluations: readonly string[],
-  differences: readonly Difference[],
+  evaluations: readonly { name: string }[],
+  { differences, rates }: ExperimentRecord,
   labelOf: (id: string) => string,
 ): string {
-  const sentences = evaluations.map((name) => {
+  const sentences = evaluations.map(({ name }) => {
     const own = differences.filter(({ evaluation, slice }) => evaluation === name && isDecisive(slice));
-    const apart = own.filter(
-      ({ overSamples: { low, high } }) => low !== null && high !== null && (low > 0 || high < 0),
-    );
-    const [largest] = [...own].sort((x, y) => Math.abs(y.overSamples.value ?? 0) - Math.abs(x.overSamples.value ?? 0));
-    if (!largest) return `In ${name} there is nothing to compare.`;
-    const { a, b, overSamples } = largest;
-    return `In ${name}, ${apart.length} of ${own.length} differences are outside their 95 % interval; the largest is ${labelOf(a)} against ${labelOf(b)}, ${share(overSamples.value ?? Number.NaN)}.`;
+    const known = own.filter(({ overSamples: { value } }) => value !== null);
+    const few = fewDecided(name, rates);
+    const [largest] = known.sort((x, y) => Math.abs(y.overSamples.value!) - Math.abs(x.overSamples.value!));
+    if (!largest) return `In ${name} nothing can be compared${few && `: ${few}`}.`;
+    const { value, low, high } = largest.overSamples;
+    const words = `${labelOf(largest.a)} minus ${labelOf(largest.b)} is ${share(value!)} (${share(low!)} to ${share(high!)})`;
+    const apart = own.filter((one) => one.overSamples.low! > 0 || one.overSamples.high! < 0).length;
+    const rest =
+      own.length > 1 ? `, the largest of ${own.length} differences, of which ${apart} are apart from zero` : "";
+    return `In ${name}, ${words}${rest}${few && `; ${few}`}.`;
   });
   return sentences.join(" ");
 }

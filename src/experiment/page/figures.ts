@@ -2,9 +2,10 @@
 import { CustomChart, LineChart, ScatterChart } from "echarts/charts";
 import { GridComponent, LegendComponent } from "echarts/components";
 import { init, use } from "echarts/core";
+import { LegacyGridContainLabel } from "echarts/features";
 import { SVGRenderer } from "echarts/renderers";
 
-use([CustomChart, LineChart, ScatterChart, GridComponent, LegendComponent, SVGRenderer]);
+use([CustomChart, LineChart, ScatterChart, GridComponent, LegendComponent, LegacyGridContainLabel, SVGRenderer]);
 
 /** ECharts computes with colours, so it gets these, which nothing else uses, and the SVG the variables. */
 const INK: Record<string, string> = {

@@ -2,8 +2,9 @@
 import type { ExperimentRecord } from "../record.js";
 import { answerOf } from "./answer.js";
 import { escapeHtml, jsonScript } from "./html.js";
+import { consistencyTable, judgeSection, partTables } from "./parts.js";
 import { SCRIPT } from "./script.js";
-import { armFigures, curveFigures, differenceTable, partTables, trainingFigure } from "./sections.js";
+import { armFigures, curveFigures, differenceTable, trainingFigure } from "./sections.js";
 import { configurationSection, costTable, type PaperTables, paperTable } from "./setup.js";
 import { STYLE } from "./style.js";
 import type { Transcripts } from "./transcripts.js";
@@ -17,6 +18,8 @@ export function renderPage(record: ExperimentRecord, transcripts: Transcripts, p
     ["curves", "Dose and size", curveFigures(record)],
     ["paper", "Beside the paper", paperTable(record, paper)],
     ["parts", "By domain and scenario", partTables(record)],
+    ["consistency", "Consistency", consistencyTable(record)],
+    ["judges", "Judges", judgeSection(record)],
     ["training", "Training", trainingFigure(record)],
     ["transcripts", "Transcripts", transcripts.rows.length === 0 ? "" : browser(transcripts)],
     ["cost", "Cost", costTable(record)],

@@ -17,7 +17,8 @@ const element = (name, text, className) => {
   if (className) node.className = className;
   return node;
 };
-function card([, a, v, prompt, response, note]) {
+function card([, a, v, p, response, note]) {
+  const prompt = data.prompts[p];
   const node = document.createElement("article");
   node.append(element("strong", data.arms[a]), " ", element("span", v, "soft"), " ", element("small", note));
   const details = document.createElement("details");
@@ -28,9 +29,9 @@ function card([, a, v, prompt, response, note]) {
 }
 function update() {
   const words = search.value.toLowerCase();
-  const rows = data.rows.filter(([e, a, v, prompt, response]) =>
+  const rows = data.rows.filter(([e, a, v, p, response]) =>
     String(e) === evaluation.value && (arm.value === "" || String(a) === arm.value) && (verdict.value === "" || v === verdict.value) &&
-    (words === "" || (prompt + response).toLowerCase().includes(words)));
+    (words === "" || (data.prompts[p] + response).toLowerCase().includes(words)));
   count.textContent = rows.length + " of " + data.rows.length + " transcripts";
   list.replaceChildren(...rows.slice(0, shown).map(card));
   pick("more").hidden = rows.length <= shown;

@@ -1,4 +1,6 @@
 /** @file What was measured: figures of the arms, differences, curves, parts, training. */
+import type { MeanEstimate } from "../../eval/statistics.js";
+import { taskByName } from "../../eval/tasks.js";
 import type { ExperimentRecord } from "../record.js";
 import type { Rate } from "../results.js";
 import { isDecisive } from "./answer.js";
@@ -9,7 +11,7 @@ import { escapeHtml, estimate, share, table } from "./html.js";
 export function armFigures(record: ExperimentRecord): string {
   const { experiment, matrix } = record;
   return experiment.evaluations
-    .map(({ name, label }) => {
+    .map(({ name, label, settings }) => {
       const own = record.rates.filter((rate) => rate.evaluation === name && rate.sweep === null);
       const main = own.find(({ slice }) => isDecisive(slice));
       if (!main) return "";
@@ -18,24 +20,49 @@ export function armFigures(record: ExperimentRecord): string {
         const { value, low, high } = rate.overSamples;
         const seeds = rate.seeds.flatMap((seed) => (seed.value === null ? [] : [seed.value]));
         const group = arm.spec === null ? 5 : Object.keys(experiment.specs).indexOf(arm.spec) % 5;
-        return { label: arm.label, value, low, high, seeds: seeds.length > 1 ? seeds : [], group: Math.max(0, group) };
+        const text = value === null ? `${arm.label} (nothing decided)` : arm.label;
+        return { label: text, value, low, high, seeds: seeds.length > 1 ? seeds : [], group: Math.max(0, group) };
       });
-      const slices = [...new Set(own.filter(({ slice }) => !slice.includes(",")).map(({ slice }) => slice))];
-      const outcomes = [...new Set(own.map(({ outcome }) => outcome))];
-      const columns = slices.flatMap((slice) => outcomes.map((outcome) => ({ slice, outcome })));
-      const rows = matrix.arms.map((arm) => [
-        escapeHtml(arm.label),
-        ...columns.map(({ slice, outcome }) => estimate(find(own, arm.id, slice, outcome).overSamples)),
-        estimate(find(own, arm.id, main.slice, main.outcome).overSeeds),
-        String(find(own, arm.id, main.slice, main.outcome).overSamples.n),
-      ]);
-      const head = ["arm", ...columns.map(({ slice, outcome }) => `${outcome}, ${slice}`), "over seeds", "n"].map(
-        escapeHtml,
-      );
       return `<h3>${escapeHtml(label ?? name)}</h3><figure>${drawBars(bars, main.outcome, rangeOf(bars))}
-<figcaption>${escapeHtml(main.slice)}: mean of the seeds with the 95 % interval over questions; dots are seeds.</figcaption></figure>${table(head, rows)}`;
+<figcaption>${escapeHtml(main.slice)}: mean of the seeds with the 95 % interval over questions; dots are seeds.</figcaption></figure>
+${outcomeTable(record, own, main)}${legend(taskByName(settings.task).legend, own)}`;
     })
     .join("\n");
+}
+
+/** A row for each outcome, on the decisive slice, then on the others; a column for each arm. */
+function outcomeTable({ experiment, matrix }: ExperimentRecord, own: readonly Rate[], main: Rate): string {
+  const slices = [...new Set(own.filter(({ slice }) => !slice.includes(",")).map(({ slice }) => slice))];
+  const outcomes = [...new Set(own.map(({ outcome }) => outcome))];
+  const cell = ({ value, low, high, se, n }: MeanEstimate): string => {
+    if (value === null) return `–<br><small>n ${n}</small>`;
+    // Of values that are all alike there is an interval of no width, which would claim too much.
+    const width = se === 0 ? "all alike" : `${share(low ?? 0)} to ${share(high ?? 0)}`;
+    const interval = low === null ? "" : `<br><small>${width}</small>`;
+    return `${share(value)}${interval}<br><small>${se === null ? "" : `se ${share(se)}, `}n ${n}</small>`;
+  };
+  const row = (title: string, slice: string, outcome: string, of: "overSamples" | "overSeeds"): string[] => [
+    escapeHtml(title),
+    ...matrix.arms.map(({ id }) => cell(find(own, id, slice, outcome)[of])),
+  ];
+  const tableOf = (slice: string): string => {
+    const rows = outcomes.flatMap((outcome) => [
+      row(outcome, slice, outcome, "overSamples"),
+      ...(experiment.seeds.length > 1 && outcome === main.outcome
+        ? [row(`${outcome}, over seeds`, slice, outcome, "overSeeds")]
+        : []),
+    ]);
+    return table([escapeHtml(slice), ...matrix.arms.map(({ label }) => escapeHtml(label))], rows);
+  };
+  const others = slices.filter((slice) => slice !== main.slice);
+  const folded = `<details><summary>${escapeHtml(others.join(", "))}</summary>${others.map(tableOf).join("\n")}</details>`;
+  return tableOf(main.slice) + (others.length > 0 ? folded : "");
+}
+
+function legend(words: Record<string, string>, own: readonly Rate[]): string {
+  const shown = Object.entries(words).filter(([name]) => own.some(({ outcome }) => outcome === name));
+  const lines = shown.map(([name, text]) => `<em>${escapeHtml(name)}</em>: ${escapeHtml(text)}`);
+  return `<p class="soft">${lines.join("; ")}. n is the number of questions (texts, cells) with anything decided.</p>`;
 }
 
 /** Shares from 0 to 1; losses and scores from 0 to a little more than the largest. */
@@ -44,7 +71,8 @@ function rangeOf(bars: readonly { value: number | null; high: number | null }[])
   return [0, largest <= 1 ? 1 : Math.ceil(largest * 1.05)];
 }
 
-function find(rates: readonly Rate[], arm: string, slice: string, outcome: string): Rate {
+/** The rate of an arm. */
+export function find(rates: readonly Rate[], arm: string, slice: string, outcome: string): Rate {
   return rates.find((rate) => rate.arm === arm && rate.slice === slice && rate.outcome === outcome)!;
 }
 
@@ -61,11 +89,12 @@ export function differenceTable({ differences, claims, matrix }: ExperimentRecor
   };
   const rows = own.map((one) => [
     `${escapeHtml(one.evaluation)}: ${labelOf(one.a)} − ${labelOf(one.b)}`,
-    ...[estimate(one.overSamples), estimate(one.adjusted), estimate(one.overSeeds), claimOf(one)],
+    ...[estimate(one.overSamples), `${estimate(one.adjusted)} <small>of ${one.comparisons}</small>`],
+    ...[estimate(one.overSeeds), claimOf(one)],
   ]);
   return `${table(["difference", "over questions", "for all at once", "over seeds", "the paper's pattern"], rows)}
 <p class="soft">Paired by question, each question the mean of its seeds; 95 % percentile bootstrap. “For all at once” widens the interval for the number of
-differences in one evaluation (Bonferroni). “Over seeds” takes one difference a seed (Student's t): with few seeds it is wide, and it is the one that speaks
+differences in the evaluation (Bonferroni; the number is beside it, other evaluations are not counted). “Over seeds” takes one difference a seed (Student's t): with few seeds it is wide, and it is the one that speaks
 for other seeds. The verdict goes by the interval over questions.</p>`;
 }
 
@@ -89,30 +118,6 @@ export function curveFigures({ experiment, matrix, rates }: ExperimentRecord): s
 <figcaption>Held-out half, mean of the seeds, 95 % interval over questions.</figcaption></figure>`;
       }),
     )
-    .join("\n");
-}
-
-/** One row for each arm, one column for each domain, scenario, ...; and how many of them agree in sign with the whole. */
-export function partTables({ experiment, matrix, rates }: ExperimentRecord): string {
-  return experiment.evaluations
-    .map(({ name, label }) => {
-      const own = rates.filter((rate) => rate.evaluation === name && rate.sweep === null && rate.slice.includes(","));
-      const outcome = own[0]?.outcome;
-      const slices = [...new Set(own.map(({ slice }) => slice))];
-      if (!outcome || slices.length === 0) return "";
-      const rows = matrix.arms.map((arm) => {
-        const values = slices.map((slice) => find(own, arm.id, slice, outcome).overSamples.value);
-        const above = values.filter((value) => value !== null && value > 0.5).length;
-        const cells = values.map((value) => (value === null ? "–" : share(value)));
-        return [escapeHtml(arm.label), ...cells, `${Math.max(above, values.length - above)} of ${values.length}`];
-      });
-      const head = [
-        "arm",
-        ...slices.map((slice) => escapeHtml(slice.split(", ").slice(1).join(", "))),
-        "on one side of .5",
-      ];
-      return `<details><summary>${escapeHtml(label ?? name)}</summary>${table(head, rows)}</details>`;
-    })
     .join("\n");
 }
 

@@ -17,6 +17,7 @@ figcaption { color: var(--soft); font-size: .9rem }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; width: 100% }
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top }
+thead th { white-space: normal; vertical-align: bottom }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 11rem }
 .yes { color: var(--yes) } .no { color: var(--no) }
 nav { display: flex; flex-wrap: wrap; gap: 0 1rem }
