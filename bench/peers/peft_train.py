@@ -14,6 +14,8 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+STARTED = time.perf_counter()  # before PyTorch loads
+
 import torch
 from device import random_model, shape_config, synchronize
 from machine import describe, peak_rss
@@ -127,8 +129,9 @@ def main():
         with torch.no_grad():
             model(input_ids=torch.randint(0, model.config.vocab_size, (1, min(args.seq, 64)), device=args.device))
 
-    kernel = attention_kernel(probe)
     step, (micro_batch, checkpointing), first = first_step(args, model, forward, optimizer)
+    until_first = time.perf_counter() - STARTED
+    kernel = attention_kernel(probe)
     tokens, rates, cpu_rates = args.batch * args.seq, [], []
     for _ in range(args.steps):
         began, cpu_began = time.perf_counter(), time.process_time()
@@ -144,6 +147,7 @@ def main():
         "settings": {**settings, "microBatch": micro_batch, "checkpointing": checkpointing},
         "attentionKernel": kernel,
         "tokensPerSecond": {"median": statistics.median(rates), "first": tokens / first, "steps": rates},
+        "firstStepSeconds": until_first,
         "tokensPerCpuSecond": statistics.median(cpu_rates),
         "peakRssBytes": peak_rss(),
         "peakDeviceBytes": torch.cuda.max_memory_reserved() if args.device == "cuda" else None,

@@ -1,4 +1,4 @@
-/** @file `bench kernels | train | decode | load`: measurements as shares of limits measured in the same run. */
+/** @file `bench kernels | train | decode | load | tokenizer`: measurements as shares of limits measured in the same run. */
 import { appendFileSync, existsSync } from "node:fs";
 import { cpus } from "node:os";
 import { type Command, Option } from "commander";
@@ -9,9 +9,12 @@ import { benchDecode } from "../bench/decode.js";
 import { benchKernels } from "../bench/kernels.js";
 import { benchLoad } from "../bench/load.js";
 import { type BenchModel, openFolder, openShape, shapeNames } from "../bench/model.js";
+import { benchTokenizer } from "../bench/tokenizer.js";
 import { benchTrain } from "../bench/train.js";
+import { loadTexts } from "../corpus/texts.js";
 import { InputError } from "../errors.js";
-import { resolveModel } from "../formats/hub.js";
+import { resolveModel, resolveTokenizer } from "../formats/hub.js";
+import { loadTokenizer } from "../tokenizer/tokenizer.js";
 import { backendOption } from "./common-options.js";
 
 interface BenchOptions {
@@ -24,6 +27,7 @@ interface BenchOptions {
   r: string;
   steps: string;
   batch: string[];
+  data?: string[];
   csv?: string;
   json?: boolean;
 }
@@ -41,11 +45,12 @@ interface Figure {
 export function addBenchCommand(program: Command): void {
   program
     .command("bench")
-    .argument("<what>", "kernels, train, decode or load")
-    .summary("measure kernels, training steps, decoding or loading against this machine's limits")
+    .argument("<what>", "kernels, train, decode, load or tokenizer")
+    .summary("measure kernels, training steps, decoding, loading or a tokenizer")
     .description(
       "Measures against limits of this machine that are measured in the same run: the best matrix product, the bandwidth of a copy.\n" +
-        "Without --model: random weights, made on the device. load writes them to a file first, into the folder for temporary files.",
+        "Without --model: random weights, made on the device. load writes them to a file first, into the folder for temporary files.\n" +
+        "tokenizer encodes the texts of --data by the tokenizer of --model, one after the other, on one core.",
     )
     .option("--model <id>", "Hugging Face folder or hub id")
     .addOption(
@@ -61,6 +66,7 @@ export function addBenchCommand(program: Command): void {
     .option("--r <n>", "rank, on all projections", "16")
     .option("--steps <n>", "timed steps", "5")
     .option("--batch <n...>", "sequences decoded together", ["1", "8"])
+    .option("--data <file...>", "what bench tokenizer encodes: data files, wildcards or hf://datasets/...")
     .option("--csv <file>", "append the figures to a CSV file")
     .option("--json", "figures as JSON lines on stdout")
     .addHelpText("after", "\nExample:\n  train-msm bench train --shape qwen3-0.6b --csv bench/results/mine.csv")
@@ -70,7 +76,7 @@ export function addBenchCommand(program: Command): void {
 const BENCHES: Record<
   string,
   (backend: Backend, model: BenchModel, options: BenchOptions, report: Report) => Promise<void>
-> = { kernels, train: training, decode: decoding, load: loading };
+> = { kernels, train: training, decode: decoding, load: loading, tokenizer };
 
 async function runBench(what: string, options: BenchOptions): Promise<void> {
   const run = BENCHES[what];
@@ -139,6 +145,18 @@ async function loading(backend: Backend, model: BenchModel, options: BenchOption
   report({ case: "read of the file", value: readBytesPerSecond / 1e9, unit: "GB/s", share: null });
   report({ case: "weights onto the device", value: loadBytesPerSecond / 1e9, unit: "GB/s", share });
   report({ case: "time to first step", value: firstStepSeconds, unit: "s", share: null });
+}
+
+async function tokenizer(_backend: Backend, _model: BenchModel, options: BenchOptions, report: Report): Promise<void> {
+  const { model, data } = options;
+  if (!model || !data)
+    throw new InputError("bench tokenizer needs --model, whose tokenizer it is, and --data, what it encodes");
+  const texts = (await loadTexts(data)).map(({ text }) => text);
+  const folder = await resolveTokenizer(model);
+  const result = benchTokenizer(() => loadTokenizer(folder), texts);
+  const note = `${texts.length} texts`;
+  report({ case: "encode", value: result.tokensPerSecond, unit: "tokens/s", share: null, note });
+  report({ case: "encode, bytes", value: result.bytesPerSecond / 1e6, unit: "MB/s", share: null, note });
 }
 
 const CSV_HEADER = "date,machine,isa,threads,library,bench,model,dtype,case,value,unit,share,note\n";
