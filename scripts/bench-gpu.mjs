@@ -167,12 +167,13 @@ async function peerTrain(model, { rows, seqLen, r, steps }, liger) {
     ...(liger ? ["--liger"] : []),
   ];
   await part(`${provider} train ${model}`, "python3", args, 90, (line, peakGiB) => {
-    const { attentionKernel, settings, versions, tokensPerSecond } = line;
+    const { attentionKernel, settings, versions, tokensPerSecond, firstStepSeconds } = line;
     const note = `${attentionKernel}, micro-batches of ${settings.microBatch}${settings.checkpointing ? ", gradient checkpointing" : ""}, torch ${versions.torch}`;
     const name = `step ${rows} x ${seqLen}, r ${r}`;
     const figure = { bench: "train", model, dtype: line.dtype, provider };
     return [
       { ...figure, case: name, value: tokensPerSecond.median, unit: "tokens/s", note },
+      { ...figure, case: "start to end of first step", value: firstStepSeconds, unit: "s" },
       ...(peakGiB ? [{ ...figure, case: `device memory of ${name}`, value: peakGiB, unit: "GiB" }] : []),
     ];
   });
