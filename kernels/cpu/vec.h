@@ -250,7 +250,8 @@ inline vf exp2_below(vf x) {
   p = p * r + 2.402235065e-1f;
   p = p * r + 6.931428306e-1f;
   p = p * r + 1.0f;
-  return __builtin_bit_cast(vf, __builtin_bit_cast(vi, p) + (__builtin_bit_cast(vi, shifted) << 23));
+  // Unsigned: in lanes that hold no score x is anything, and its result is not used.
+  return __builtin_bit_cast(vf, __builtin_bit_cast(vu, p) + (__builtin_bit_cast(vu, shifted) << 23));
 }
 
 // Calls body with a value of the dtype's element type: dispatch(dtype, [&](auto zero) { using T = decltype(zero); ... }).
