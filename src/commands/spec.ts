@@ -18,6 +18,7 @@ import { resolveTokenizer } from "../formats/hub.js";
 import { loadText } from "../formats/json.js";
 import { downloadProgress } from "../report/download.js";
 import { openProgress } from "../report/progress.js";
+import { alignColumns } from "../report/table.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
 
 /** Sections are compared word by word with word by word: a book would take minutes. */
@@ -130,13 +131,8 @@ function formatLength({ difference, matched }: Length): string {
   return `${percent(difference)} apart, ${matched ? "matched" : "not matched"}`;
 }
 
-/** The first column to the left, figures to the right. */
 function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows];
-  const widths = head.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
-  const line = (row: readonly string[]): string =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[i]!))).join("  ");
-  return all.map(line).join("\n");
+  return alignColumns([head, ...rows]).join("\n");
 }
 
 function count(value: number): string {

@@ -7,9 +7,12 @@ export function wordingAgreement(decisions: readonly (readonly (boolean | null)[
   return wilson(alike.length, decisions.length);
 }
 
-/** Share of the groups whose mean is on the same side of a half as the mean of all; a group at exactly a half is on neither. */
-export function signAgreement(groups: readonly (readonly number[])[]): Estimate {
+/** Share of the groups whose mean is on the same side of a half as the mean of `all`; a group at exactly a half is on neither, as is one without values. */
+export function signAgreement(
+  groups: readonly (readonly number[])[],
+  all: readonly number[] = groups.flat(),
+): Estimate {
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const side = Math.sign(mean(groups.flat()) - 0.5);
+  const side = Math.sign(mean(all) - 0.5);
   return wilson(groups.filter((values) => Math.sign(mean(values) - 0.5) === side && side !== 0).length, groups.length);
 }

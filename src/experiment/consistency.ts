@@ -1,4 +1,5 @@
 /** @file Whether an arm's preference is one: the same in other words, on the same side in other domains. */
+import { signAgreement, wordingAgreement } from "../eval/consistency.js";
 import { type Estimate, wilson } from "../eval/statistics.js";
 import type { Matrix } from "./matrix.js";
 import type { Measurements, Slice } from "./outcomes.js";
@@ -50,27 +51,24 @@ type Values = readonly (number | null)[];
 
 function wordings(groups: readonly number[][], perSeed: readonly Values[]): Estimate {
   // A share that is neither 0 nor 1 differs between the orders of the options: undecided.
-  const isAlike = (group: readonly number[], values: Values): boolean =>
-    [0, 1].some((side) => group.every((i) => values[i] === side));
-  return overGroups(groups, perSeed, isAlike);
+  const decision = (value: number | null): boolean | null => (value === 1 ? true : value === 0 ? false : null);
+  return meanOf(
+    perSeed.map((values) => wordingAgreement(groups.map((group) => group.map((i) => decision(values[i]!))))),
+  );
 }
 
 function domains(groups: readonly number[][], all: readonly number[], perSeed: readonly Values[]): Estimate {
-  const sideOf = (places: readonly number[], values: Values): number => {
-    const decided = places.flatMap((i) => values[i] ?? []);
-    return Math.sign(decided.reduce((sum, value) => sum + value - 0.5, 0));
-  };
-  return overGroups(groups, perSeed, (group, values) => {
-    const side = sideOf(all, values);
-    return side !== 0 && sideOf(group, values) === side;
-  });
+  return meanOf(
+    perSeed.map((values) => {
+      const decided = (places: readonly number[]): number[] => places.flatMap((i) => values[i] ?? []);
+      return signAgreement(groups.map(decided), decided(all));
+    }),
+  );
 }
 
-function overGroups(
-  groups: readonly number[][],
-  perSeed: readonly Values[],
-  holds: (group: readonly number[], values: Values) => boolean,
-): Estimate {
-  const held = groups.flatMap((group) => perSeed.filter((values) => holds(group, values))).length;
-  return wilson(held / perSeed.length, groups.length);
+/** Shares of the same groups, one of each seed. */
+function meanOf(shares: readonly Estimate[]): Estimate {
+  const groups = shares[0]!.n;
+  const held = shares.reduce((sum, { value }) => sum + Math.round((value ?? 0) * groups), 0);
+  return wilson(held / shares.length, groups);
 }

@@ -1,6 +1,7 @@
 /** @file The matrix of an experiment for people: what will be trained and evaluated, and what it will take. */
 import { costOf, parsePrice } from "../eval/judge/cost.js";
 import { formatDuration } from "../report/progress.js";
+import { alignColumns } from "../report/table.js";
 import { formatBytes } from "../train/memory.js";
 import type { Forecast, JobForecast } from "./forecast.js";
 import { isEndpoint } from "./forecast-eval.js";
@@ -64,11 +65,7 @@ function row(name: string, jobs: readonly Job[], amount: string, { tokens, bytes
 }
 
 function align(rows: readonly string[][]): string[] {
-  const widths = [0, 1, 2, 3, 4, 5].map((i) => Math.max(...rows.map((cells) => cells[i]!.length), 0));
-  return rows.map(
-    (cells) =>
-      `  ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[i]!))).join("  ")}`,
-  );
+  return alignColumns(rows).map((line) => `  ${line}`);
 }
 
 /** What endpoints will be asked, over all arms and seeds. The labelled set is the same for all, and no reply is paid for twice. */
