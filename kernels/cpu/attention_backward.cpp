@@ -6,7 +6,7 @@
 namespace msm {
 namespace {
 
-constexpr int64_t BLOCK_Q = 64;
+constexpr int64_t BLOCK_Q = 128;
 constexpr int64_t STRIP = 32;  // rows of scores at a time, to stay near the L1 cache
 
 // Keys of a block, a multiple of BLOCK_Q: many, so that the sums of dq are seldom loaded and stored, but enough blocks for the
@@ -49,8 +49,8 @@ struct Backward {
     if (block.end - block.start == 1) return;
     const int64_t begin = block.begin, height = std::min<int64_t>(block.end - begin, BLOCK_Q);
     const T* dout_rows = dout + begin * dout_stride + h * E;
-    transpose_to(q_transposed + (h * N + begin) * E, height, q + begin * q_stride + h * E, q_stride, height, E, 1.0f);
-    transpose_to(dout_transposed + (h * N + begin) * E, height, dout_rows, dout_stride, height, E, 1.0f);
+    transpose_rows(q_transposed + (h * N + begin) * E, height, q + begin * q_stride + h * E, q_stride, E, height);
+    transpose_rows(dout_transposed + (h * N + begin) * E, height, dout_rows, dout_stride, E, height);
     for (int64_t r = 0; r < height; r++) {
       vf products = {};
       each_vector(E, [&](int64_t e, auto n) {
@@ -66,10 +66,11 @@ struct Backward {
     int64_t start, end, begin, depth;      // of the segment; the first key; how many
     int32_t index;                         // of the block in the segment
     int64_t stride;                        // no power of two, which would crowd few sets of the L1 cache
-    T *k_nt, *v_nt, *k_nn, *p_nn, *ds_nn;  // packed
-    T *p, *ds;                             // [BLOCK_Q, stride]
-    float *scores, *dscores;               // [STRIP, stride]
-    float *dk_t, *dv_t;                    // [E, stride]
+    T *k_nt, *v_nt, *k_nn;    // packed
+    T *panel;                 // packed: PANEL columns of p or ds
+    T *p, *ds;                // [BLOCK_Q, stride]
+    float *scores, *dscores;  // [STRIP, stride]
+    float *dk_t, *dv_t;       // [E, stride]
   };
 
   Keys take_keys(Range block, int64_t step) const {
@@ -82,8 +83,7 @@ struct Backward {
       keys.k_nt = carver.take<T>(packed_size<T>(E, depth));
       keys.v_nt = carver.take<T>(packed_size<T>(E, depth));
       keys.k_nn = carver.take<T>(packed_size<T>(depth, E));
-      keys.p_nn = carver.take<T>(packed_size<T>(BLOCK_Q, depth));
-      keys.ds_nn = carver.take<T>(packed_size<T>(BLOCK_Q, depth));
+      keys.panel = carver.take<T>(packed_size<T>(BLOCK_Q, PANEL<T>));
       keys.p = carver.take<T>(BLOCK_Q * stride);
       keys.ds = carver.take<T>(BLOCK_Q * stride);
       keys.scores = carver.take<float>(STRIP * stride);
@@ -124,27 +124,37 @@ struct Backward {
     transpose_to(dv + keys.begin * dv_stride + kv * E, dv_stride, keys.dv_t, keys.stride, E, keys.depth, 1.0f);
   }
 
-  // The block of queries at row r0 with the block of keys.
+  // The block of queries at row r0 with the block of keys. Keys that no row of a strip sees are left out.
   void pair(const Keys& keys, int64_t r0, int64_t h) const {
-    const int64_t height = std::min(keys.end - r0, BLOCK_Q), stride = keys.stride;
-    const int64_t n = std::min(keys.depth, r0 + height - keys.begin);  // keys that the last of them sees
+    const int64_t height = std::min(keys.end - r0, BLOCK_Q), stride = keys.stride, ahead = r0 - keys.begin;
+    const auto seen_by = [&](int64_t rows) { return std::min(keys.depth, ahead + rows); };  // by the block's first rows
     for (int64_t s = 0; s < height; s += STRIP) {
-      const int64_t row = r0 + s, rows = std::min(height - s, STRIP);
+      const int64_t row = r0 + s, rows = std::min(height - s, STRIP), n = seen_by(s + rows);
       block_matmul(keys.scores, stride, q + row * q_stride + h * E, q_stride, keys.k_nt, rows, n, E, false);
       block_matmul(keys.dscores, stride, dout + row * dout_stride + h * E, dout_stride, keys.v_nt, rows, n, E, false);
       for (int64_t i = 0; i < rows; i++)
         differentiate(keys.p + (s + i) * stride, keys.ds + (s + i) * stride, keys.scores + i * stride, keys.dscores + i * stride, n,
-                      std::min(n, row + i + 1 - keys.begin), lse[h * N + row + i], delta[h * N + row + i]);
+                      seen_by(s + i + 1), lse[h * N + row + i], delta[h * N + row + i]);
     }
-    pack_nn(keys.p_nn, keys.p, stride, height, n);
-    pack_nn(keys.ds_nn, keys.ds, stride, height, n);
-    block_matmul(keys.dv_t, stride, dout_transposed + (h * N + r0) * E, height, keys.p_nn, E, n, height, true);
-    block_matmul(keys.dk_t, stride, q_transposed + (h * N + r0) * E, height, keys.ds_nn, E, n, height, true);
+    const int64_t n = seen_by(height);
+    for (int64_t j = 0; j < n; j += PANEL<T>) {
+      const int64_t columns = std::min(n - j, PANEL<T>), first = std::max<int64_t>(0, j - ahead) / STRIP * STRIP;  // the strip that sees them first
+      const auto add = [&](float* sums, const T* transposed, const T* weights) {
+        block_matmul_nn(sums + j, stride, transposed + (h * N + r0) * E + first, height, weights + first * stride + j, stride, E, columns,
+                        height - first, true, keys.panel);
+      };
+      add(keys.dv_t, dout_transposed, keys.p);
+      add(keys.dk_t, q_transposed, keys.ds);
+    }
 
     std::atomic<int32_t>& next = turn[h * N + r0];
     while (next.load(std::memory_order_acquire) != keys.index) sched_yield();
     float* sums = dq_sums + (h * N + r0) * E;
-    multiply_first(sums, E, keys.ds, stride, keys.k_nn, keys.depth, height, E, n, keys.index > 0);
+    const int64_t step = ahead < keys.depth ? STRIP : height;
+    for (int64_t s = 0; s < height; s += step) {
+      const int64_t rows = std::min(height - s, step);
+      multiply_first(sums + s * E, E, keys.ds + s * stride, stride, keys.k_nn, keys.depth, rows, E, seen_by(s + rows), keys.index > 0);
+    }
     if (r0 + height <= keys.begin + keys.depth)  // no later key is seen
       store_dq(sums, r0, height, h);
     else

@@ -1,187 +1,11 @@
-// defines: packed_size, pack_nn, pack_nt, transpose_rows, block_matmul
+// defines: block_matmul, block_matmul_nn
 #include "block.h"
 
-#include <utility>
+#include <type_traits>
 
 #include "amx.h"
 
 namespace msm {
-namespace {
-
-// How a panel stores B: pairs of bf16 for the dot products of pairs, or f32.
-#if defined(__AVX512BF16__) || defined(MSM_AMX)
-template <class T>
-constexpr bool PAIRS = std::is_same<T, bf16>::value;
-#else
-template <class T>
-constexpr bool PAIRS = false;
-#endif
-
-// K is padded to what one step of the inner product reads.
-template <class T>
-constexpr int64_t K_STEP = 1;
-#if defined(MSM_AMX)
-template <>
-constexpr int64_t K_STEP<bf16> = 32;
-#elif defined(__AVX512BF16__)
-template <>
-constexpr int64_t K_STEP<bf16> = 2;
-#endif
-
-int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
-
-// 32-bit words of one panel: a word is an f32 or a pair of bf16.
-template <class T>
-int64_t panel_words(int64_t K) {
-  return round_up(K, K_STEP<T>) / (PAIRS<T> ? 2 : 1) * PANEL<T>;
-}
-
-// ------------------------------------------------------------------------------------------------------------- packing
-
-inline void store_words(uint32_t* p, vu v) { memcpy(p, &v, sizeof v); }
-
-// W columns of two rows of B as pairs (bf16), or of one row.
-vu pairs(const bf16* even, const bf16* odd) {
-  return __builtin_bit_cast(vu, load(even)) >> 16 | __builtin_bit_cast(vu, load(odd));
-}
-vu words_nn(const float* b, int64_t) { return __builtin_bit_cast(vu, load(b)); }
-vu words_nn(const bf16* b, int64_t b_stride) { return PAIRS<bf16> ? pairs(b, b + b_stride) : __builtin_bit_cast(vu, load(b)); }
-template <class T>
-vu words_nn_partial(const T* b, int64_t b_stride, int64_t rows, int64_t n) {
-  T padded[2][W] = {};
-  const size_t bytes = static_cast<size_t>(n < W ? n : W) * sizeof(T);
-  memcpy(padded[0], b, bytes);
-  if (PAIRS<T> && rows > 1) memcpy(padded[1], b + b_stride, bytes);
-  return words_nn(padded[0], W);
-}
-
-// W words of a row of B stored [N, K]: from k on.
-vu words_nt(const float* b) { return __builtin_bit_cast(vu, load(b)); }
-vu words_nt(const bf16* b) {
-  if (!PAIRS<bf16>) return __builtin_bit_cast(vu, load(b));
-  vu v;
-  memcpy(&v, b, sizeof v);
-  return v;
-}
-template <class T>
-vu words_nt_partial(const T* b, int64_t n) {
-  T padded[2 * W] = {};
-  memcpy(padded, b, static_cast<size_t>(n) * sizeof(T));
-  return words_nt(padded);
-}
-
-// One step of a transposition: swaps the off-diagonal blocks of H x H words in every 2H x 2H block of rows r and r + H.
-template <int H, size_t... I>
-void swap_blocks(vu& low, vu& high, std::index_sequence<I...>) {
-  const vu a = low, b = high;
-  low = __builtin_shufflevector(a, b, (I & H ? static_cast<int>(I) - H + W : static_cast<int>(I))...);
-  high = __builtin_shufflevector(a, b, (I & H ? static_cast<int>(I) + W : static_cast<int>(I) + H)...);
-}
-template <int H>
-void transpose_step(vu (&rows)[W]) {
-#pragma GCC unroll 16
-  for (int r = 0; r < W; r++)
-    if (!(r & H)) swap_blocks<H>(rows[r], rows[r + H], std::make_index_sequence<W>());
-}
-inline void transpose(vu (&rows)[W]) {
-  if constexpr (W > 8) transpose_step<8>(rows);
-  if constexpr (W > 4) transpose_step<4>(rows);
-  transpose_step<2>(rows);
-  transpose_step<1>(rows);
-}
-
-}  // namespace
-
-template <class T>
-int64_t packed_size(int64_t K, int64_t N) {
-  return round_up(N, PANEL<T>) / PANEL<T> * panel_words<T>(K) * static_cast<int64_t>(sizeof(uint32_t) / sizeof(T));
-}
-
-template <class T>
-void pack_nn(T* packed, const T* b, int64_t b_stride, int64_t K, int64_t N) {
-  constexpr int64_t P = PANEL<T>, STEP = PAIRS<T> ? 2 : 1;
-  const int64_t K_padded = round_up(K, K_STEP<T>);
-  uint32_t* out = reinterpret_cast<uint32_t*>(packed);
-  for (int64_t n0 = 0; n0 < N; n0 += P, out += panel_words<T>(K)) {
-    const int64_t columns = N - n0 < P ? N - n0 : P;
-    for (int64_t k = 0; k < K_padded; k += STEP) {
-      const T* row = b + k * b_stride + n0;
-      uint32_t* target = out + k / STEP * P;
-      for (int64_t n = 0; n < P; n += W) {
-        vu words = {};
-        if (k + STEP <= K && n + W <= columns)
-          words = words_nn(row + n, b_stride);
-        else if (k < K && n < columns)
-          words = words_nn_partial(row + n, b_stride, K - k, columns - n);
-        store_words(target + n, words);
-      }
-    }
-  }
-}
-
-template <class T>
-void pack_nt(T* packed, const T* b, int64_t b_stride, int64_t K, int64_t N) {
-  constexpr int64_t P = PANEL<T>, STEP = PAIRS<T> ? 2 : 1;
-  const int64_t words = round_up(K, K_STEP<T>) / STEP;
-  uint32_t* out = reinterpret_cast<uint32_t*>(packed);
-  for (int64_t n0 = 0; n0 < N; n0 += P, out += panel_words<T>(K)) {
-    for (int64_t n = 0; n < P; n += W) {
-      const int64_t columns = N - n0 - n;  // may be more than W, or none
-      const T* corner = b + (n0 + n) * b_stride;
-      for (int64_t w = 0; w < words; w += W) {
-        const int64_t k = w * STEP, k_left = K - k;
-        vu block[W];
-        if (columns >= W && k_left >= W * STEP) {
-#pragma GCC unroll 16
-          for (int i = 0; i < W; i++) block[i] = words_nt(corner + i * b_stride + k);
-        } else {
-          for (int i = 0; i < W; i++)
-            block[i] = i < columns && k_left > 0 ? words_nt_partial(corner + i * b_stride + k, k_left < W * STEP ? k_left : W * STEP) : vu{};
-        }
-        transpose(block);
-        uint32_t* target = out + w * P + n;
-        if (words - w >= W) {
-#pragma GCC unroll 16
-          for (int i = 0; i < W; i++) store_words(target + i * P, block[i]);
-        } else {
-          for (int64_t i = 0; i < words - w; i++) store_words(target + i * P, block[i]);
-        }
-      }
-    }
-  }
-}
-
-namespace {
-
-// Row m of a transposed A is W words from column m of W rows (f32) or row pairs (bf16) of a.
-inline vu column_words(const float* a, int64_t) { return __builtin_bit_cast(vu, load(a)); }
-inline vu column_words(const bf16* a, int64_t a_stride) { return pairs(a, a + a_stride); }
-
-}  // namespace
-
-template <class T>
-void transpose_rows(T* out, int64_t out_stride, const T* a, int64_t a_stride, int64_t M, int64_t K) {
-  constexpr int64_t STEP = sizeof(uint32_t) / sizeof(T);
-  int64_t k = 0;
-  for (; k + W * STEP <= K; k += W * STEP) {
-    int64_t m = 0;
-    for (; m + W <= M; m += W) {
-      vu block[W];
-#pragma GCC unroll 16
-      for (int i = 0; i < W; i++) block[i] = column_words(a + (k + i * STEP) * a_stride + m, a_stride);
-      transpose(block);
-#pragma GCC unroll 16
-      for (int i = 0; i < W; i++) memcpy(out + (m + i) * out_stride + k, &block[i], sizeof block[i]);
-    }
-    for (; m < M; m++)
-      for (int64_t i = k; i < k + W * STEP; i++) out[m * out_stride + i] = a[i * a_stride + m];
-  }
-  for (; k < K; k++)
-    for (int64_t m = 0; m < M; m++) out[m * out_stride + k] = a[k * a_stride + m];
-}
-
-// ------------------------------------------------------------------------------------------------------------ products
-
 namespace {
 
 // Rows and vectors of the register tile: all accumulators, the vectors of a panel's row and a broadcast fit the registers.
@@ -191,93 +15,206 @@ constexpr int MR = 14, NV = 2;
 constexpr int MR = 6, NV = 2;
 #endif
 
-// c += a * b for one word of A: an f32, or the dot product of a pair.
-inline vf multiply_add(vf c, float a, const float* b) { return c + splat(a) * load(b); }
+// A word of A, an f32 or a pair of bf16, and the vectors of a panel's row that go with it.
+inline float word(const float* a, int64_t k) { return a[k]; }
+inline vf multiply_add(vf c, float a, vf b) { return c + splat(a) * b; }
 #if defined(__AVX512BF16__)
-inline vf multiply_add(vf c, uint32_t a, const uint32_t* b) {
-  __m512i words;
-  memcpy(&words, b, sizeof words);
-  return __builtin_bit_cast(vf, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, c), (__m512bh)_mm512_set1_epi32(static_cast<int>(a)), (__m512bh)words));
-}
 inline uint32_t word(const bf16* a, int64_t k) {
   uint32_t pair;
   memcpy(&pair, a + 2 * k, sizeof pair);
   return pair;
 }
+inline vf multiply_add(vf c, uint32_t a, vu b) {
+  return __builtin_bit_cast(vf, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, c), (__m512bh)_mm512_set1_epi32(static_cast<int>(a)), (__m512bh)b));
+}
 #endif
-inline float word(const float* a, int64_t k) { return a[k]; }
 
-// One register tile: ROWS x VECTORS * W sums over all of K.
-template <class T, class Word, int ROWS, int VECTORS>
-void tile(float* c, int64_t c_stride, const T* a, int64_t a_stride, const Word* panel, int64_t K, bool accumulate) {
-  constexpr int64_t STEP = sizeof(Word) / sizeof(T);
-  constexpr int64_t P = NV * W;
-  vf acc[ROWS][VECTORS];
-#pragma GCC unroll 16
-  for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 4
-    for (int j = 0; j < VECTORS; j++) acc[i][j] = accumulate ? load(c + i * c_stride + j * W) : vf{};
-  const int64_t steps = K / STEP;
-  for (int64_t k = 0; k < steps; k++) {
-#pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++) {
-      const Word x = word(a + i * a_stride, k);
-#pragma GCC unroll 4
-      for (int j = 0; j < VECTORS; j++) acc[i][j] = multiply_add(acc[i][j], x, panel + k * P + j * W);
-    }
-  }
-  if (K % STEP) {  // the last of an odd number: its partner is 0
-#pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++) {
-      Word x = 0;
-      memcpy(&x, a + i * a_stride + K - 1, sizeof(T));
-#pragma GCC unroll 4
-      for (int j = 0; j < VECTORS; j++) acc[i][j] = multiply_add(acc[i][j], x, panel + steps * P + j * W);
-    }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 4
-    for (int j = 0; j < VECTORS; j++) store(c + i * c_stride + j * W, acc[i][j]);
+template <class Vector, class Word>
+inline Vector load_words(const Word* words) {
+  Vector v;
+  memcpy(&v, words, sizeof v);
+  return v;
 }
 
-template <class T, class Word, int ROWS>
-void tile_rows(int64_t rows, float* c, int64_t c_stride, const T* a, int64_t a_stride, const Word* panel, int64_t columns, int64_t K,
-               bool accumulate) {
-  if (rows == ROWS) {
-    if (columns > W)
-      tile<T, Word, ROWS, NV>(c, c_stride, a, a_stride, panel, K, accumulate);
-    else
-      tile<T, Word, ROWS, 1>(c, c_stride, a, a_stride, panel, K, accumulate);
-  } else if constexpr (ROWS > 1) {
-    tile_rows<T, Word, ROWS - 1>(rows, c, c_stride, a, a_stride, panel, columns, K, accumulate);
+// The B of a register tile, NV * W columns: row(k) reads its words, last(k) those of an odd number's last row; begin and end turn the sums of two
+// vectors of columns from and to their order in c.
+struct Plain {
+  static void begin(vf&, vf&) {}
+  static void end(vf&, vf&) {}
+};
+
+template <class T, class Word>
+struct PackedPanel : Plain {
+  using Vector = std::conditional_t<std::is_same<Word, float>::value, vf, vu>;
+  static constexpr int64_t STEP = sizeof(Word) / sizeof(T);
+  const Word* words;
+  explicit PackedPanel(const Word* words) : words(words) {}
+  template <int VECTORS>
+  void row(Vector (&b)[VECTORS], int64_t k) const {
+    for (int j = 0; j < VECTORS; j++) b[j] = load_words<Vector>(words + (k * NV + j) * W);
   }
+  template <int VECTORS>
+  void last(Vector (&b)[VECTORS], int64_t k) const {
+    row(b, k);
+  }
+};
+
+struct RowsOfF32 : Plain {
+  using Vector = vf;
+  static constexpr int64_t STEP = 1;
+  const float* b;
+  int64_t stride;
+  RowsOfF32(const float* b, int64_t stride) : b(b), stride(stride) {}
+  void row(vf (&out)[NV], int64_t k) const {
+    for (int j = 0; j < NV; j++) {
+      out[j] = load(b + k * stride + j * W);
+      __builtin_prefetch(b + k * stride + (NV + j) * W);
+    }
+  }
+  void last(vf (&out)[NV], int64_t k) const { row(out, k); }
+};
+
+#if defined(__AVX512BF16__) && !defined(MSM_AMX)
+// Two rows become pairs by interleaving inside quarters of a vector: the first sums are those of columns 0-3, 8-11, 16-19, 24-27.
+struct RowsOfBf16 {
+  using Vector = vu;
+  static constexpr int64_t STEP = 2;
+  const bf16* b;
+  int64_t stride;
+  RowsOfBf16(const bf16* b, int64_t stride) : b(b), stride(stride) {}
+  static void interleave(vu (&out)[NV], __m512i even, __m512i odd) {
+    out[0] = __builtin_bit_cast(vu, _mm512_unpacklo_epi16(even, odd));
+    out[1] = __builtin_bit_cast(vu, _mm512_unpackhi_epi16(even, odd));
+  }
+  __m512i load_row(int64_t k) const { return _mm512_loadu_si512(b + k * stride); }
+  void row(vu (&out)[NV], int64_t k) const {
+    interleave(out, load_row(2 * k), load_row(2 * k + 1));
+    __builtin_prefetch(b + 2 * k * stride + NV * W);
+    __builtin_prefetch(b + (2 * k + 1) * stride + NV * W);
+  }
+  void last(vu (&out)[NV], int64_t k) const { interleave(out, load_row(2 * k), __m512i{}); }
+  static void begin(vf& low, vf& high) {
+    const vf x = low, y = high;
+    low = __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+    high = __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  }
+  static void end(vf& low, vf& high) {
+    const vf x = low, y = high;
+    low = __builtin_shufflevector(x, y, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+    high = __builtin_shufflevector(x, y, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+  }
+};
+#endif
+
+// One register tile: ROWS x VECTORS * W sums over all of K.
+template <class T, class B, int ROWS, int VECTORS>
+void tile(float* c, int64_t c_stride, const T* a, int64_t a_stride, B b, int64_t K, bool accumulate) {
+  vf acc[ROWS][VECTORS];
+#pragma GCC unroll 16
+  for (int i = 0; i < ROWS; i++) {
+#pragma GCC unroll 4
+    for (int j = 0; j < VECTORS; j++) acc[i][j] = accumulate ? load(c + i * c_stride + j * W) : vf{};
+    if constexpr (VECTORS == 2) B::begin(acc[i][0], acc[i][1]);
+  }
+  typename B::Vector row[VECTORS];
+  const int64_t steps = K / B::STEP;
+  for (int64_t k = 0; k < steps; k++) {
+    b.row(row, k);
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i++) {
+      const auto x = word(a + i * a_stride, k);
+#pragma GCC unroll 4
+      for (int j = 0; j < VECTORS; j++) acc[i][j] = multiply_add(acc[i][j], x, row[j]);
+    }
+  }
+  if (K % B::STEP) {  // the last of an odd number: its partner is 0
+    b.last(row, steps);
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i++) {
+      decltype(word(a, 0)) x = 0;
+      memcpy(&x, a + i * a_stride + K - 1, sizeof(T));
+#pragma GCC unroll 4
+      for (int j = 0; j < VECTORS; j++) acc[i][j] = multiply_add(acc[i][j], x, row[j]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < ROWS; i++) {
+    if constexpr (VECTORS == 2) B::end(acc[i][0], acc[i][1]);
+#pragma GCC unroll 4
+    for (int j = 0; j < VECTORS; j++) store(c + i * c_stride + j * W, acc[i][j]);
+  }
+}
+
+template <class T, class B, int VECTORS, int ROWS = MR>
+void tile_rows(int64_t rows, float* c, int64_t c_stride, const T* a, int64_t a_stride, B b, int64_t K, bool accumulate) {
+  if (rows == ROWS)
+    tile<T, B, ROWS, VECTORS>(c, c_stride, a, a_stride, b, K, accumulate);
+  else if constexpr (ROWS > 1)
+    tile_rows<T, B, VECTORS, ROWS - 1>(rows, c, c_stride, a, a_stride, b, K, accumulate);
 }
 
 // Strips of nearly equal height, so that none is too short to hide the latency of its sums.
 template <class T, class Word>
 void product(float* c, int64_t c_stride, const T* a, int64_t a_stride, const Word* packed, int64_t panel_words, int64_t M, int64_t N, int64_t K,
              bool accumulate) {
+  using B = PackedPanel<T, Word>;
   constexpr int64_t P = NV * W;
   const int64_t strips = (M + MR - 1) / MR;
   for (int64_t s = 0; s < strips; s++) {
     const int64_t m = M * s / strips, rows = M * (s + 1) / strips - m;
+    const T* strip = a + m * a_stride;
     for (int64_t n = 0; n < N; n += P) {
       const int64_t columns = N - n < P ? N - n : P;
-      const Word* panel = packed + n / P * panel_words;
+      const B panel(packed + n / P * panel_words);
       float* corner = c + m * c_stride + n;
-      if (columns % W == 0) {
-        tile_rows<T, Word, MR>(rows, corner, c_stride, a + m * a_stride, a_stride, panel, columns, K, accumulate);
-        continue;
+      if (columns == P) {
+        tile_rows<T, B, NV>(rows, corner, c_stride, strip, a_stride, panel, K, accumulate);
+      } else if (columns == W) {
+        tile_rows<T, B, 1>(rows, corner, c_stride, strip, a_stride, panel, K, accumulate);
+      } else {  // whole vectors for the columns at the edge
+        alignas(64) float edge[MR * P] = {};
+        const size_t bytes = static_cast<size_t>(columns) * sizeof(float);
+        for (int64_t i = 0; accumulate && i < rows; i++) memcpy(edge + i * P, corner + i * c_stride, bytes);
+        if (columns > W)
+          tile_rows<T, B, NV>(rows, edge, P, strip, a_stride, panel, K, accumulate);
+        else
+          tile_rows<T, B, 1>(rows, edge, P, strip, a_stride, panel, K, accumulate);
+        for (int64_t i = 0; i < rows; i++) memcpy(corner + i * c_stride, edge + i * P, bytes);
       }
-      alignas(64) float edge[MR * P] = {};  // whole vectors for the columns at the edge
-      if (accumulate)
-        for (int64_t i = 0; i < rows; i++) memcpy(edge + i * P, corner + i * c_stride, static_cast<size_t>(columns) * sizeof(float));
-      tile_rows<T, Word, MR>(rows, edge, P, a + m * a_stride, a_stride, panel, columns, K, accumulate);
-      for (int64_t i = 0; i < rows; i++) memcpy(corner + i * c_stride, edge + i * P, static_cast<size_t>(columns) * sizeof(float));
     }
   }
 }
+
+// The whole panels of a B as it lies, each for all strips while it is in L1. Returns the columns done.
+template <class T, class B>
+int64_t product_of_rows(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
+                        bool accumulate) {
+  constexpr int64_t P = NV * W;
+  const int64_t strips = (M + MR - 1) / MR;
+  int64_t n = 0;
+  for (; n + P <= N; n += P)
+    for (int64_t s = 0; s < strips; s++) {
+      const int64_t m = M * s / strips, rows = M * (s + 1) / strips - m;
+      tile_rows<T, B, NV>(rows, c + m * c_stride + n, c_stride, a + m * a_stride, a_stride, B(b + n, b_stride), K, accumulate);
+    }
+  return n;
+}
+
+// The columns of a product that need no packed B.
+template <class T>
+int64_t multiply_rows(float*, int64_t, const T*, int64_t, const T*, int64_t, int64_t, int64_t, int64_t, bool) {
+  return 0;
+}
+int64_t multiply_rows(float* c, int64_t c_stride, const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
+                      bool accumulate) {
+  return product_of_rows<float, RowsOfF32>(c, c_stride, a, a_stride, b, b_stride, M, N, K, accumulate);
+}
+#if defined(__AVX512BF16__) && !defined(MSM_AMX)
+int64_t multiply_rows(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
+                      bool accumulate) {
+  return product_of_rows<bf16, RowsOfBf16>(c, c_stride, a, a_stride, b, b_stride, M, N, K, accumulate);
+}
+#endif
 
 void multiply(float* c, int64_t c_stride, const float* a, int64_t a_stride, const float* packed, int64_t M, int64_t N, int64_t K, bool accumulate) {
   product<float, float>(c, c_stride, a, a_stride, packed, panel_words<float>(K), M, N, K, accumulate);
@@ -324,15 +261,19 @@ void block_matmul(float* c, int64_t c_stride, const T* a, int64_t a_stride, cons
   multiply(c, c_stride, a, a_stride, packed, M, N, K, accumulate);
 }
 
-template int64_t packed_size<float>(int64_t, int64_t);
-template int64_t packed_size<bf16>(int64_t, int64_t);
-template void pack_nn<float>(float*, const float*, int64_t, int64_t, int64_t);
-template void pack_nn<bf16>(bf16*, const bf16*, int64_t, int64_t, int64_t);
-template void pack_nt<float>(float*, const float*, int64_t, int64_t, int64_t);
-template void pack_nt<bf16>(bf16*, const bf16*, int64_t, int64_t, int64_t);
-template void transpose_rows<float>(float*, int64_t, const float*, int64_t, int64_t, int64_t);
-template void transpose_rows<bf16>(bf16*, int64_t, const bf16*, int64_t, int64_t, int64_t);
+template <class T>
+void block_matmul_nn(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
+                     bool accumulate, T* panel) {
+  for (int64_t n = multiply_rows(c, c_stride, a, a_stride, b, b_stride, M, N, K, accumulate); n < N; n += PANEL<T>) {
+    const int64_t columns = N - n < PANEL<T> ? N - n : PANEL<T>;
+    pack_nn(panel, b + n, b_stride, K, columns);
+    multiply(c + n, c_stride, a, a_stride, panel, M, columns, K, accumulate);
+  }
+}
+
 template void block_matmul<float>(float*, int64_t, const float*, int64_t, const float*, int64_t, int64_t, int64_t, bool);
 template void block_matmul<bf16>(float*, int64_t, const bf16*, int64_t, const bf16*, int64_t, int64_t, int64_t, bool);
+template void block_matmul_nn<float>(float*, int64_t, const float*, int64_t, const float*, int64_t, int64_t, int64_t, int64_t, bool, float*);
+template void block_matmul_nn<bf16>(float*, int64_t, const bf16*, int64_t, const bf16*, int64_t, int64_t, int64_t, int64_t, bool, bf16*);
 
 }  // namespace msm

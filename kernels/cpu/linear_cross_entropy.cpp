@@ -22,9 +22,6 @@ constexpr int64_t KC_BYTES = 2304;              // depth of a slice of w: KC * V
 constexpr int64_t GROUPS = 4;
 constexpr int64_t WORKSPACE_BYTES = 64 << 20;   // rows are done in chunks that fit
 
-int64_t divide_up(int64_t x, int64_t y) { return (x + y - 1) / y; }
-int64_t round_up(int64_t x, int64_t step) { return divide_up(x, step) * step; }
-
 // One row in one group of blocks.
 struct State {
   float max, sum;  // sum of e^(logit - max) without the target

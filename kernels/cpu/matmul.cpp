@@ -42,9 +42,6 @@ constexpr int64_t SMALL_M = 64;                // up to here B is read once, by 
 constexpr int64_t SMALL_NT_NB = 32, SMALL_NT_KC_BYTES = 4096;  // weights as they lie: few long rows, as the prefetchers like them
 constexpr int64_t SMALL_NN_NB = 320, SMALL_NN_KC = 128;        // B [K, N]: few rows at a time, each on its own page
 
-int64_t divide_up(int64_t x, int64_t y) { return (x + y - 1) / y; }
-int64_t round_up(int64_t x, int64_t step) { return divide_up(x, step) * step; }
-
 // Splits x into the fewest parts of at most `most`, nearly equal multiples of `step`: the size of a part.
 int64_t part(int64_t x, int64_t most, int64_t step) {
   return std::max(step, round_up(divide_up(x, std::max<int64_t>(1, divide_up(x, most))), step));
@@ -168,8 +165,12 @@ void multiply_small(const Product& p, const Operands<T>& o) {
       int64_t k = 0;
       do {
         const int64_t depth = std::min(KC, o.K - k);
-        pack_b(packed, o, k, depth, n, columns);
-        block_matmul(c, columns_most, a + k, stride, packed, o.M, columns, depth, k > 0);
+        if (o.trans_b) {
+          pack_nt(packed, o.b + n * o.b_stride + k, o.b_stride, depth, columns);
+          block_matmul(c, columns_most, a + k, stride, packed, o.M, columns, depth, k > 0);
+        } else {
+          block_matmul_nn(c, columns_most, a + k, stride, o.b + k * o.b_stride + n, o.b_stride, o.M, columns, depth, k > 0, packed);
+        }
         k += depth;
       } while (k < o.K);
       finish(p, o, c, columns_most, 0, o.M, n, columns, c + o.M * columns_most);
