@@ -5,10 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
+import type { ModelConfig } from "../formats/decoder-config.js";
 import { writeSafetensors } from "../formats/safetensors.js";
 import { SINGLE_FILE } from "../formats/shards.js";
 import { HEAD, neededWeights } from "../formats/weights.js";
-import { type BenchModel, openFolder, shapeFile } from "./model.js";
+import { openFolder, openShape, shapeFile } from "./model.js";
 import { PATTERN } from "./random.js";
 import { benchTrain } from "./train.js";
 
@@ -24,15 +25,15 @@ export interface LoadBenchResult {
 /** Needs room for the weights in the folder for temporary files. `seqLen` tokens are the first step. */
 export async function benchLoad(
   backend: Backend,
-  shape: BenchModel,
+  shape: string,
   dtype: ComputeDtype,
   seqLen: number,
 ): Promise<LoadBenchResult> {
   const folder = mkdtempSync(join(tmpdir(), "train-msm-load-"));
   try {
     const path = join(folder, SINGLE_FILE);
-    copyFileSync(shapeFile(shape.name), join(folder, "config.json"));
-    const fileBytes = await writeRandom(path, shape);
+    copyFileSync(shapeFile(shape), join(folder, "config.json"));
+    const fileBytes = await writeRandom(path, openShape(shape).config);
     const readBytesPerSecond = fileBytes / (await readSeconds(path));
     const model = openFolder(folder);
     const began = performance.now();
@@ -48,7 +49,7 @@ export async function benchLoad(
 }
 
 /** Writes BF16 weights and returns their bytes. */
-async function writeRandom(path: string, { config }: BenchModel): Promise<number> {
+async function writeRandom(path: string, config: ModelConfig): Promise<number> {
   const pattern = new Uint8Array(PATTERN.buffer);
   const pieceOf = (byteLength: number): Uint8Array => {
     const piece = new Uint8Array(byteLength);

@@ -14,7 +14,6 @@ const SHAPES_FOLDER = fileURLToPath(new URL("../../models/shapes", import.meta.u
 const MAX_CONFIG_BYTES = 1_000_000;
 
 export interface BenchModel {
-  name: string;
   config: ModelConfig;
   load(backend: Backend, options: LoadOptions): Promise<LoadedDecoder>;
 }
@@ -34,7 +33,7 @@ export function shapeFile(name: string): string {
 export function openShape(name: string): BenchModel {
   const path = shapeFile(name);
   const config = parseModelConfig(loadJson(path, MAX_CONFIG_BYTES), path);
-  return { name, config, load: async (backend, options) => randomDecoder(backend, config, options) };
+  return { config, load: async (backend, options) => randomDecoder(backend, config, options) };
 }
 
 /** The checkpoint in `folder`. */
@@ -49,5 +48,5 @@ export function openFolder(folder: string): BenchModel {
       opened.close();
     }
   };
-  return { name: basename(folder), config: checkpoint.config, load };
+  return { config: checkpoint.config, load };
 }

@@ -1,6 +1,7 @@
 /** @file `bench kernels | train | decode | load | tokenizer`: measurements as shares of limits measured in the same run. */
 import { appendFileSync, existsSync } from "node:fs";
 import { cpus } from "node:os";
+import { basename } from "node:path";
 import { type Command, Option } from "commander";
 import type { Backend } from "../backend/backend.js";
 import { type BackendName, openBackend } from "../backend/open.js";
@@ -73,21 +74,28 @@ export function addBenchCommand(program: Command): void {
     .action(runBench);
 }
 
-const BENCHES: Record<
-  string,
-  (backend: Backend, model: BenchModel, options: BenchOptions, report: Report) => Promise<void>
-> = { kernels, train: training, decode: decoding, load: loading, tokenizer };
+const BENCHES: Record<string, (backend: Backend, options: BenchOptions, report: Report) => Promise<void>> = {
+  kernels,
+  train: training,
+  decode: decoding,
+  load: loading,
+  tokenizer,
+};
 
 async function runBench(what: string, options: BenchOptions): Promise<void> {
   const run = BENCHES[what];
   if (!run) throw new InputError(`bench ${what}: choose ${Object.keys(BENCHES).join(", ")}`);
+  const model = options.model ? basename(options.model) : options.shape;
   const backend = openBackend(options.backend);
   try {
-    const model = options.model ? openFolder(await resolveModel(options.model)) : openShape(options.shape);
-    await run(backend, model, options, (figure) => writeFigure(backend, what, model.name, options, figure));
+    await run(backend, options, (figure) => writeFigure(backend, what, model, options, figure));
   } finally {
     backend.close();
   }
+}
+
+async function openModel({ model, shape }: BenchOptions): Promise<BenchModel> {
+  return model ? openFolder(await resolveModel(model)) : openShape(shape);
 }
 
 function count(name: string, value: string): number {
@@ -99,21 +107,26 @@ function count(name: string, value: string): number {
 
 type Report = (figure: Figure) => void;
 
-async function kernels(backend: Backend, model: BenchModel, options: BenchOptions, report: Report): Promise<void> {
+async function kernels(backend: Backend, options: BenchOptions, report: Report): Promise<void> {
   const [rows, seqLen] = [count("rows", options.rows), count("seq-len", options.seqLen)];
+  const model = await openModel(options);
   await benchKernels(backend, model.config, options.dtype, rows, seqLen, ({ kernel, shape, rate, unit, share }) =>
     report({ case: `${kernel} [${shape}]`, value: rate, unit, share }),
   );
 }
 
-async function training(backend: Backend, model: BenchModel, options: BenchOptions, report: Report): Promise<void> {
+async function training(backend: Backend, options: BenchOptions, report: Report): Promise<void> {
   const shape = {
     rows: count("rows", options.rows),
     seqLen: count("seq-len", options.seqLen),
     r: count("r", options.r),
   };
   const { dtype } = options;
-  const result = await benchTrain(backend, model, { dtype, steps: count("steps", options.steps), ...shape });
+  const result = await benchTrain(backend, await openModel(options), {
+    dtype,
+    steps: count("steps", options.steps),
+    ...shape,
+  });
   const name = `${shape.rows} x ${shape.seqLen}, r ${shape.r}`;
   const { microBatches, recompute, totalBytes } = result.plan;
   const note = `micro-batches: ${microBatches}, recompute: ${recompute}`;
@@ -127,19 +140,19 @@ async function training(backend: Backend, model: BenchModel, options: BenchOptio
   figure("start to end of first step", result.firstStepSeconds, "s");
 }
 
-async function decoding(backend: Backend, model: BenchModel, options: BenchOptions, report: Report): Promise<void> {
+async function decoding(backend: Backend, options: BenchOptions, report: Report): Promise<void> {
   const batches = options.batch.map((value) => count("batch", value));
-  for (const result of await benchDecode(backend, model, options.dtype, batches)) {
+  for (const result of await benchDecode(backend, await openModel(options), options.dtype, batches)) {
     const { batch, prefillTokensPerSecond, decodeTokensPerSecond, shareOfBandwidth } = result;
     report({ case: `prefill batch ${batch}`, value: prefillTokensPerSecond, unit: "tokens/s", share: null });
     report({ case: `decode batch ${batch}`, value: decodeTokensPerSecond, unit: "tokens/s", share: shareOfBandwidth });
   }
 }
 
-async function loading(backend: Backend, model: BenchModel, options: BenchOptions, report: Report): Promise<void> {
+async function loading(backend: Backend, options: BenchOptions, report: Report): Promise<void> {
   if (options.model)
     throw new InputError("bench load writes the checkpoint that it reads: give --shape instead of --model");
-  const result = await benchLoad(backend, model, options.dtype, count("seq-len", options.seqLen));
+  const result = await benchLoad(backend, options.shape, options.dtype, count("seq-len", options.seqLen));
   const { readBytesPerSecond, loadBytesPerSecond, firstStepSeconds } = result;
   const share = loadBytesPerSecond / readBytesPerSecond;
   report({ case: "read of the file", value: readBytesPerSecond / 1e9, unit: "GB/s", share: null });
@@ -147,7 +160,7 @@ async function loading(backend: Backend, model: BenchModel, options: BenchOption
   report({ case: "time to first step", value: firstStepSeconds, unit: "s", share: null });
 }
 
-async function tokenizer(_backend: Backend, _model: BenchModel, options: BenchOptions, report: Report): Promise<void> {
+async function tokenizer(_backend: Backend, options: BenchOptions, report: Report): Promise<void> {
   const { model, data } = options;
   if (!model || !data)
     throw new InputError("bench tokenizer needs --model, whose tokenizer it is, and --data, what it encodes");
