@@ -67,7 +67,7 @@ struct Backward {
     int32_t index;                         // of the block in the segment
     int64_t stride;                        // no power of two, which would crowd few sets of the L1 cache
     T *k_nt, *v_nt, *k_nn;    // packed
-    T *panel;                 // packed: PANEL columns of p or ds
+    T *packed;                // p or ds
     T *p, *ds;                // [BLOCK_Q, stride]
     float *scores, *dscores;  // [STRIP, stride]
     float *dk_t, *dv_t;       // [E, stride]
@@ -83,7 +83,7 @@ struct Backward {
       keys.k_nt = carver.take<T>(packed_size<T>(E, depth));
       keys.v_nt = carver.take<T>(packed_size<T>(E, depth));
       keys.k_nn = carver.take<T>(packed_size<T>(depth, E));
-      keys.panel = carver.take<T>(packed_size<T>(BLOCK_Q, PANEL<T>));
+      keys.packed = carver.take<T>(packed_size<T>(BLOCK_Q, depth));
       keys.p = carver.take<T>(BLOCK_Q * stride);
       keys.ds = carver.take<T>(BLOCK_Q * stride);
       keys.scores = carver.take<float>(STRIP * stride);
@@ -137,11 +137,12 @@ struct Backward {
                       seen_by(s + i + 1), lse[h * N + row + i], delta[h * N + row + i]);
     }
     const int64_t n = seen_by(height);
-    for (int64_t j = 0; j < n; j += PANEL<T>) {
-      const int64_t columns = std::min(n - j, PANEL<T>), first = std::max<int64_t>(0, j - ahead) / STRIP * STRIP;  // the strip that sees them first
+    for (int64_t j = 0, columns; j < n; j += columns) {  // keys that all rows see, then strips of keys that fewer and fewer do
+      const int64_t first = std::max<int64_t>(0, j - ahead);
+      columns = std::min(n - j, std::max(ahead - j, STRIP));
       const auto add = [&](float* sums, const T* transposed, const T* weights) {
         block_matmul_nn(sums + j, stride, transposed + (h * N + r0) * E + first, height, weights + first * stride + j, stride, E, columns,
-                        height - first, true, keys.panel);
+                        height - first, true, keys.packed);
       };
       add(keys.dv_t, dout_transposed, keys.p);
       add(keys.dk_t, q_transposed, keys.ds);

@@ -36,15 +36,15 @@ inline Vector load_words(const Word* words) {
   return v;
 }
 
-// The B of a register tile, NV * W columns: row(k) reads its words, last(k) those of an odd number's last row; begin and end turn the sums of two
-// vectors of columns from and to their order in c.
-struct Plain {
+// What a register tile multiplies with, NV * W columns of B: `row` reads the words of step k, `last` those of an odd number's last row. `begin` and
+// `end` bring two vectors of sums into the order of the columns that `row` reads, and back.
+struct InOrder {
   static void begin(vf&, vf&) {}
   static void end(vf&, vf&) {}
 };
 
 template <class T, class Word>
-struct PackedPanel : Plain {
+struct PackedPanel : InOrder {
   using Vector = std::conditional_t<std::is_same<Word, float>::value, vf, vu>;
   static constexpr int64_t STEP = sizeof(Word) / sizeof(T);
   const Word* words;
@@ -59,7 +59,7 @@ struct PackedPanel : Plain {
   }
 };
 
-struct RowsOfF32 : Plain {
+struct RowsOfF32 : InOrder {
   using Vector = vf;
   static constexpr int64_t STEP = 1;
   const float* b;
@@ -263,12 +263,11 @@ void block_matmul(float* c, int64_t c_stride, const T* a, int64_t a_stride, cons
 
 template <class T>
 void block_matmul_nn(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
-                     bool accumulate, T* panel) {
-  for (int64_t n = multiply_rows(c, c_stride, a, a_stride, b, b_stride, M, N, K, accumulate); n < N; n += PANEL<T>) {
-    const int64_t columns = N - n < PANEL<T> ? N - n : PANEL<T>;
-    pack_nn(panel, b + n, b_stride, K, columns);
-    multiply(c + n, c_stride, a, a_stride, panel, M, columns, K, accumulate);
-  }
+                     bool accumulate, T* packed) {
+  const int64_t n = multiply_rows(c, c_stride, a, a_stride, b, b_stride, M, N, K, accumulate);
+  if (n == N) return;
+  pack_nn(packed, b + n, b_stride, K, N - n);
+  multiply(c + n, c_stride, a, a_stride, packed, M, N - n, K, accumulate);
 }
 
 template void block_matmul<float>(float*, int64_t, const float*, int64_t, const float*, int64_t, int64_t, int64_t, bool);

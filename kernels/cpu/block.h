@@ -71,10 +71,10 @@ template <class T>
 void block_matmul(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* packed, int64_t M, int64_t N, int64_t K,
                   bool accumulate);
 
-// The same for a B [K, N] as it lies, rows b_stride apart: for so few rows of A that packing would cost as much as the product. `panel`: memory
-// for packed_size(K, PANEL) elements.
+// The same for a B [K, N] as it lies, rows b_stride apart, for few rows of A: read without packing where the instruction set allows. `packed`:
+// memory for packed_size(K, N) elements.
 template <class T>
 void block_matmul_nn(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
-                     bool accumulate, T* panel);
+                     bool accumulate, T* packed);
 
 }  // namespace msm
