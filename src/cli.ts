@@ -45,10 +45,27 @@ addCorpusCommand(program);
 addSpecCommand(program);
 addBenchCommand(program);
 
+watchOutput();
 try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);
+}
+
+/**
+ * Whoever read the output may have gone (`| head`): the work goes on, since what counts goes into files. Other errors of writing (a full disk) are said
+ * once, and fail the command at its end.
+ */
+function watchOutput(): void {
+  let isSaid = false;
+  const onError = (error: NodeJS.ErrnoException): void => {
+    if (error.code === "EPIPE" || isSaid) return;
+    isSaid = true;
+    process.exitCode = 1;
+    process.stderr.write(`train-msm: output cannot be written: ${error.message}\n`);
+  };
+  process.stdout.on("error", onError);
+  process.stderr.on("error", onError);
 }
 
 function exitCodeOf(error: unknown): number {

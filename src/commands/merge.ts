@@ -65,7 +65,9 @@ async function writeMerged(backend: Backend, config: MergeConfig, progress: Prog
   try {
     const adapter = readAdapter(adapterFolder!);
     adapterLora(adapter, checkpoint.config, `--adapter ${config.adapter}`);
-    await mergeCheckpoint(backend, checkpoint, adapter, config.out, tokenizerFiles(adapterFolder!), (done, total) =>
+    const overlays = tokenizerFiles(adapterFolder!);
+    const replaced = overlays.length > 0 ? TOKENIZER_ONLY : [];
+    await mergeCheckpoint(backend, checkpoint, adapter, config.out, { overlays, replaced }, (done, total) =>
       progress.update(`merging: tensor ${done} of ${total}`, done === total),
     );
   } finally {
@@ -73,11 +75,17 @@ async function writeMerged(backend: Backend, config: MergeConfig, progress: Prog
   }
 }
 
+/** Everything that makes a tokenizer and its chat template: parts of two do not go together. generation_config.json is the model's. */
+const TOKENIZER_ONLY = [
+  ...TOKENIZER_FILES.filter((name) => name !== "generation_config.json"),
+  ...["added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"],
+];
+
 /** The tokenizer that came with the adapter and that `loadModel` would use. */
 function tokenizerFiles(adapterFolder: string): string[] {
   if (!existsSync(join(adapterFolder, "tokenizer.json"))) return [];
   return readdirSync(adapterFolder)
-    .filter((name) => TOKENIZER_FILES.includes(name) && name !== "generation_config.json")
+    .filter((name) => TOKENIZER_ONLY.includes(name))
     .map((name) => join(adapterFolder, name));
 }
 

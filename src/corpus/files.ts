@@ -1,14 +1,13 @@
 /** @file Data files: which ones, their hashes, their records. */
 
 import { createReadStream, existsSync, type ReadStream, statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { isAbsolute } from "node:path";
+import { join, sep } from "node:path";
 import { createGunzip, type Gunzip } from "node:zlib";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { InputError } from "../errors.js";
 import { hashFile } from "../formats/hash.js";
 import { resolveDataset } from "../formats/hub.js";
-import { parseJson } from "../formats/json.js";
+import { loadText, parseJson } from "../formats/json.js";
 import { readLines } from "./lines.js";
 import { readParquet } from "./parquet.js";
 import type { RawRecord } from "./records.js";
@@ -22,6 +21,8 @@ export interface DataFile {
 export interface DataFileOptions {
   /** The option that named them, for messages. */
   option?: string;
+  /** Files of any kind, not only those that `readRecords` reads. */
+  anyKind?: boolean;
   /** Resolves `hf://` arguments to files. */
   resolve?: (url: string) => Promise<string[]>;
 }
@@ -38,25 +39,40 @@ const MAX_JSON_BYTES = 500_000_000;
 /** The files that `--data` arguments name, with their hashes: paths, wildcards (sorted) and hf:// data sets. */
 export async function openDataFiles(
   args: readonly string[],
-  { option = "--data", resolve = resolveDataset }: DataFileOptions = {},
+  { option = "--data", anyKind = false, resolve = resolveDataset }: DataFileOptions = {},
 ): Promise<DataFile[]> {
   const files: DataFile[] = [];
-  for (const arg of args)
-    for (const path of await expand(arg, option, resolve)) files.push({ path, sha256: await hashFile(path) });
+  for (const arg of args) {
+    const paths = await expand(arg, option, resolve);
+    if (!anyKind) for (const path of paths) checkSuffix(path, option);
+    for (const path of paths) files.push({ path, sha256: await hashFile(path) });
+  }
   return files;
 }
 
 async function expand(arg: string, option: string, resolve: (url: string) => Promise<string[]>): Promise<string[]> {
   if (arg.startsWith("hf://")) return resolve(arg);
   if (existsSync(arg)) {
-    if (statSync(arg).isFile()) return [checkSuffix(arg, option)];
+    if (statSync(arg).isFile()) return [arg];
     throw new InputError(`${option} ${arg}: is a folder; name its files, for example "${arg}/*.jsonl"`);
   }
   if (!isDynamicPattern(arg)) throw new InputError(`${option} ${arg}: no such file`);
-  const paths = await glob(arg, { absolute: isAbsolute(arg), expandDirectories: false });
+  const { folder, pattern } = splitPattern(arg);
+  const matches = await glob(pattern, { cwd: folder || ".", expandDirectories: false });
+  const paths = matches.map((path) => join(folder, path));
   if (paths.length === 0) throw new InputError(`${option} ${arg}: matches no file`);
   // By code units: the same order on every machine.
-  return paths.sort().map((path) => checkSuffix(path, option));
+  return paths.sort();
+}
+
+/** The folders that exist as they are written, with whatever is in their names, and what is left to match. */
+function splitPattern(arg: string): { folder: string; pattern: string } {
+  const parts = arg.split(sep);
+  let literal = 1;
+  while (literal < parts.length - 1 && existsSync(parts.slice(0, literal + 1).join(sep))) literal++;
+  if (!existsSync(parts.slice(0, literal).join(sep) || sep)) literal = 0;
+  const folder = parts.slice(0, literal).join(sep);
+  return { folder: literal > 0 && folder === "" ? sep : folder, pattern: parts.slice(literal).join(sep) };
 }
 
 function checkSuffix(path: string, option: string): string {
@@ -88,11 +104,23 @@ function unzip(file: ReadStream): Gunzip {
 }
 
 async function* readJsonList(path: string): AsyncGenerator<RawRecord> {
-  const bytes = await readFile(path);
-  if (bytes.length > MAX_JSON_BYTES)
-    throw new InputError(`${path}: ${bytes.length} bytes are too many for .json; use .jsonl`);
-  const list = parseJson(bytes.toString("utf8"), path);
-  if (!Array.isArray(list))
-    throw new InputError(`${path}: a .json file must hold a list of records (or be named .jsonl)`);
+  const { size } = statSync(path);
+  if (size > MAX_JSON_BYTES) throw new InputError(`${path}: ${size} bytes are too many for .json; use .jsonl`);
+  const text = loadText(path, MAX_JSON_BYTES);
+  if (holdsLines(text)) throw new InputError(`${path}: holds one record a line: name it .jsonl`);
+  const list = parseJson(text, path);
+  if (!Array.isArray(list)) throw new InputError(`${path}: a .json file must hold a list of records`);
   for (const [i, value] of list.entries()) yield { value, line: i + 1, where: `${path} record ${i + 1}` };
+}
+
+/** Whether the first line is an object by itself, and not the last one. */
+function holdsLines(text: string): boolean {
+  const first = text.trimStart().split("\n", 1)[0]!;
+  if (!first.startsWith("{") || first.length === text.trim().length) return false;
+  try {
+    JSON.parse(first);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -52,22 +52,23 @@ function bucket(length: number): number {
  */
 export function checkTrainable({ examples, files }: Dataset, tokenizer: Tokenizer): void {
   const where = files.map(({ path }) => path).join(", ");
+  if (!hasTarget(examples)) throw new InputError(`${where}: no token is a target, so there is nothing to learn`);
   const ends = new Set([tokenizer.endOfTextId, tokenizer.endOfTurnId, ...tokenizer.stopIds]);
-  let needsEnd = false;
-  let hasTarget = false;
-  for (const { kind, targets } of examples) {
-    if (!hasTarget) hasTarget = targets.some((target, n) => n > 0 && target !== NO_TARGET);
-    if (kind === "row" && hasTarget && !needsEnd) continue;
-    if (kind !== "row") needsEnd = true;
+  const texts = examples.filter(({ kind }) => kind !== "row");
+  if (texts.length === 0) return;
+  for (const { targets } of texts) {
     // From the back: the end is where one looks for it.
     for (let n = targets.length - 1; n > 0; n--) if (ends.has(targets[n])) return;
   }
-  if (!hasTarget) throw new InputError(`${where}: no token is a target, so there is nothing to learn`);
-  if (!needsEnd) return;
   const names = [...ends].map((id) => id !== undefined && tokenizer.tokenText(id)).filter((name) => name);
   throw new InputError(
     `${where}: no end-of-text or end-of-turn token (${names.join(", ")}) is ever a target: the model would not learn to stop; check the chat template`,
   );
+}
+
+/** Whether any token is to be predicted: the first of an example never is. */
+export function hasTarget(examples: Dataset["examples"]): boolean {
+  return examples.some(({ targets }) => targets.some((target, n) => n > 0 && target !== NO_TARGET));
 }
 
 /** How a preview marks targets. */

@@ -43,7 +43,6 @@ const schema = z.looseObject(
 const HARMLESS = new Set([
   ...Object.keys(schema.shape),
   "auto_mapping",
-  "exclude_modules",
   "inference_mode",
   "layers_pattern",
   "loftq_config",

@@ -2,6 +2,7 @@
 
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { RunError } from "../errors.js";
 
 /** A file written under a temporary name: `commit` gives it its own, `discard` deletes it. */
 export interface StagedFile {
@@ -20,7 +21,9 @@ export async function stageFile(path: string, write: (fd: number) => void | Prom
   } catch (error) {
     closeSync(fd);
     discard();
-    throw error;
+    throw (error as NodeJS.ErrnoException).code === "ENOSPC"
+      ? new RunError(`${path}: no space is left on the device; make some, and the same command goes on`)
+      : error;
   }
   closeSync(fd);
   const commit = () => {

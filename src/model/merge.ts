@@ -1,6 +1,16 @@
 /** @file A plain checkpoint of a model and an adapter: W + scale B A, one weight in memory at a time. */
-import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import type { Backend } from "../backend/backend.js";
 import { readFloats, writeTensor } from "../backend/backend.js";
 import { rows, type Tensor } from "../backend/tensor.js";
@@ -20,8 +30,8 @@ const COMPANIONS = /\.(json|jinja|model|txt)$|^(licen[cs]e|notice|use_policy)/i;
 const OTHER_INDEX = /\.(bin|h5|msgpack)\.index\.json$|^adapter_/;
 
 /**
- * Writes the merged checkpoint into `out`, which must not exist or be empty: the same files, names, dtypes, metadata and index as `checkpoint`, its other files copied; files in
- * `overlays` (a tokenizer that came with the adapter) replace the copies. All of it appears at once, under a temporary name until then. Sums are f32, rounded once to the
+ * Writes the merged checkpoint into `out`, which must not exist or be empty: the same files, names, dtypes, metadata and index as `checkpoint`, its other files copied, but
+ * for `replaced`, by name, which make room for `overlays` (a tokenizer that came with the adapter). All of it appears at once, under a temporary name until then. Sums are f32, rounded once to the
  * stored dtype. The adapter was checked against the model (`checkAdapter`). `onProgress` is told the tensors done.
  * @throws InputError where `out` holds something
  */
@@ -30,11 +40,13 @@ export async function mergeCheckpoint(
   checkpoint: Checkpoint,
   adapter: Adapter,
   out: string,
-  overlays: readonly string[] = [],
+  { overlays = [], replaced = [] }: { overlays?: readonly string[]; replaced?: readonly string[] } = {},
   onProgress: (done: number, total: number) => void = () => {},
 ): Promise<void> {
   checkEmpty(out);
-  const staged = `${resolve(out)}.${process.pid}.tmp`;
+  // What a link leads to, which is what is replaced.
+  const target = existsSync(out) ? realpathSync(out) : resolve(out);
+  const staged = `${target}.${process.pid}.tmp`;
   mkdirSync(dirname(staged), { recursive: true });
   mkdirSync(staged);
   try {
@@ -55,22 +67,24 @@ export async function mergeCheckpoint(
       });
       await writeSafetensors(join(staged, file), sources, metadata);
     }
-    copyOthers(checkpoint.folder, staged);
-    for (const path of overlays) copyFileSync(path, join(staged, path.slice(dirname(path).length + 1)));
-    if (existsSync(out)) rmdirSync(out);
-    renameSync(staged, out);
+    copyOthers(checkpoint.folder, staged, new Set(replaced));
+    for (const path of overlays) copyFileSync(path, join(staged, basename(path)));
+    if (existsSync(target)) rmdirSync(target);
+    renameSync(staged, target);
   } catch (error) {
     rmSync(staged, { recursive: true, force: true });
     throw error;
   }
 }
 
-/** Throws InputError unless `out` is absent or an empty folder. */
+/** Throws InputError unless `out` is absent or an empty folder, and not the one that the process is in: it is replaced. */
 export function checkEmpty(out: string): void {
   const stats = statSync(out, { throwIfNoEntry: false });
   if (!stats) return;
   if (!stats.isDirectory()) throw new InputError(`--out ${out} is a file: give a folder that does not exist yet`);
   if (readdirSync(out).length > 0) throw new InputError(`--out ${out} is not empty: give another, or remove it`);
+  if (realpathSync(out) === process.cwd())
+    throw new InputError(`--out ${out} is the current folder: name a folder that does not exist yet`);
 }
 
 /** Adapted weights by the name under which they are stored. */
@@ -130,9 +144,10 @@ async function* mergedPieces(
 }
 
 /** Configuration, tokenizer, index, licence. */
-function copyOthers(from: string, to: string): void {
+function copyOthers(from: string, to: string, replaced: Set<string>): void {
   for (const name of readdirSync(from)) {
-    if (!COMPANIONS.test(name) || OTHER_INDEX.test(name) || !statSync(join(from, name)).isFile()) continue;
+    if (replaced.has(name) || !COMPANIONS.test(name) || OTHER_INDEX.test(name) || !statSync(join(from, name)).isFile())
+      continue;
     // A folder of the hub cache holds links: what they lead to is copied.
     copyFileSync(join(from, name), join(to, name));
   }

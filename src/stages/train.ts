@@ -7,7 +7,7 @@ import { DEFAULT_SEQ_LEN, type TrainConfig } from "../config/train.js";
 import { type BatchPlan, planBatches } from "../corpus/batches.js";
 import { type Dataset, drawRecords, joinDatasets, loadDataset } from "../corpus/dataset.js";
 import type { Row } from "../corpus/pack.js";
-import { checkTrainable, computeStats } from "../corpus/stats.js";
+import { checkTrainable, computeStats, hasTarget } from "../corpus/stats.js";
 import { InputError, RunError } from "../errors.js";
 import {
   hashModel,
@@ -121,7 +121,9 @@ async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progres
     positions: Math.min(seqLen + SAMPLE_TOKENS, checkpoint.config.maxPositionEmbeddings),
     sampling: prompts.length > 0 ? planGeneration(backend, prompts, SAMPLE_TOKENS).shape : null,
   };
-  const memory = planMemory(backend, shape, budget, readSplit(config.out));
+  // A finished run takes nothing.
+  const limit = isFinished(config.out) ? Number.POSITIVE_INFINITY : budget;
+  const memory = { ...planMemory(backend, shape, limit, readSplit(config.out)), budgetBytes: budget };
   const rate = await measureRate(backend, checkpoint.config, config.dtype, memory.N);
   const tokens = batches.steps * config.batchSize * seqLen;
   const seconds = forecastSeconds(tokens, flopsPerToken(checkpoint.config, lora, seqLen / 2), rate);
@@ -176,6 +178,10 @@ function resolveLora(config: TrainConfig, adapter: Adapter | null, checkpoint: C
 }
 
 function heldoutRows(dataset: Dataset, seqLen: number): { dataset: Dataset; rows: Row[] } {
+  if (!hasTarget(dataset.examples))
+    throw new InputError(
+      `--heldout ${dataset.files.map(({ path }) => path).join(", ")}: no token is a target, so it has no loss`,
+    );
   const { packing, batchRows } = planBatches(dataset, { seqLen, rowsPerStep: 1, epochs: 1, shuffle: false, seed: 0 });
   return { dataset, rows: Array.from({ length: packing.numRows }, (_, row) => batchRows(row)[0]!) };
 }

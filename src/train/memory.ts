@@ -69,7 +69,7 @@ function availableOnMachine(): number {
 
 /**
  * The largest micro-batch that fits without recompute, else with as little recompute as fits; `split` where it is given.
- * @throws InputError naming the largest --seq-len that fits, where one row does not
+ * @throws InputError naming the setting to change, where one row does not fit
  */
 export function planMemory(
   backend: Backend,
@@ -89,12 +89,21 @@ export function planMemory(
   if (plan) return plan;
   const least = planBytes(backend, shape, 1, "block");
   const need = `one row of ${shape.seqLen} tokens needs ${formatBytes(least.totalBytes)}, ${formatBytes(budgetBytes)} are available`;
+  throw new InputError(`not enough memory: ${need}; ${remedy(backend, shape, budgetBytes)}`);
+}
+
+/** What would make one row fit: the setting that is out of proportion, else shorter rows. */
+function remedy(backend: Backend, shape: RunShape, budgetBytes: number): string {
+  const leastBytes = (change: Partial<RunShape>): number =>
+    planBytes(backend, { ...shape, ...change }, 1, "block").totalBytes;
+  const { batchSize, lora } = shape;
+  if (leastBytes({ batchSize: 1 }) <= budgetBytes) return `--batch-size ${batchSize} is too large, 1 fits`;
   const seqLen = longestRow(backend, shape, budgetBytes);
-  throw new InputError(
-    seqLen > 0
-      ? `not enough memory: ${need}; --seq-len ${seqLen} fits`
-      : `not enough memory: ${need}; the weights alone take ${formatBytes(least.bytes.weights)}. Use a smaller model or a machine with more memory`,
-  );
+  if (seqLen > 0) return `--seq-len ${seqLen} fits`;
+  const low = { lora: { ...lora, r: 1 } };
+  if (leastBytes(low) <= budgetBytes) return `--r ${lora.r} is too large, 1 fits`;
+  const { weights } = planBytes(backend, { ...shape, ...low }, 1, "block").bytes;
+  return `the weights alone take ${formatBytes(weights)}. Use a smaller model or a machine with more memory`;
 }
 
 /** The longest row that fits, a multiple of ROW_STEP; 0 where none does. */

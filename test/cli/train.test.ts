@@ -1,5 +1,5 @@
 /** @file `midtrain` and `aft` from the command line to the files that scripts rely on. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readAdapter } from "../../src/formats/adapter.js";
@@ -128,6 +128,23 @@ test("--json prints the records of log.jsonl, and nothing else on stdout", async
   expect(printed).toEqual(readLog(out));
 });
 
+test("a reader of stdout that goes does not end the run", async () => {
+  const out = join(scratch, "unread");
+  const { code, stderr } = await runCli(trainArgs("midtrain", out, "--json", "--max-steps", "3"), {
+    onStdout: (_text, child) => child.stdout?.destroy(),
+  });
+  expect(code, stderr).toBe(0);
+  expect(existsSync(join(out, "adapter", "adapter_model.safetensors"))).toBe(true);
+});
+
+test("held-out data without a target are refused", async () => {
+  const rows = join(scratch, "no-target.jsonl");
+  writeFileSync(rows, '{"input_ids":[5,6,7],"labels":[5,-100,-100]}\n');
+  const { code, stderr } = await runCli(trainArgs("midtrain", join(scratch, "no-target"), "--heldout", rows));
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/--heldout .*no-target\.jsonl: no token is a target, so it has no loss/);
+});
+
 test("the same command finds the finished run, and another on its folder is refused by the setting", async () => {
   const out = join(scratch, "finished");
   await runCli(trainArgs("midtrain", out, "--max-steps", "2"));
@@ -135,6 +152,10 @@ test("the same command finds the finished run, and another on its folder is refu
   const again = await runCli(trainArgs("midtrain", out, "--max-steps", "2"));
   expect(again.code, again.stderr).toBe(0);
   expect(again.stderr).toMatch(/is finished/);
+  const low = join(scratch, "low.cjs");
+  writeFileSync(low, "process.availableMemory = () => 513 * 2 ** 20;");
+  const poor = await runCli(trainArgs("midtrain", out, "--max-steps", "2"), { nodeArgs: ["--require", low] });
+  expect(poor.code, poor.stderr).toBe(0);
   expect(readFileSync(join(out, "log.jsonl"), "utf8")).toBe(log);
   for (const [more, named] of [
     [["--lr", "3e-4"], /settings\.lr was 0\.001, is 0\.0003/],

@@ -1,5 +1,5 @@
 /** @file --tokenizer: another tokenizer and chat template than the model's, in evaluation, training and generation. */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { MINIATURE, runCli, scratchFolder } from "../cli/run.js";
@@ -71,6 +71,20 @@ describe("--tokenizer", () => {
     const own = await evaluate("--model", MINIATURE, "--adapter", adapter, "--tokenizer", MINIATURE);
     expect(beside.margins).toEqual(given.margins);
     expect(beside.margins).not.toEqual(own.margins);
+  });
+
+  test("merged with its adapter, it is the only one: no template of the model is left", async () => {
+    const [model, out] = [join(folder, "base"), join(folder, "merged")];
+    cpSync(MINIATURE, model, { recursive: true });
+    writeFileSync(join(model, "chat_template.jinja"), "{{ messages[0].content }}");
+    const adapter = join(folder, "aft", "adapter");
+    const { code, stderr } = await runCli(["merge", "--model", model, "--adapter", adapter, "--out", out]);
+    expect(code, stderr).toBe(0);
+    expect(existsSync(join(out, "chat_template.jinja"))).toBe(false);
+    expect(existsSync(join(out, "generation_config.json"))).toBe(true);
+    expect(readFileSync(join(out, "tokenizer_config.json"), "utf8")).toBe(
+      readFileSync(join(other, "tokenizer_config.json"), "utf8"),
+    );
   });
 
   test("is what a chat is generated with", async () => {

@@ -1,7 +1,7 @@
 /** @file Data files: which are read, in which order, and the records in them. */
 
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -51,6 +51,15 @@ describe("--data arguments", () => {
     const path = file("a.jsonl", '{"text":"a"}\n');
     const sha256 = createHash("sha256").update(readFileSync(path)).digest("hex");
     expect(await openDataFiles([path])).toEqual([{ path, sha256 }]);
+  });
+
+  it("match below folders whatever is in their names", async () => {
+    const folder = folderWith("a.jsonl");
+    const odd = join(folder, "data (1) [x]");
+    mkdirSync(odd);
+    writeFileSync(join(odd, "b.jsonl"), "{}\n");
+    expect(await open([`${odd}/*.jsonl`])).toEqual([join(odd, "b.jsonl")]);
+    expect(await open([`${folder}/**/*.jsonl`])).toEqual([join(folder, "a.jsonl"), join(odd, "b.jsonl")]);
   });
 
   it("that name nothing readable are refused", async () => {
@@ -104,6 +113,11 @@ describe("readRecords", () => {
       "a.json record 2",
     ]);
     await expect(all(file("a.json", "{}"))).rejects.toThrow("must hold a list of records");
+    expect(await all(file("b.json", '\ufeff[{"text":"a"}]'))).toHaveLength(1);
+    await expect(all(file("c.json", Buffer.from('["caf\xe9"]', "latin1")))).rejects.toThrow("cannot be read as UTF-8");
+    await expect(all(file("d.json", '{"text":"a"}\n{"text":"b"}\n'))).rejects.toThrow(
+      "one record a line: name it .jsonl",
+    );
   });
 
   it.each(["none", "snappy", "gzip", "zstd", "brotli", "lz4"])("reads Parquet, %s", async (codec) => {

@@ -30,6 +30,7 @@ it("writes no field that PEFT does not know", () => {
 
 it.each<[Record<string, unknown>, RegExp]>([
   [{ use_dora: true }, /use_dora is true; the engine does not implement it/],
+  [{ exclude_modules: ["v_proj"] }, /exclude_modules is \["v_proj"\]; the engine does not implement it/],
   [{ modules_to_save: ["lm_head"] }, /modules_to_save is \["lm_head"\]/],
   [{ bias: "all" }, /bias is "all"; trained biases are not implemented/],
   [{ bias: "lora_only" }, /bias is "lora_only"/],

@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -120,6 +130,24 @@ test("a folder that holds something is refused, an empty one is used", async () 
   rmSync(join(out, "notes.txt"));
   await merge("llama", "adapter", out);
   expect(existsSync(join(out, "model.safetensors"))).toBe(true);
+});
+
+test("a link to an empty folder: what it leads to is filled; the current folder is refused", async () => {
+  const [real, link] = [join(folder, "real"), join(folder, "link")];
+  mkdirSync(real);
+  symlinkSync(real, link);
+  await merge("llama", "adapter", link);
+  expect(existsSync(join(real, "model.safetensors"))).toBe(true);
+  expect(lstatSync(link).isSymbolicLink()).toBe(true);
+  const here = join(folder, "here");
+  mkdirSync(here);
+  const before = process.cwd();
+  process.chdir(here);
+  try {
+    await expect(merge("llama", "adapter", ".")).rejects.toThrow("--out . is the current folder");
+  } finally {
+    process.chdir(before);
+  }
 });
 
 test("a failure leaves nothing behind", async () => {

@@ -64,6 +64,16 @@ describe("planMemory", () => {
     expect(() => planMemory(backend, { ...long, seqLen: fitting + 16 }, budget)).toThrow(InputError);
   });
 
+  test("a setting out of proportion is named", () => {
+    const budget = 2 * plenty.totalBytes;
+    const wide = { ...shape, lora: { ...shape.lora, r: 100_000 } };
+    expect(messageOfRefusal(() => planMemory(backend, wide, budget))).toMatch(/; --r 100000 is too large, 1 fits$/);
+    const many = { ...shape, batchSize: 1e8 };
+    expect(messageOfRefusal(() => planMemory(backend, many, budget))).toMatch(
+      /; --batch-size 100000000 is too large, 1 fits$/,
+    );
+  });
+
   test("where not even the weights fit, that is said", () => {
     expect(messageOfRefusal(() => planMemory(backend, shape, 1000))).toMatch(/the weights alone take .*smaller model/);
   });
