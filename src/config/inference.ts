@@ -3,29 +3,29 @@ import { z } from "zod";
 import { BACKENDS } from "../backend/open.js";
 import { DEFAULT_KINDS, KINDS } from "../eval/agentic/cell.js";
 import { THINKING } from "../eval/thinking.js";
-import { count, countFrom, countOrZero, numeric } from "./numbers.js";
+import { count, countFrom, countOrZero, numeric, text } from "./values.js";
 
 const common = {
-  model: z.string().min(1),
+  model: text,
   backend: z.enum(BACKENDS).default("auto"),
   seed: countOrZero.default(0),
 };
-const adapter = z.string().min(1).nullable().default(null);
+const adapter = text.nullable().default(null);
 /** Null: the adapter's own, or the model's. */
-const tokenizer = z.string().min(1).nullable().default(null);
+const tokenizer = text.nullable().default(null);
 /** bf16 weights and activations with f32 sums, what models are served in; f32 is for comparing. */
 const dtype = z.enum(["bf16", "f32"]).default("bf16");
 const temperature = numeric((number) => number.min(0, "must be 0 or more").max(100, "must be at most 100"));
 
 const judge = {
   /** "base": the evaluated model with its adapter off, so that nothing but the model is needed; "none"; "openai:NAME"; a checkpoint. */
-  judge: z.string().min(1).default("base"),
+  judge: text.default("base"),
   /** Of "openai:NAME", dollars for a million tokens in and out: "3,15". */
   judgePrice: z.string().nullable().default(null),
   /** Requests a minute, below what endpoints usually allow. */
   judgeRpm: count.default(240),
   /** Of replies of any judge; null: ~/.cache/train-msm/judge. */
-  judgeCache: z.string().min(1).nullable().default(null),
+  judgeCache: text.nullable().default(null),
 };
 
 export const evalSchema = z.strictObject({
@@ -33,10 +33,10 @@ export const evalSchema = z.strictObject({
   adapter,
   tokenizer,
   dtype,
-  task: z.string().min(1),
+  task: text,
   /** Empty: the data that ship with the task. */
   data: z.array(z.string()).default([]),
-  out: z.string().min(1),
+  out: text,
   /** Null: all records. */
   limit: count.nullable().default(null),
   /** Null: the task's own default, here and in the next three. */
@@ -56,8 +56,8 @@ export type EvalConfig = z.infer<typeof evalSchema>;
 
 /** An evaluation whose answers are judged again. */
 export const rejudgeSchema = z.strictObject({
-  run: z.string().min(1),
-  out: z.string().min(1),
+  run: text,
+  out: text,
   backend: common.backend,
   ...judge,
 });
@@ -70,7 +70,7 @@ export const generateSchema = z.strictObject({
   dtype,
   /** Exactly one of prompt and chat. */
   prompt: z.string().nullable().default(null),
-  chat: z.string().min(1).nullable().default(null),
+  chat: text.nullable().default(null),
   raw: z.boolean().default(false),
   /** Null: DEFAULT_MAX_TOKENS, or fewer where the model's positions end. */
   maxTokens: count.nullable().default(null),
@@ -87,8 +87,8 @@ export const DEFAULT_MAX_TOKENS = 256;
 
 export const mergeSchema = z.strictObject({
   ...common,
-  adapter: z.string().min(1),
-  out: z.string().min(1),
+  adapter: text,
+  out: text,
   probe: z.boolean().default(true),
   /** Of the probe: f32, so that what is seen is the rounding of the merged weights. */
   dtype: z.enum(["bf16", "f32"]).default("f32"),

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { BACKENDS } from "../backend/open.js";
 import { SCHEDULES } from "../train/schedule.js";
-import { count, countFrom, countOrZero, notNegative, numeric, positive } from "./numbers.js";
+import { count, countFrom, countOrZero, notNegative, numeric, positive, text } from "./values.js";
 
 /** AdamW's betas. */
 const decay = numeric((number) => number.min(0, "must be 0 or more").lt(1, "must be below 1"));
@@ -12,16 +12,16 @@ export const DEFAULT_SEQ_LEN = 4096;
 
 /** Paper: Model Spec Midtraining, arXiv 2605.02087, appendix B.4. */
 export const trainSchema = z.strictObject({
-  model: z.string().min(1),
-  adapter: z.string().min(1).nullable().default(null),
+  model: text,
+  adapter: text.nullable().default(null),
   /** Of another folder or hub id, its chat template too: for a base model without one. Kept beside the adapter. Null: the adapter's, or the model's. */
-  tokenizer: z.string().min(1).nullable().default(null),
+  tokenizer: text.nullable().default(null),
   data: z.array(z.string()).min(1),
   /** Null: all of the data. Otherwise as many records, drawn by the seed. */
   records: count.nullable().default(null),
   /** Shuffled in whole, whatever `records` says: an instruction mix. */
   mix: z.array(z.string()).default([]),
-  out: z.string().min(1),
+  out: text,
   /** Rank and alpha of the paper. */
   r: count.default(64),
   alpha: positive.default(128),

@@ -4,8 +4,8 @@ import { dirname, isAbsolute, join } from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
 import { evalSchema } from "../config/inference.js";
-import { count, countOrZero } from "../config/numbers.js";
 import { trainSchema } from "../config/train.js";
+import { count, countOrZero } from "../config/values.js";
 import { InputError, messageOf } from "../errors.js";
 
 /** Words for arms. With one value given by the spec (s) the arm is there once for each spec. */

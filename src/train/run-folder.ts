@@ -45,6 +45,8 @@ export async function openRunFolder(folder: string, config: RunConfig): Promise<
   const path = join(folder, "config.json");
   mkdirSync(folder, { recursive: true });
   if (!existsSync(path)) {
+    if (existsSync(join(folder, "results.json")))
+      throw new InputError(`${folder} holds an evaluation: give another --out, or remove the folder`);
     await writeTextFile(path, `${JSON.stringify(config, null, 2)}\n`);
     return;
   }

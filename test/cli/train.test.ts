@@ -1,5 +1,5 @@
 /** @file `midtrain` and `aft` from the command line to the files that scripts rely on. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readAdapter } from "../../src/formats/adapter.js";
@@ -186,4 +186,13 @@ test("rows of input_ids without shuffling: row k of the data is row k of trainin
       .filter(({ type }) => type === "step")
       .map(({ targetTokens }) => targetTokens),
   ).toEqual(perStep);
+});
+
+test("the folder of an evaluation is not taken", async () => {
+  const out = join(scratch, "evaluation");
+  mkdirSync(out);
+  writeFileSync(join(out, "results.json"), "{}");
+  const { code, stderr } = await runCli(trainArgs("midtrain", out));
+  expect(code).toBe(2);
+  expect(stderr).toContain(`${out} holds an evaluation: give another --out`);
 });

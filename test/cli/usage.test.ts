@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "no
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { VERSION } from "../../src/version.js";
-import { listFiles, MINIATURE, PARITY, runCli, scratchFolder, trainArgs } from "./run.js";
+import { HELDOUT, listFiles, MINIATURE, PARITY, runCli, scratchFolder, trainArgs } from "./run.js";
 
 const scratch = scratchFolder();
 const ESCAPE = "\x1b";
@@ -190,4 +190,12 @@ test("--out that holds something else is left alone", async () => {
   expect(stderr).toMatch(/holds another run|not a run/);
   expect(code).toBe(2);
   expect(readFileSync(join(out, "config.json"), "utf8")).toBe(before);
+});
+
+test.concurrent.each([
+  [[], "--out is missing: give it"],
+  [["--out", ""], '--out "": must not be empty'],
+])("eval with %j says what is missing", async (more, message) => {
+  const { code, stderr } = await runCli(["eval", "--model", MINIATURE, "--task", "choice", "--data", HELDOUT, ...more]);
+  expect([code, stderr]).toEqual([2, `train-msm: ${message}\n`]);
 });

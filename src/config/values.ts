@@ -1,4 +1,4 @@
-/** @file Numbers as options give them: a number, or text that is one. */
+/** @file Values as options give them: numbers (or text that is one), text that says something. */
 import { z } from "zod";
 
 /** `check` adds limits; `message` is for what is no number. Empty text (an unset variable of a script) is none. */
@@ -20,3 +20,6 @@ export function countFrom(least: number) {
   const whole = "must be a whole number";
   return numeric((number) => number.int(whole).min(least, `must be at least ${least}`), whole);
 }
+
+/** Text that is not empty (an unset variable of a script). */
+export const text = z.string("give it").min(1, "must not be empty");
