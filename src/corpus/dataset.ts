@@ -2,7 +2,7 @@
 
 import { InputError } from "../errors.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { type EncodingNotes, type Example, encodeRecord } from "./encode.js";
+import { type EncodingNotes, type Example, encodeRecord, NO_NOTES } from "./encode.js";
 import { type DataFile, type DataFileOptions, openDataFiles, readRecords } from "./files.js";
 import { parseRecord } from "./records.js";
 import { shuffledOrder } from "./shuffle.js";
@@ -29,7 +29,7 @@ export async function loadDataset(
 ): Promise<Dataset> {
   const files = await openDataFiles(args, options);
   const examples: Example[] = [];
-  const notes: EncodingNotes = { specialTextsInContent: 0, specialTokensInText: 0, changedContents: 0 };
+  const notes: EncodingNotes = { ...NO_NOTES };
   let tokens = 0;
   for (const [file, { path }] of files.entries()) {
     for await (const { value, line, where } of readRecords(path)) {

@@ -24,7 +24,16 @@ export interface EncodingNotes {
   specialTokensInText: number;
   /** Messages whose content the chat template left out or changed (thinking of earlier turns, for example). */
   changedContents: number;
+  /** Messages with calls of tools that the chat template does not write. */
+  unwrittenCalls: number;
 }
+
+export const NO_NOTES: Readonly<EncodingNotes> = {
+  specialTextsInContent: 0,
+  specialTokensInText: 0,
+  changedContents: 0,
+  unwrittenCalls: 0,
+};
 
 /** Marks a token that is no target, as PyTorch's cross-entropy does. */
 export const NO_TARGET = -100;
@@ -108,6 +117,7 @@ function encodeChatRecord(
   });
   notes.specialTextsInContent += chat.specialTextsInContent;
   notes.changedContents += chat.changedContents;
+  notes.unwrittenCalls += chat.unwrittenCalls;
   const ids = Int32Array.from(chat.ids);
   const targets = ids.map((id, n) => (chat.targets[n] ? id : NO_TARGET));
   return { ids, targets, kind: "chat" };

@@ -44,7 +44,7 @@ export async function openDataFiles(
   const files: DataFile[] = [];
   for (const arg of args) {
     const paths = await expand(arg, option, resolve);
-    if (!anyKind) for (const path of paths) checkSuffix(path, option);
+    if (!anyKind) for (const path of paths) checkSuffix(path, `${option} ${path}`);
     for (const path of paths) files.push({ path, sha256: await hashFile(path) });
   }
   return files;
@@ -75,16 +75,14 @@ function splitPattern(arg: string): { folder: string; pattern: string } {
   return { folder: literal > 0 && folder === "" ? sep : folder, pattern: parts.slice(literal).join(sep) };
 }
 
-function checkSuffix(path: string, option: string): string {
+function checkSuffix(path: string, where: string): string {
   if (READERS.some(([suffix]) => path.endsWith(suffix))) return path;
-  throw new InputError(
-    `${option} ${path}: unknown kind of file; known are ${READERS.map(([suffix]) => suffix).join(", ")}`,
-  );
+  throw new InputError(`${where}: unknown kind of file; known are ${READERS.map(([suffix]) => suffix).join(", ")}`);
 }
 
 /** The records of a data file one after the other; a file that is broken somewhere is an InputError that names the place. */
 export function readRecords(path: string): AsyncIterable<RawRecord> {
-  const [, read] = READERS.find(([suffix]) => checkSuffix(path, "--data").endsWith(suffix))!;
+  const [, read] = READERS.find(([suffix]) => checkSuffix(path, path).endsWith(suffix))!;
   return read(path);
 }
 

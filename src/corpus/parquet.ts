@@ -64,11 +64,15 @@ function quiet<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
-/** 64-bit integers as numbers: token ids are small, and JSON has no others. */
+/**
+ * 64-bit integers as numbers: token ids are small, and JSON has no others. Fields that are null are left out at every depth:
+ * a struct has the fields of all rows, so null says that this row has none (items of lists stay).
+ */
 function plain(value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null || value instanceof Date) return value;
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>, plain);
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
+  const present = Object.entries(value).filter(([, item]) => item !== null && item !== undefined);
+  return Object.fromEntries(present.map(([key, item]) => [key, plain(item)]));
 }

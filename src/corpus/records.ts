@@ -85,6 +85,8 @@ function parseChat(value: Json, messages: Message[], firstTarget: number, where:
   if (hasOptions && !isObject(templateOptions)) {
     throw new InputError(`${where}: chat_template_kwargs must be an object`);
   }
+  checkNumbers(tools, `${where}: tools`);
+  checkNumbers(templateOptions, `${where}: chat_template_kwargs`);
   return {
     kind: "chat",
     messages,
@@ -94,13 +96,14 @@ function parseChat(value: Json, messages: Message[], firstTarget: number, where:
   };
 }
 
-/** The messages of a chat; `key` names the list in errors. Contents become texts: parts are joined, null is "". */
+/** The messages of a chat; `key` names the list in errors. Contents become texts: parts are joined; null is left where tools are called. */
 export function parseMessages(value: unknown, key: string, where: string): Message[] {
   if (!Array.isArray(value) || value.length === 0) throw new InputError(`${where}: ${key} must be a list of messages`);
   return value.map((message, i) => {
     const at = `${where}: ${key}[${i}]`;
     if (!isObject(message)) throw new InputError(`${at} must be {role, content}, not ${kindOf(message)}`);
     const { role } = message;
+    checkNumbers(message, at);
     if (typeof role !== "string") throw new InputError(`${at}: role must be a text, not ${kindOf(role)}`);
     // Parquet writes every absent field as null; a template would take it for a present one.
     const present = Object.entries(message).filter(([, field]) => field !== null && field !== undefined);
@@ -108,11 +111,22 @@ export function parseMessages(value: unknown, key: string, where: string): Messa
   });
 }
 
-function parseContent(message: Json, at: string): string {
+/** Refuses numbers that JSON.parse has rounded: the template would write other digits than the data have. */
+function checkNumbers(value: unknown, at: string): void {
+  if (typeof value === "number") {
+    const isExact = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
+    if (!isExact) throw new InputError(`${at}: ${value} is too large for an exact number; write it as a text`);
+  }
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, item] of Object.entries(value))
+    checkNumbers(item, Array.isArray(value) ? `${at}[${key}]` : `${at}.${key}`);
+}
+
+function parseContent(message: Json, at: string): string | null {
   const { content } = message;
   if (typeof content === "string") return content;
   if (content === null || content === undefined) {
-    if (Array.isArray(message["tool_calls"]) && message["tool_calls"].length > 0) return "";
+    if (Array.isArray(message["tool_calls"]) && message["tool_calls"].length > 0) return null;
     throw new InputError(`${at}: content is missing`);
   }
   if (!Array.isArray(content)) throw new InputError(`${at}: content must be a text, not ${kindOf(content)}`);

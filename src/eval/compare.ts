@@ -33,7 +33,9 @@ export async function compareAnswers(
   const encoded = comparisons.map(({ question, answers, where }) =>
     answers.map((answer) => encodeAnswer(tokenizer, question, answer, where)),
   ) as [AnswerTokens, AnswerTokens][];
-  const requests = encoded.flat().map(({ ids, from }): ScoreRequest => ({ ids, from }));
+  const requests = encoded.flatMap((pair, i) =>
+    pair.map(({ ids, from }): ScoreRequest => ({ ids, from, where: comparisons[i]!.where })),
+  );
   const tokenScores = await score(decoder, requests, (done) => onProgress(done, requests.length));
   return encoded.map((pair, i) => ({
     scores: pair.map(({ from, end }, j): AnswerScore => {

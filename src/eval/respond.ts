@@ -1,6 +1,6 @@
 /** @file Responses drawn from a model: several to each prompt, each prompt run once for all of them. */
 import { InputError } from "../errors.js";
-import { type Completion, generate } from "../model/generate.js";
+import { type Completion, generate, wayToFit } from "../model/generate.js";
 import { encodePrompt, renderChat } from "../tokenizer/chat.js";
 import type { Message } from "../tokenizer/spans.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -91,10 +91,8 @@ function encodeRequest(tokenizer: Tokenizer, request: Request): Prompt {
 function checkRoom({ decoder }: TaskContext, id: string, promptTokens: number, maxTokens: number): void {
   const positions = decoder.weights.cos.rows;
   if (promptTokens + maxTokens <= positions) return;
-  const room = positions - promptTokens;
-  const way = room > 0 ? `use --max-tokens ${room} or less` : "use a model with a longer context";
   throw new InputError(
-    `${id}: a prompt of ${promptTokens} tokens and a response of ${maxTokens} do not fit the model's ${positions} positions: ${way}`,
+    `${id}: a prompt of ${promptTokens} tokens and a response of ${maxTokens} do not fit the model's ${positions} positions: ${wayToFit(decoder, promptTokens)}`,
   );
 }
 
@@ -114,6 +112,7 @@ async function drawGroup(
       topP: 1,
       seed: copies.map(({ prompt, sample }) => seedOf(settings.seed ?? 0, prompt.request.id, sample)),
       stopIds: new Set(tokenizer.stopIds),
+      where: (copy) => copies[copy]!.prompt.request.id,
     },
   );
   return group.map(({ request, text, ids }, i) => ({

@@ -1,19 +1,44 @@
 /** @file The folder of an evaluation: samples.jsonl, and results.json, which is written last: where it is, the evaluation is finished. */
-import { existsSync, mkdirSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { InputError } from "../errors.js";
+import { InputError, messageOf } from "../errors.js";
 import { stageFile, writeAll } from "../formats/atomic.js";
 import { loadJson } from "../formats/json.js";
+import { lockFolder } from "../train/lock.js";
 import { differenceOfRuns, type RunConfig, writeTextFile } from "../train/run-folder.js";
 import type { Evaluation, Json } from "./task.js";
 
 const MAX_RESULTS_BYTES = 100_000_000;
 
 /**
- * What a finished evaluation with the same settings and inputs wrote into `folder`; null where it is still to be done.
- * @throws InputError where the folder holds another run
+ * What a finished evaluation with the same settings and inputs wrote into `folder`; where there is none, what `measure` returns, which is to write it there,
+ * while no other process may. `onFound` is told that it was finished.
+ * @throws InputError where the folder holds another run, cannot be used, or is in use
  */
-export function finishedEvaluation(folder: string, config: RunConfig): Json | null {
+export async function evaluateOnce(
+  folder: string,
+  config: RunConfig,
+  onFound: () => void,
+  measure: () => Promise<Json>,
+): Promise<Json> {
+  const found = finishedEvaluation(folder, config);
+  if (found) {
+    onFound();
+    return found;
+  }
+  makeFolder(folder);
+  const unlock = lockFolder(folder);
+  try {
+    // Another process may have finished it in between.
+    const finished = finishedEvaluation(folder, config);
+    if (finished) onFound();
+    return finished ?? (await measure());
+  } finally {
+    unlock();
+  }
+}
+
+function finishedEvaluation(folder: string, config: RunConfig): Json | null {
   const path = join(folder, "results.json");
   const other = `give another --out, or remove the folder`;
   if (existsSync(join(folder, "config.json"))) throw new InputError(`${folder} holds a training run: ${other}`);
@@ -25,9 +50,20 @@ export function finishedEvaluation(folder: string, config: RunConfig): Json | nu
   return previous;
 }
 
+/** A folder that nothing can be written to should be known before the work, not after it. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw new InputError(
+      `--out ${folder} cannot be used (${messageOf(error)}): name a folder that can be made and written to`,
+    );
+  }
+}
+
 /** Writes both files whole or not at all. Returns what results.json holds. */
 export async function writeEvaluation(folder: string, config: RunConfig, evaluation: Evaluation): Promise<Json> {
-  mkdirSync(folder, { recursive: true });
   const encoder = new TextEncoder();
   const staged = await stageFile(join(folder, "samples.jsonl"), (fd) => {
     for (const sample of evaluation.samples) writeAll(fd, encoder.encode(`${JSON.stringify(sample)}\n`));

@@ -1,8 +1,6 @@
 /** @file The data of a task: records of files, or texts, checked. */
-import { existsSync } from "node:fs";
 import { type DataFile, openDataFiles, readRecords } from "../corpus/files.js";
 import { InputError } from "../errors.js";
-import { hashFile } from "../formats/hash.js";
 import { loadText } from "../formats/json.js";
 import type { Task, TaskSettings } from "./task.js";
 
@@ -50,19 +48,16 @@ export async function loadSamples(
       if (!isFull() && (task.keeps?.(sample, settings) ?? true)) samples.push({ sample, where, record });
     }
   };
-  for (const arg of args) {
-    if (task.readsText && !RECORD_FILE.test(arg) && existsSync(arg)) {
-      if (!isFull()) add({ text: loadText(arg, MAX_TEXT_BYTES) }, arg);
-      files.push({ path: arg, sha256: await hashFile(arg) });
+  for (const file of await openDataFiles(args, { anyKind: task.readsText ?? false })) {
+    files.push(file);
+    if (isFull()) continue;
+    if (task.readsText && !RECORD_FILE.test(file.path)) {
+      add({ text: loadText(file.path, MAX_TEXT_BYTES) }, file.path);
       continue;
     }
-    for (const file of await openDataFiles([arg])) {
-      files.push(file);
-      if (isFull()) continue;
-      for await (const { value, where } of readRecords(file.path)) {
-        add(value, where);
-        if (isFull()) break;
-      }
+    for await (const { value, where } of readRecords(file.path)) {
+      add(value, where);
+      if (isFull()) break;
     }
   }
   if (samples.length === 0) throw new InputError(`--data ${args.join(" ")}: no records`);

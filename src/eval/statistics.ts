@@ -33,7 +33,7 @@ export function wilson(k: number, n: number): Estimate {
   const centre = (p + z2 / (2 * n)) / (1 + z2 / n);
   const half = (Z_95 / (1 + z2 / n)) * Math.sqrt((p * (1 - p)) / n + z2 / (4 * n * n));
   // At the ends the formula gives exactly 0 and 1, rounding aside.
-  return { value: p, low: k === 0 ? 0 : centre - half, high: k === n ? 1 : centre + half, n };
+  return { value: p, low: k === 0 ? 0 : Math.max(0, centre - half), high: k === n ? 1 : Math.min(1, centre + half), n };
 }
 
 /** Mean with standard error sd / sqrt(n) (sd with n - 1) and Student's t interval, mean +- t(n - 1) se. */
@@ -45,6 +45,21 @@ export function meanInterval(values: readonly number[]): MeanEstimate {
   const se = Math.sqrt(sum(values.map((x) => (x - mean) ** 2)) / (n - 1) / n);
   const half = tQuantile(n - 1, CONFIDENCE) * se;
   return { value: mean, low: mean - half, high: mean + half, n, se };
+}
+
+/**
+ * Mean of outcomes 0 and 1, and .5 for a tie or one answer of two, with Wilson's interval for k = their sum of n. Halves vary less than a coin of
+ * the same mean (x^2 <= x in [0, 1], so that the variance is at most p (1 - p)): with them the interval is too wide rather than too narrow.
+ */
+export function shareInterval(values: readonly number[]): MeanEstimate {
+  return { ...meanInterval(values), ...wilson(sum(values), values.length) };
+}
+
+/** `meanInterval` of values in [0, 1], cut to that; where all are 0 or all are 1, which gives it no width, Wilson's interval. */
+export function boundedMean(values: readonly number[]): MeanEstimate {
+  const mean = meanInterval(values);
+  if (mean.value === 0 || mean.value === 1) return shareInterval(values);
+  return { ...mean, low: mean.low && Math.max(0, mean.low), high: mean.high && Math.min(1, mean.high) };
 }
 
 /**

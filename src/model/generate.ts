@@ -3,6 +3,7 @@ import type { Backend } from "../backend/backend.js";
 import type { Tensor } from "../backend/tensor.js";
 import { InputError } from "../errors.js";
 import { randomUniform } from "../random.js";
+import { checkLogprob } from "./finite.js";
 import {
   forwardTokens,
   forwardWritten,
@@ -23,6 +24,7 @@ const SAMPLE_STREAM = 2;
 const LIMITS = { cpu: { prefillTokens: 512, sequences: 32 }, gpu: { prefillTokens: 4096, sequences: 64 } };
 /** Tokens that are decoded besides those that a stop string may take: special ones, which may have no text, and the rest of a character. */
 const STOP_MARGIN = 8;
+const LONGER_CONTEXT = "use a model with a longer context";
 
 export interface GenerateOptions {
   maxTokens: number;
@@ -36,6 +38,8 @@ export interface GenerateOptions {
   /** Texts that end a completion; needs `decode`. */
   stopStrings?: readonly string[];
   decode?: (ids: readonly number[]) => string;
+  /** Names a prompt in errors; by default its number. */
+  where?: (prompt: number) => string;
   /** Called for every token, in the order in which they are made. */
   onToken?: (prompt: number, id: number) => void;
 }
@@ -62,7 +66,7 @@ interface Sequence {
 /**
  * One completion for each prompt (token ids, not empty). The random numbers of prompt i are a function of (seed, i, token), so that results do not
  * depend on the other prompts, but for rounding where these change what all begin with.
- * @throws InputError where a prompt and its completion are longer than the model's positions
+ * @throws InputError where a prompt and its completion are longer than the model's positions, RunError where a drawn token's log-probability is not finite
  */
 export async function generate(
   decoder: Decoder,
@@ -70,7 +74,8 @@ export async function generate(
   options: GenerateOptions,
 ): Promise<Completion[]> {
   const { prefix, slotRows, shape } = planGeneration(decoder.backend, prompts, options.maxTokens);
-  checkPositions(decoder, prefix + slotRows);
+  const positions = prefix + slotRows;
+  checkPositions(decoder, positions, wayToFit(decoder, positions - options.maxTokens));
   const session = openSession(decoder, shape);
   try {
     prefill(session, prompts[0]?.slice(0, prefix) ?? []);
@@ -117,10 +122,17 @@ export function commonPrefix(prompts: readonly (readonly number[])[]): number {
   return Math.max(0, length);
 }
 
-export function checkPositions(decoder: Decoder, positions: number): void {
+/** Throws InputError where there are fewer positions; `way` is what to change then. */
+export function checkPositions(decoder: Decoder, positions: number, way = LONGER_CONTEXT): void {
   const available = decoder.weights.cos.rows;
   if (positions > available)
-    throw new InputError(`prompt and completion take ${positions} positions, ${available} are available`);
+    throw new InputError(`prompt and completion take ${positions} positions, ${available} are available: ${way}`);
+}
+
+/** What to change where a prompt of `promptTokens` and what is to be drawn after it do not fit the model's positions. */
+export function wayToFit(decoder: Decoder, promptTokens: number): string {
+  const room = decoder.weights.cos.rows - promptTokens;
+  return room > 0 ? `use --max-tokens ${room} or less` : LONGER_CONTEXT;
 }
 
 /** Fills cache rows 0 .. ids.length with the shared prefix. */
@@ -218,6 +230,7 @@ async function runTokens(
   }
   const { ids, logprobs } = await readDrawn(session, drawing);
   ready.forEach(({ sequence }, i) => {
+    checkLogprob(logprobs[i]!, options.where?.(sequence.prompt) ?? `prompt ${sequence.prompt + 1}`);
     sequence.tokens.push(ids[i]!);
     sequence.logprobs.push(logprobs[i]!);
     options.onToken?.(sequence.prompt, ids[i]!);

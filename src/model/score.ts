@@ -1,5 +1,6 @@
 /** @file Log-probabilities of given continuations; what the prompts have in common is computed once. */
 import { readFloats, readInts } from "../backend/backend.js";
+import { checkLogprob } from "./finite.js";
 import { checkPositions, commonPrefix, prefill } from "./generate.js";
 import { forwardTokens, lossesOf, openSession, type Session, type SessionShape, type SessionToken } from "./session.js";
 import type { Decoder } from "./weights.js";
@@ -13,6 +14,8 @@ const CACHE_ROWS = 2 * MAX_TOKENS;
 export interface ScoreRequest {
   ids: readonly number[];
   from: number;
+  /** Names it in errors; by default its number. */
+  where?: string;
 }
 
 export interface TokenScores {
@@ -25,7 +28,7 @@ export interface TokenScores {
 /**
  * Scores `requests`. The tokens that all begin with are run once, and so is the beginning that consecutive requests share (the
  * answers to one question); neither changes a result but for rounding. `onProgress` is told how many requests are done.
- * @throws InputError where a request is longer than the model's positions
+ * @throws InputError where a request is longer than the model's positions, RunError where a log-probability is not finite
  */
 export async function score(
   decoder: Decoder,
@@ -46,6 +49,7 @@ export async function score(
     let done = 0;
     for (const group of groupSlots(slots, ownRows)) {
       await scoreGroup(session, requests, group, prefix, scores);
+      for (const { members } of group) for (const i of members) checkScores(scores[i]!, requests[i]!, i);
       done += group.reduce((sum, { members }) => sum + members.length, 0);
       onProgress(done);
     }
@@ -53,6 +57,10 @@ export async function score(
   } finally {
     session.free();
   }
+}
+
+function checkScores({ logprobs }: TokenScores, { where }: ScoreRequest, i: number): void {
+  for (const logprob of logprobs) checkLogprob(logprob, where ?? `request ${i + 1}`);
 }
 
 function sessionShape(prefix: number, ownRows: number): SessionShape {

@@ -82,7 +82,8 @@ export function formatPlan(plan: RunPlan): string {
 
 /** What happened to the data that a person should know. */
 function dataNotes(stats: DataStats): string[] {
-  const { splitRecords, lostTargets, specialTextsInContent, specialTokensInText, changedContents } = stats;
+  const { splitRecords, lostTargets, specialTextsInContent, specialTokensInText, changedContents, unwrittenCalls } =
+    stats;
   const notes: [number, string][] = [
     [splitRecords, `records are longer than a row and were split, ${number(lostTargets)} targets lost at the cuts`],
     [specialTextsInContent, "texts of special tokens in chat contents were encoded as plain text"],
@@ -91,6 +92,7 @@ function dataNotes(stats: DataStats): string[] {
       changedContents,
       "messages were changed or left out by the chat template (thinking of earlier turns, for example)",
     ],
+    [unwrittenCalls, "messages call tools, and the chat template does not write these calls: they are not learned"],
   ];
   return notes.filter(([count]) => count > 0).map(([count, text]) => `${number(count)} ${text}`);
 }

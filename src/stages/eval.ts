@@ -8,7 +8,7 @@ import { evaluate } from "../eval/evaluate.js";
 import { describeJudgeInputs, openJudge } from "../eval/judge/open.js";
 import { isJudged } from "../eval/judged.js";
 import { hashModel, loadModel, resolveFolders } from "../eval/load-model.js";
-import { finishedEvaluation, writeEvaluation } from "../eval/run-folder.js";
+import { evaluateOnce, writeEvaluation } from "../eval/run-folder.js";
 import { loadSamples, type TaskData } from "../eval/samples.js";
 import type { Json, Task } from "../eval/task.js";
 import { taskByName } from "../eval/tasks.js";
@@ -24,9 +24,8 @@ export async function evaluateInto(config: EvalConfig, progress: Progress): Prom
   checkDraws(task, config);
   const data = await loadSamples(task, config.data, config.limit, config);
   const run = await describeRun(config, task, data, progress);
-  const finished = finishedEvaluation(config.out, run);
-  if (finished) progress.print(`${config.out} is finished`);
-  return finished ?? (await measure(config, task, data, run, progress));
+  const onFound = (): void => progress.print(`${config.out} is finished`);
+  return evaluateOnce(config.out, run, onFound, () => measure(config, task, data, run, progress));
 }
 
 /** Settings of draws are nothing to a task that draws nothing: to ignore them would be to claim that they count. */

@@ -8,7 +8,7 @@ import { readRecords } from "../corpus/files.js";
 import { InputError } from "../errors.js";
 import { describeJudgeInputs, openJudge } from "../eval/judge/open.js";
 import { agreementOf, isJudged, type JudgedSample, type JudgedTask, judgeAnswers } from "../eval/judged.js";
-import { finishedEvaluation, writeEvaluation } from "../eval/run-folder.js";
+import { evaluateOnce, writeEvaluation } from "../eval/run-folder.js";
 import type { Json } from "../eval/task.js";
 import { taskByName } from "../eval/tasks.js";
 import { hashFile } from "../formats/hash.js";
@@ -33,15 +33,21 @@ export async function rejudgeInto(config: RejudgeConfig, progress: Progress): Pr
     inputs: { ...previous.inputs, ...described.inputs, answers: { path, sha256: await hashFile(path) } },
     versions: { ...previous.versions, rejudgedBy: VERSION },
   };
-  const finished = finishedEvaluation(config.out, run);
-  if (finished) {
-    progress.print(`${config.out} is finished`);
-    return finished;
-  }
+  const onFound = (): void => progress.print(`${config.out} is finished`);
+  return evaluateOnce(config.out, run, onFound, () => judgeAgain(config, { previous, task, samples }, run, progress));
+}
+
+async function judgeAgain(
+  config: RejudgeConfig,
+  { previous, task, samples }: FinishedRun,
+  run: RunConfig,
+  progress: Progress,
+): Promise<Json> {
   const backend = openBackend(config.backend);
   try {
-    const dtype = settings["dtype"] as ComputeDtype;
-    const model = String(settings["model"]);
+    const dtype = previous.settings["dtype"] as ComputeDtype;
+    const model = String(previous.settings["model"]);
+    const onDownload = downloadProgress(progress);
     const judge = await openJudge(config, { backend, dtype, model, print: progress.print, onDownload });
     const onProgress = countProgress(progress, task.name);
     const agreement = await agreementOf(task, judge, onProgress);

@@ -2,16 +2,12 @@
 
 import { InputError } from "../errors.js";
 import { formatValue } from "../formats/json.js";
-import type { Codec } from "./codec.js";
 import type { Json } from "./files.js";
 import { withTimeLimit } from "./limits.js";
-import { findSpans, type Message, type Span } from "./spans.js";
-import type { ChatTemplate } from "./template.js";
-
-/** A codec with the checkpoint's chat template. */
-export interface ChatCodec extends Codec {
-  chatTemplate: ChatTemplate | undefined;
-}
+import { findSpans, type Message, type Render, type Span } from "./spans.js";
+import type { ChatCodec, ChatTemplate } from "./template.js";
+import { countUnwrittenCalls, settleContents } from "./tool-calls.js";
+import { turnTokens } from "./turn-tokens.js";
 
 export interface ChatOptions {
   /** Functions that the assistant may call, as the template's `tools`. */
@@ -36,6 +32,8 @@ export interface EncodedChat {
   specialTextsInContent: number;
   /** Messages whose content the template left out or changed by more than trimming. */
   changedContents: number;
+  /** Messages with calls of tools that the template does not write. */
+  unwrittenCalls: number;
 }
 
 /** Roles that data may use: the role is a part of the template's control text ("<|user|>"), so it is not free. */
@@ -49,7 +47,8 @@ export function renderChat(
 ): string {
   const { where = "chat" } = options;
   checkRoles(messages, where);
-  return templateOf(tokenizer, where).render(variables(messages, options.addGenerationPrompt === true, options));
+  const render = renderer(templateOf(tokenizer, where), options);
+  return withTimeLimit(() => render(settleContents(messages, render), options.addGenerationPrompt === true));
 }
 
 /**
@@ -63,10 +62,12 @@ export function encodePrompt(tokenizer: ChatCodec, messages: Message[], options:
 }
 
 /**
- * Ids and targets of a chat. The ids are those of transformers' apply_chat_template, except that text of special tokens in
+ * Ids and targets of a chat. The ids are those of transformers' apply_chat_template, except that text of control tokens in
  * contents ("<|im_end|>" typed by a user) is encoded as text: data cannot end a turn or begin another one.
  * Targets are what the assistant must produce: everything after the generation prompt, up to and with the end-of-turn token.
  * A token that holds both the header's last and the content's first characters is a target, as in transformers.
+ * Where a template prints arguments of calls, the ids can differ from transformers': JSON.parse keeps no spelling, so 21.0 is
+ * rendered as 21, and booleans and objects printed by a bare {{ }} are written as JSON ("true", not Python's "True").
  */
 export function encodeChat(tokenizer: ChatCodec, messages: Message[], options: ChatOptions = {}): EncodedChat {
   const { where = "chat", firstTarget = 0 } = options;
@@ -76,21 +77,26 @@ export function encodeChat(tokenizer: ChatCodec, messages: Message[], options: C
   }
   const template = templateOf(tokenizer, where);
   const { clean, marker, count, cleanOptions } = neutralise(tokenizer, messages, options);
-  const { text, spans } = withTimeLimit(() => {
-    const render = (some: Message[], prompt: boolean) => template.render(variables(some, prompt, cleanOptions));
-    const rendered = named(where, () => render(clean, false));
+  const render = renderer(template, cleanOptions);
+  const { text, spans, unwrittenCalls } = withTimeLimit(() => {
+    const settled = settleContents(clean, render);
+    const rendered = named(where, () => render(settled, false));
     const hasGenerationPrompt = writesGenerationPrompt(template);
-    const found = findSpans(clean, rendered, { render, specialTexts: tokenizer.specialTexts, hasGenerationPrompt });
+    const found = findSpans(settled, rendered, { render, tokens: turnTokens(tokenizer), hasGenerationPrompt });
     if (typeof found === "string") throw new InputError(`${where}: ${found}`);
-    return { text: rendered, spans: found.filter(({ message }) => message >= firstTarget) };
+    return {
+      text: rendered,
+      spans: found.filter(({ message }) => message >= firstTarget),
+      unwrittenCalls: countUnwrittenCalls(settled, rendered, render),
+    };
   });
   const cuts = spans.flatMap(({ from, to }) => [from, to]);
   const { ids, indices } = tokenizer.encodeWithCuts(text, cuts, marker);
   const targets = new Uint8Array(ids.length);
   for (let i = 0; i < spans.length; i++) targets.fill(1, indices[2 * i], indices[2 * i + 1]);
-  const changedContents = clean.filter(({ content }) => !text.includes(content.trim())).length;
+  const changedContents = clean.filter(({ content }) => !text.includes((content ?? "").trim())).length;
   const plain = withoutMarker(text, spans, marker);
-  return { ids, targets, ...plain, specialTextsInContent: count, changedContents };
+  return { ids, targets, ...plain, specialTextsInContent: count, changedContents, unwrittenCalls };
 }
 
 function named<T>(where: string, work: () => T): T {
@@ -120,6 +126,10 @@ function variables(messages: Message[], addGenerationPrompt: boolean, options: C
   return { ...templateOptions, messages, tools, add_generation_prompt: addGenerationPrompt };
 }
 
+function renderer(template: ChatTemplate, options: ChatOptions): Render {
+  return (messages, addGenerationPrompt) => template.render(variables(messages, addGenerationPrompt, options));
+}
+
 const generationPrompts = new WeakMap<ChatTemplate, boolean>();
 
 function writesGenerationPrompt(template: ChatTemplate): boolean {
@@ -138,16 +148,19 @@ function writesGenerationPrompt(template: ChatTemplate): boolean {
 }
 
 /**
- * Breaks every text of a special token in the data by a character that means nothing (a Unicode noncharacter that the data
- * does not hold). It is taken out again when the words are encoded, after special tokens have been looked for.
+ * Breaks every text of a control token in the data by a character that means nothing (a Unicode noncharacter that the data
+ * does not hold). It is taken out again when the words are encoded, after added tokens have been looked for.
  */
-function neutralise(tokenizer: Codec, messages: Message[], options: ChatOptions) {
+function neutralise(tokenizer: ChatCodec, messages: Message[], options: ChatOptions) {
   let count = 0;
-  if (![messages, options.tools, options.templateOptions].some((data) => someText(data, tokenizer.hasSpecialText))) {
+  const breakable = turnTokens(tokenizer).control.filter((text) => text.length > 1);
+  const ordinary = breakable.filter((text) => tokenizer.ordinaryAddedTexts.includes(text));
+  const isBreakable = (text: string) =>
+    tokenizer.hasSpecialText(text) || ordinary.some((token) => text.includes(token));
+  if (![messages, options.tools, options.templateOptions].some((data) => someText(data, isBreakable))) {
     return { clean: messages, marker: undefined, count, cleanOptions: options };
   }
   const data = JSON.stringify([messages, options.tools ?? null, options.templateOptions ?? null]);
-  const breakable = tokenizer.specialTexts.filter((text) => text.length > 1);
   const marker = NONCHARACTERS.find((char) => !data.includes(char));
   if (marker === undefined) throw new InputError(`${options.where ?? "chat"}: holds all of U+FDD0 to U+FDEF`);
   const broken = (text: string): string => {

@@ -40,6 +40,8 @@ export interface Codec {
   surround: Surround;
   /** Texts of the special tokens, the longest first. */
   specialTexts: readonly string[];
+  /** Texts of the other added tokens. */
+  ordinaryAddedTexts: readonly string[];
   /** Whether `text` holds the text of a special token. */
   hasSpecialText(text: string): boolean;
 }
@@ -69,10 +71,8 @@ export function createCodec(files: TokenizerFiles): Codec {
   // Without special tokens the pattern must match nothing.
   const specialPattern = new RegExp(special.map(({ content }) => escapeRegExp(content)).join("|") || "(?!)");
   const splitters = createSplitters(addedTokens, normalize);
-  const ordinarySplitters = createSplitters(
-    addedTokens.filter((token) => !specialIds.has(token.id)),
-    normalize,
-  );
+  const ordinary = addedTokens.filter((token) => !specialIds.has(token.id));
+  const ordinarySplitters = createSplitters(ordinary, normalize);
   const wordIds = cached(words.byteLevel ? (word) => encodeWord(byteChars(word)) : encodeWord);
 
   const encodeSection = ({ text, token }: Section, first: boolean, options: EncodeOptions, out: number[]): void => {
@@ -152,6 +152,7 @@ export function createCodec(files: TokenizerFiles): Codec {
     surround,
     hasSpecialText: (text) => specialPattern.test(text),
     specialTexts: special.map((token) => token.content).sort((a, b) => b.length - a.length),
+    ordinaryAddedTexts: ordinary.map((token) => token.content),
   };
 }
 

@@ -1,6 +1,7 @@
 /** @file Limits for the evaluation of chat templates: time, and the size of every value. */
 
 import type { Environment, Template } from "@huggingface/jinja";
+import { type Node, withoutJumps } from "./loops.js";
 import { strip } from "./python.js";
 
 /** Characters of a rendered chat or of anything on the way to it. */
@@ -31,8 +32,7 @@ export function withTimeLimit<T>(work: () => T): T {
   }
 }
 
-type Node = { type: string; [key: string]: unknown };
-type SyntaxNode = Node & { callee?: Node; filter?: Node; assignee?: Node; value?: unknown; body?: unknown[] };
+type SyntaxNode = Node & { callee?: Node; filter?: Node; assignee?: Node; value?: unknown; body?: Node[] };
 
 /** Places of the syntax tree where a node is no expression of its own. */
 const NO_EXPRESSION = ["filter", "call", "loopvar", "assignee", "callee"];
@@ -51,8 +51,8 @@ export function addChecks({ parsed }: Pick<Template, "parsed">): void {
 }
 
 /**
- * Changes a parsed template in two ways. `strip`, `lstrip`, `rstrip` and `trim` become calls of Python's: the package's own
- * (0.5.11) ignore their argument, so that Qwen3's `content.lstrip('\n')` would eat indentation. And whatever can take long
+ * Changes a parsed template in three ways. `strip`, `lstrip`, `rstrip` and `trim` become calls of Python's: the package's own
+ * (0.5.11) ignore their argument, so that Qwen3's `content.lstrip('\n')` would eat indentation. Loops lose `continue` and `break` (see loops.ts). And whatever can take long
  * or grow (operators, filters, calls, lists, rounds of a loop, macros) is checked.
  */
 function rewrite(node: unknown, place = ""): void {
@@ -70,7 +70,9 @@ function rewrite(node: unknown, place = ""): void {
     Object.assign(node, call(BOUNDED, [{ ...node }]));
   } else if (type === "Set" && assignee?.type === "MemberExpression" && value) {
     Object.assign(node, { value: call(PART, [value]) });
-  } else if (type === "For" || type === "Macro") {
+  } else if (type === "For") {
+    Object.assign(node, { body: [call(BOUNDED, [text("")]), ...withoutJumps(body!)] });
+  } else if (type === "Macro") {
     body!.unshift(call(BOUNDED, [text("")]));
   }
 }

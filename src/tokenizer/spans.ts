@@ -10,15 +10,23 @@ export interface Span {
   to: number;
 }
 
-export type Message = Json & { role: string; content: string };
+/** `content` is null where a message only calls tools. */
+export type Message = Json & { role: string; content: string | null };
 
 /** Renders some of the messages; throws where the template refuses them. */
-type Render = (messages: Message[], addGenerationPrompt: boolean) => string;
+export type Render = (messages: Message[], addGenerationPrompt: boolean) => string;
+
+/** Texts of tokens, the longest first. */
+export interface TurnTokens {
+  /** Special tokens, and other added tokens that the template writes around turns. Contents cannot hold them (see chat.ts). */
+  control: readonly string[];
+  /** Those of them that may end a turn. */
+  closing: readonly string[];
+}
 
 export interface SpanContext {
   render: Render;
-  /** Texts of the special tokens, longest first. They cannot occur in contents (see chat.ts). */
-  specialTexts: readonly string[];
+  tokens: TurnTokens;
   /** Whether the template writes anything for add_generation_prompt. */
   hasGenerationPrompt: boolean;
 }
@@ -27,7 +35,7 @@ export interface SpanContext {
  * The spans of all assistant turns in `rendered`, found by rendering again, never by searching for contents or token ids.
  *
  * A turn begins where the rendering of the messages before it, with the generation prompt, ends; it ends with the last
- * special token of the rendering of the messages up to it. Some templates write a turn differently when it is not the last
+ * closing token of the rendering of the messages up to it. Some templates write a turn differently when it is not the last
  * one (Qwen3 drops its thinking): then the turn's content is replaced by a word that occurs nowhere else, and what is left
  * equal before and after it bounds the turn. Where the generation prompt itself holds text of the rendered turn (`<think>`),
  * that text is no target. A template without generation prompt: the turn begins with the content.
@@ -59,18 +67,18 @@ function byPrefix(messages: Message[], index: number, rendered: string, context:
   const last = index === messages.length - 1;
   const through = last ? rendered : tryRender(context, messages.slice(0, index + 1), false);
   if (through === undefined || !rendered.startsWith(through) || through.length <= before.length) return undefined;
-  const turn = endOfTurn(rendered.slice(before.length, through.length), context.specialTexts);
+  const turn = endOfTurn(rendered.slice(before.length, through.length), context.tokens.closing);
   return turn === undefined ? undefined : { from: before.length, to: before.length + turn };
 }
 
-/** Where in `turn` the first of the special tokens ends that close it: "answer<|im_end|>\n" -> 16. */
-function endOfTurn(turn: string, specialTexts: readonly string[]): number | undefined {
+/** Where in `turn` the first of the tokens ends that close it: "answer<|im_end|>\n" -> 16. */
+function endOfTurn(turn: string, closing: readonly string[]): number | undefined {
   let end: number | undefined;
   for (let rest = turn.trimEnd(); ; ) {
-    const special = specialTexts.find((text) => rest.endsWith(text));
-    if (special === undefined) return end;
+    const token = closing.find((text) => rest.endsWith(text));
+    if (token === undefined) return end;
     end = rest.length;
-    rest = rest.slice(0, -special.length).trimEnd();
+    rest = rest.slice(0, -token.length).trimEnd();
   }
 }
 
@@ -82,16 +90,21 @@ function bySubstitution(messages: Message[], index: number, rendered: string, co
   if (other === undefined || at < 0 || other.indexOf(stand, at + 1) >= 0)
     return "the template does not write its content";
   const from = turnStart(messages, rendered, other, at, context);
-  if (from === undefined) return "the start of the turn cannot be found";
+  if (from === undefined) {
+    return "the start of the turn cannot be found; a new line or a token that is special must stand before it";
+  }
   const tail = other.slice(at + stand.length);
-  const closing = leadingSpecial(tail, context.specialTexts);
-  if (closing === undefined) return "no end-of-turn token follows its content";
+  const closing = leadingToken(tail, context.tokens.closing);
+  if (closing === undefined) return `no end-of-turn token follows its content; ${MARK_SPECIAL}`;
   const after = tail.slice(closing);
   const to = rendered.length - after.length;
   // The turn may close with another token than a plain answer does (<|eom_id|> after a call of a tool).
-  const closed = context.specialTexts.some((text) => rendered.slice(0, to).endsWith(text));
-  return rendered.endsWith(after) && closed ? { from, to } : "the end of the turn cannot be found";
+  const closed = context.tokens.closing.some((text) => rendered.slice(0, to).endsWith(text));
+  if (rendered.endsWith(after) && closed) return { from, to };
+  return `the end of the turn cannot be found: the template writes no end-of-turn token there; ${MARK_SPECIAL}`;
 }
+
+const MARK_SPECIAL = 'the token that ends turns must be an added token of tokenizer.json with "special": true';
 
 /**
  * Where the turn begins in `rendered`, given `other`, the rendering with the content at `at` replaced: after the last
@@ -115,8 +128,8 @@ function turnStart(
   if (begin === undefined || same <= begin) return undefined;
   const shared = prompt.slice(0, commonLength(rendered.slice(begin), prompt));
   if (shared === prompt) return begin + prompt.length;
-  // Only whole lines and special tokens are shared: "<think>" and "<tool_call>" begin alike by chance.
-  const dividers = ["\n", ...context.specialTexts].filter((text) => shared.includes(text));
+  // Only whole lines and control tokens are shared: "<think>" and "<tool_call>" begin alike by chance.
+  const dividers = ["\n", ...context.tokens.control].filter((text) => shared.includes(text));
   if (dividers.length === 0) return undefined;
   return begin + Math.max(...dividers.map((text) => shared.lastIndexOf(text) + text.length));
 }
@@ -137,14 +150,19 @@ function commonLength(a: string, b: string): number {
   return length;
 }
 
-/** Length of white space and the first special token at the start of `tail`. */
-function leadingSpecial(tail: string, specialTexts: readonly string[]): number | undefined {
+/** Length of white space and the first of `tokens` at the start of `tail`. */
+function leadingToken(tail: string, tokens: readonly string[]): number | undefined {
   const trimmed = tail.trimStart();
-  const special = specialTexts.find((text) => trimmed.startsWith(text));
-  return special === undefined ? undefined : tail.length - trimmed.length + special.length;
+  const token = tokens.find((text) => trimmed.startsWith(text));
+  return token === undefined ? undefined : tail.length - trimmed.length + token.length;
 }
 
-function tryRender({ render }: SpanContext, messages: Message[], addGenerationPrompt: boolean): string | undefined {
+/** Undefined where the template refuses the messages. */
+export function tryRender(
+  { render }: Pick<SpanContext, "render">,
+  messages: Message[],
+  addGenerationPrompt: boolean,
+): string | undefined {
   try {
     return render(messages, addGenerationPrompt);
   } catch {
@@ -152,6 +170,7 @@ function tryRender({ render }: SpanContext, messages: Message[], addGenerationPr
   }
 }
 
-function uniqueWord(text: string): string {
+/** A word that `text` does not hold. */
+export function uniqueWord(text: string): string {
   for (let n = 0; ; n++) if (!text.includes(`turn${n}stands4it`)) return `turn${n}stands4it`;
 }

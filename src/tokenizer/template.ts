@@ -3,6 +3,7 @@
 import { createContext, Script } from "node:vm";
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
 import { InputError } from "../errors.js";
+import type { Codec } from "./codec.js";
 import { shortMessage } from "./files.js";
 import { addChecks, defineChecks, MAX_TIME_MS, MAX_WEIGHT, withTimeLimit } from "./limits.js";
 import { boundedRange, formatDate } from "./python.js";
@@ -14,6 +15,11 @@ import { boundedRange, formatDate } from "./python.js";
 export interface ChatTemplate {
   /** Renders with these variables (messages, add_generation_prompt, ...) or throws an InputError. */
   render(variables: Record<string, unknown>): string;
+}
+
+/** A codec with the checkpoint's chat template. */
+export interface ChatCodec extends Codec {
+  chatTemplate: ChatTemplate | undefined;
 }
 
 /** The longest template in use has about 20,000 characters. */

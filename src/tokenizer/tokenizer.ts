@@ -1,10 +1,10 @@
 /** @file The tokenizer of a checkpoint: codec, chat template, and which tokens end what. */
 
 import { InputError } from "../errors.js";
-import { type ChatCodec, encodeChat } from "./chat.js";
+import { encodeChat } from "./chat.js";
 import { type Codec, createCodec } from "./codec.js";
 import { loadTokenizerFiles, type TokenizerFiles } from "./files.js";
-import { compileTemplate } from "./template.js";
+import { type ChatCodec, compileTemplate } from "./template.js";
 
 /** The tokenizer of a checkpoint. */
 export interface Tokenizer extends ChatCodec {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { addEvalCommand } from "../../src/commands/eval.js";
 import { addGenerateCommand } from "../../src/commands/generate.js";
 import { addMergeCommand } from "../../src/commands/merge.js";
+import { lockFolder } from "../../src/train/lock.js";
 import { startChat } from "../eval/chat-server.js";
 import { FIXTURES } from "../parity-fixture.js";
 
@@ -102,6 +103,15 @@ describe("eval", () => {
     await expect(run(...args("wrong", ...wrong.split(" ")))).rejects.toThrow(message);
   });
 
+  test("a folder that another process evaluates into, or that is none, is refused", async () => {
+    const unlock = lockFolder(join(folder, "busy"));
+    await expect(run(...args("busy"))).rejects.toThrow(/busy is in use by another process/);
+    unlock();
+    await run(...args("busy"));
+    writeFileSync(join(folder, "no-folder"), "");
+    await expect(run(...args("no-folder"))).rejects.toThrow(/--out .*no-folder cannot be used .*: name a folder/);
+  });
+
   test("a wrong record is named with its line", async () => {
     const data = join(folder, "broken.jsonl");
     writeFileSync(data, `${readFileSync(QUESTIONS, "utf8").split("\n")[0]}\n{"question": "a or b?"}\n`);
@@ -148,7 +158,7 @@ describe("eval rejudge", () => {
     ];
     await run(...run1, "--out", join(folder, "am"));
     expect(read("am").results.judge.all).toMatchObject({ n: 6, decided: 0 });
-    expect(readdirSync(join(folder, "am")).sort()).toEqual(["results.json", "samples.jsonl"]);
+    expect(readdirSync(join(folder, "am")).sort()).toEqual(["lock", "results.json", "samples.jsonl"]);
 
     const chat = await startChat(({ messages }) => ({
       text: messages.at(-1)!.content.includes("a cup.") ? "Verdict: yes" : "Verdict: no",
@@ -191,7 +201,7 @@ describe("eval rejudge", () => {
     const judged = [...settings.with(-2, "openai:judge-1"), join(folder, "cut"), "--judge-rpm", "60000"];
     const cache = ["--judge-cache", join(folder, "cut-cache")];
     await expect(run(...judged, ...cache)).rejects.toThrow(/answered no question: 400/);
-    expect(readdirSync(join(folder, "cut"))).toEqual(["answers"]);
+    expect(readdirSync(join(folder, "cut")).sort()).toEqual(["answers", "lock"]);
     const kept = readdirSync(join(folder, "cut", "answers")).map((name) => join(folder, "cut", "answers", name));
     expect(kept.length).toBe(1);
     // What is kept is what is used.
@@ -204,7 +214,7 @@ describe("eval rejudge", () => {
       lines(out).flatMap(({ answer }) => answer.responses.map(({ text }: { text: string }) => text));
     expect(texts("cut").filter((text) => text === "kept").length).toBe(1);
     expect(texts("cut").filter((text, i) => text === texts("whole")[i]).length).toBeGreaterThanOrEqual(5);
-    expect(readdirSync(join(folder, "cut")).sort()).toEqual(["results.json", "samples.jsonl"]);
+    expect(readdirSync(join(folder, "cut")).sort()).toEqual(["lock", "results.json", "samples.jsonl"]);
     vi.unstubAllEnvs();
   });
 

@@ -1,12 +1,12 @@
 /** @file Records as tokens and targets. */
 
 import { describe, expect, it } from "vitest";
-import { type EncodingNotes, encodeRecord, NO_TARGET } from "../../src/corpus/encode.js";
+import { type EncodingNotes, encodeRecord, NO_NOTES, NO_TARGET } from "../../src/corpus/encode.js";
 import type { DataRecord } from "../../src/corpus/records.js";
 import { byteTokenizer, CHATML } from "../tokenizer/folder.js";
 
 const tokenizer = byteTokenizer({ chat_template: CHATML, eos_token: "<|im_end|>" });
-const noNotes = (): EncodingNotes => ({ specialTextsInContent: 0, specialTokensInText: 0, changedContents: 0 });
+const noNotes = (): EncodingNotes => ({ ...NO_NOTES });
 const encode = (record: DataRecord, notes = noNotes()) => encodeRecord(record, tokenizer, "f line 1", notes);
 /** The targets as text, "_" for each token that is none. */
 const shown = ({ ids, targets }: ReturnType<typeof encode>) =>

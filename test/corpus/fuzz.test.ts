@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
-import { encodeRecord } from "../../src/corpus/encode.js";
+import { encodeRecord, NO_NOTES } from "../../src/corpus/encode.js";
 import { readRecords } from "../../src/corpus/files.js";
 import { parseRecord } from "../../src/corpus/records.js";
 import { InputError } from "../../src/errors.js";
@@ -37,7 +37,7 @@ const RECORDS = [
 async function readable(path: string): Promise<boolean> {
   try {
     for await (const { value, where } of readRecords(path)) {
-      const notes = { specialTextsInContent: 0, specialTokensInText: 0, changedContents: 0 };
+      const notes = { ...NO_NOTES };
       const { ids, targets } = encodeRecord(parseRecord(value, where), tokenizer, where, notes);
       expect(targets.length).toBe(ids.length);
     }

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { type BatchOptions, planBatches } from "../../src/corpus/batches.js";
 import type { Dataset } from "../../src/corpus/dataset.js";
-import { type Example, NO_TARGET } from "../../src/corpus/encode.js";
+import { type Example, NO_NOTES, NO_TARGET } from "../../src/corpus/encode.js";
 import type { Row } from "../../src/corpus/pack.js";
 import { shuffledOrder } from "../../src/corpus/shuffle.js";
 import { seeded } from "../formats/fuzz.js";
@@ -12,7 +12,7 @@ function dataset(examples: Omit<Example, "file" | "line">[]): Dataset {
   return {
     examples: examples.map((example, i) => ({ ...example, file: 0, line: i + 1 })),
     files: [{ path: "d.jsonl", sha256: "" }],
-    notes: { specialTextsInContent: 0, specialTokensInText: 0, changedContents: 0 },
+    notes: { ...NO_NOTES },
     describe: (example) => `d.jsonl line ${example + 1}`,
   };
 }

@@ -51,7 +51,7 @@ describe("parseRecord", () => {
       },
       {
         kind: "chat",
-        messages: [{ role: "assistant", content: "", tool_calls: [{ name: "f" }] }],
+        messages: [{ role: "assistant", content: null, tool_calls: [{ name: "f" }] }],
         firstTarget: 0,
         tools: [{}],
         templateOptions: { a: 1 },
@@ -73,6 +73,11 @@ describe("parseRecord", () => {
     [{ messages: [{ role: "user", content: 5 }] }, /messages\[0\]: content must be a text, not a number/],
     [{ messages: [{ role: "user", content: [{ type: "image" }] }] }, /content\[0\] is no text part/],
     [{ messages: chat, tools: {} }, /tools must be a list/],
+    [{ messages: chat, tools: [{ max: 2 ** 53 }] }, /tools\[0\]\.max: 9007199254740992 is too large for an exact/],
+    [
+      { messages: [{ role: "assistant", content: "", tool_calls: [{ arguments: { id: 2 ** 60 } }] }] },
+      /messages\[0\]\.tool_calls\[0\]\.arguments\.id: \d+ is too large for an exact number; write it as a text/,
+    ],
     [{ prompt: "a", completion: chat }, /two texts or two lists/],
     [{ input_ids: [] }, /input_ids must be a list/],
     [{ input_ids: [1, -1] }, /input_ids\[1\] = -1 is no token id/],

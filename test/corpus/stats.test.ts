@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { planBatches } from "../../src/corpus/batches.js";
 import type { Dataset } from "../../src/corpus/dataset.js";
-import { type EncodingNotes, encodeRecord } from "../../src/corpus/encode.js";
+import { type EncodingNotes, encodeRecord, NO_NOTES } from "../../src/corpus/encode.js";
 import type { DataRecord } from "../../src/corpus/records.js";
 import { checkTrainable, computeStats, formatPreview } from "../../src/corpus/stats.js";
 import { byteTokenizer, CHATML } from "../tokenizer/folder.js";
@@ -11,7 +11,7 @@ import { byteTokenizer, CHATML } from "../tokenizer/folder.js";
 const tokenizer = byteTokenizer({ chat_template: CHATML, eos_token: "<|im_end|>" });
 
 function dataset(...records: DataRecord[]): Dataset {
-  const notes: EncodingNotes = { specialTextsInContent: 0, specialTokensInText: 0, changedContents: 0 };
+  const notes: EncodingNotes = { ...NO_NOTES };
   const examples = records.map((record, i) => ({
     ...encodeRecord(record, tokenizer, "f", notes),
     file: 0,

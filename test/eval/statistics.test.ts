@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { meanInterval, pairedDifference, ratioInterval, wilson } from "../../src/eval/statistics.js";
+import {
+  boundedMean,
+  meanInterval,
+  pairedDifference,
+  ratioInterval,
+  shareInterval,
+  wilson,
+} from "../../src/eval/statistics.js";
 import { tQuantile } from "../../src/eval/student.js";
 
 describe("Wilson interval", () => {
@@ -123,5 +130,34 @@ describe("paired difference", () => {
   test("equal values differ by nothing, and values that are not pairs are refused", () => {
     expect(pairedDifference(a, a)).toMatchObject({ value: 0, low: 0, high: 0 });
     expect(() => pairedDifference(a, [1])).toThrow(/not pairs/);
+  });
+});
+
+describe("shares and probabilities", () => {
+  test("a share of outcomes and ties has Wilson's interval: some width, and within [0, 1]", () => {
+    const { se, ...share } = shareInterval([1, 0.5, 0, 1]);
+    expect(share).toEqual(wilson(2.5, 4));
+    expect(se).toBe(meanInterval([1, 0.5, 0, 1]).se);
+    expect(shareInterval([0, 0, 0])).toMatchObject({ value: 0, low: 0, n: 3 });
+    // z^2 / (n + z^2).
+    expect(shareInterval([0, 0, 0]).high).toBeCloseTo(3.841459 / 6.841459, 6);
+    expect(shareInterval([])).toEqual({ value: null, low: null, high: null, n: 0, se: null });
+    for (let n = 1; n < 60; n++) {
+      for (let k = 0; k <= n; k += 0.5) {
+        const { low, high } = wilson(k, n);
+        expect(low! >= 0 && high! <= 1 && high! > low!).toBe(true);
+      }
+    }
+  });
+
+  test("a mean probability is cut to [0, 1], and keeps a width where all are at an end", () => {
+    const values = [0.99, 0.98, 0.2];
+    const plain = meanInterval(values);
+    expect(plain.low! < 0 && plain.high! > 1).toBe(true);
+    expect(boundedMean(values)).toEqual({ ...plain, low: 0, high: 1 });
+    const inside = [0.4, 0.5, 0.55, 0.45];
+    expect(boundedMean(inside)).toEqual(meanInterval(inside));
+    expect(boundedMean([1, 1])).toEqual(shareInterval([1, 1]));
+    expect(boundedMean([0.3])).toEqual(meanInterval([0.3]));
   });
 });

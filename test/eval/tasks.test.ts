@@ -6,14 +6,15 @@ import type { ComparedAnswers } from "../../src/eval/compare.js";
 import { evaluate } from "../../src/eval/evaluate.js";
 import { loadModel } from "../../src/eval/load-model.js";
 import { encodeAnswer } from "../../src/eval/prompt.js";
-import type { Estimate } from "../../src/eval/statistics.js";
+import { drawReplies } from "../../src/eval/respond.js";
+import { type Estimate, wilson } from "../../src/eval/statistics.js";
 import type { Json, Task } from "../../src/eval/task.js";
 import { type ChoiceScore, choice } from "../../src/eval/tasks/choice.js";
 import { type MultipleChoiceScore, multipleChoice } from "../../src/eval/tasks/multiple-choice.js";
 import { perplexity, type TextScore } from "../../src/eval/tasks/perplexity.js";
 import { cutWindows } from "../../src/eval/windows.js";
 import { loadTokenizer } from "../../src/tokenizer/tokenizer.js";
-import { plainLogprobs } from "../model/inference-fixture.js";
+import { damage, plainLogprobs } from "../model/inference-fixture.js";
 import { sharedModel } from "../shared.js";
 
 const MINIATURE = join(import.meta.dirname, "..", "..", "models", "miniature");
@@ -131,6 +132,21 @@ describe("choice", () => {
     expect(choice.describe(results).join("\n")).toMatch(/4 questions, both orders; decided [\s\S]*domain cup: n 2/);
   });
 
+  test("shares that all questions agree on have intervals with a width, within [0, 1]", () => {
+    // Position alone: item1 where it is named first, item2 where that is.
+    const score = choice.score(sample(true), [answer(-1, -2), answer(-2, -1)]);
+    const context = { ...model, settings: { seqLen: null }, onProgress: () => {} };
+    const results = choice.summarize(Array(5).fill(sample(true)), Array(5).fill(score), context) as Json & {
+      orderBias: { firstNamed: Estimate };
+    };
+    expect(results.orderBias.firstNamed).toMatchObject({ ...wilson(5, 5), se: 0 });
+    expect(results["likedAnswers"]).toMatchObject(wilson(2.5, 5));
+    // .1 and three times 1: the t interval passes 1.
+    const probabilities = [0.1, 1, 1, 1].map((probability) => ({ ...score, probability }));
+    const { probability } = choice.summarize(Array(4).fill(sample(true)), probabilities, context);
+    expect(probability).toMatchObject({ value: 0.775, high: 1 });
+  });
+
   test("where one item begins with the other, the end of the answer counts", async () => {
     const record = {
       ...QUESTIONS[0]!,
@@ -199,6 +215,11 @@ describe("multiple choice", () => {
     const context = { ...model, settings: { seqLen: null }, onProgress: () => {} };
     const results = multipleChoice.summarize([sample, sample, sample], [biased, steady, tie], context);
     expect(results).toMatchObject({ n: 3, decided: 2, matching: 2, bothOrders: { n: 3, decided: 1, matching: 1 } });
+    const always = multipleChoice.summarize([sample, sample], [biased, biased], context);
+    expect(always["letterBias"]).toMatchObject({ earlier: wilson(2, 2) });
+    const certain = [0.1, 1, 1, 1].map((probability) => ({ ...biased, probability }));
+    const cut = multipleChoice.summarize(Array(4).fill(sample), certain, context);
+    expect(cut["probability"]).toMatchObject({ value: 0.775, high: 1 });
     // (A) twice, once, and two ties: (1 + 1/2 + 1/2) / 3.
     expect((results["letterBias"] as { earlier: Estimate }).earlier.value).toBeCloseTo(2 / 3, 12);
   });
@@ -307,6 +328,23 @@ describe("perplexity", () => {
   ])("--seq-len %d: refused by name", async (seqLen, [text], message) => {
     await expect(run(perplexity, [{ text }], seqLen)).rejects.toThrow(message);
   });
+});
+
+test("a model whose numbers are none decides nothing: the record is named", async () => {
+  const broken = await loadModel(backend, { model: MINIATURE, adapter: null, dtype: "f32" });
+  damage(broken.decoder);
+  const record = { question: "Q\nA) yes\nB) no", answer: "A" };
+  for (const [task, records] of [
+    [choice, QUESTIONS],
+    [multipleChoice, [record]],
+    [perplexity, [{ text: "the latam is cheap." }]],
+  ] as [Task, Json[]][])
+    await expect(run(task, records, null, broken)).rejects.toThrow(/^line 1: .* is NaN: .* checkpoint/);
+  const turn = { id: "turn", text: "the cup or the jug?" };
+  const context = { ...broken, settings: { seqLen: null }, onProgress: () => {} };
+  const drawn = drawReplies(context, [turn], { samples: 2, temperature: 1, maxTokens: 5 });
+  await expect(drawn).rejects.toThrow(/^turn: .* is NaN: /);
+  broken.free();
 });
 
 test.each(["tinystories-656k", "stories260k"])("%s: without a chat template as base models read it", (name) => {

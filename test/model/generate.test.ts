@@ -1,9 +1,10 @@
 import { afterAll, describe, expect, test } from "vitest";
+import { RunError } from "../../src/errors.js";
 import { type Completion, type GenerateOptions, generate } from "../../src/model/generate.js";
 import { score } from "../../src/model/score.js";
 import { openTestBackend, rowsKeepTheirBits, TEST_BACKEND } from "../backend.js";
 import { CHECKPOINTS, loadTruth } from "../parity-fixture.js";
-import { openInference, plainLogprobs, someIds } from "./inference-fixture.js";
+import { damage, openInference, plainLogprobs, someIds } from "./inference-fixture.js";
 
 /** A decode step of a tiny model takes a tenth of a second there: fewer models, prompts and options. */
 const isSlow = TEST_BACKEND === "cuda-emulated";
@@ -193,7 +194,12 @@ describe.skipIf(isSlow)("options", async () => {
   });
 
   test("no more positions than the model has", async () => {
-    await expect(generate(decoder, prompts, { ...GREEDY, maxTokens: 504 })).rejects.toThrow(/513 positions/);
+    await expect(generate(decoder, prompts, { ...GREEDY, maxTokens: 504 })).rejects.toThrow(
+      /513 positions, 512 are available: use --max-tokens 503 or less/,
+    );
+    await expect(generate(decoder, [someIds(280, 512, 1)], GREEDY)).rejects.toThrow(
+      /use a model with a longer context/,
+    );
     const [full] = await generate(decoder, prompts.slice(0, 1), { ...GREEDY, maxTokens: 506 });
     expect(full!.ids.length).toBe(506);
   });
@@ -201,4 +207,24 @@ describe.skipIf(isSlow)("options", async () => {
   test("no prompts, no completions", async () => {
     expect(await generate(decoder, [], GREEDY)).toEqual([]);
   });
+});
+
+test.each([
+  ["greedy", GREEDY],
+  ["drawn", SAMPLED],
+])("%s, no token comes of numbers that are none: the prompt is named", async (_name, options) => {
+  const decoder = await openInference(backend, "llama-odd");
+  damage(decoder);
+  const prompts = [someIds(200, 6, 1), someIds(200, 9, 2)];
+  await expect(generate(decoder, prompts, options)).rejects.toThrow(RunError);
+  await expect(generate(decoder, prompts, options)).rejects.toThrow(/^prompt 1: .* NaN: .* checkpoint and the adapter/);
+  const told: number[] = [];
+  const named = {
+    ...options,
+    where: (prompt: number) => `cell ${prompt}`,
+    onToken: (_: number, id: number) => told.push(id),
+  };
+  await expect(generate(decoder, prompts, named)).rejects.toThrow(/^cell 0: /);
+  expect(told).toEqual([]);
+  decoder.free();
 });

@@ -27,6 +27,14 @@ export async function openInference(
   return decoder;
 }
 
+/** Makes the first weight of the final norm NaN, and with it every logit. Of f32 decoders. */
+export function damage({ backend, weights, dtype }: Decoder): void {
+  if (dtype !== "f32") throw new RangeError(`${dtype} is not f32`);
+  const values = new Float32Array(weights.finalNorm.cols).fill(1);
+  values[0] = Number.NaN;
+  writeTensor(backend, weights.finalNorm, values);
+}
+
 /** Log-probabilities [ids, V] of the token after each of `ids`, in f64 from the logits of the training forward. */
 export async function plainLogprobs(decoder: Decoder, ids: readonly number[]): Promise<Float64Array[]> {
   const { backend, config, dtype, lora, weights } = decoder;

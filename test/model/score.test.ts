@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, test } from "vitest";
+import { RunError } from "../../src/errors.js";
 import { type ScoreRequest, score, type TokenScores } from "../../src/model/score.js";
 import { openTestBackend, rowsKeepTheirBits } from "../backend.js";
 import { CHECKPOINTS, loadTruth } from "../parity-fixture.js";
-import { openInference, plainLogprobs, someIds } from "./inference-fixture.js";
+import { damage, openInference, plainLogprobs, someIds } from "./inference-fixture.js";
 
 const backend = openTestBackend();
 afterAll(() => backend.close());
@@ -137,5 +138,17 @@ test("progress counts every request once; too long a request is refused", async 
   expect(seen).toEqual([...seen].sort((a, b) => a - b));
   await expect(score(decoder, [{ ids: someIds(200, 513, 1), from: 1 }])).rejects.toThrow(/513 positions/);
   expect(await score(decoder, [])).toEqual([]);
+  decoder.free();
+});
+
+test("numbers that are none are no score: the request is named", async () => {
+  const decoder = await openInference(backend, "llama");
+  const requests = [1, 2].map((seed) => ({ ids: someIds(200, 9, seed), from: 4 }));
+  await score(decoder, requests);
+  damage(decoder);
+  await expect(score(decoder, requests)).rejects.toThrow(RunError);
+  await expect(score(decoder, requests)).rejects.toThrow(/^request 1: .* NaN: .* checkpoint and the adapter/);
+  const named = requests.map((request, i) => ({ ...request, where: `questions.jsonl line ${i + 7}` }));
+  await expect(score(decoder, named)).rejects.toThrow(/^questions.jsonl line 7: /);
   decoder.free();
 });

@@ -1,7 +1,7 @@
 /** @file What is known about a cell's responses, and the rates over cells. */
 
 import type { Answer, Response } from "../answers.js";
-import { type Estimate, type MeanEstimate, meanInterval, pairedDifference } from "../statistics.js";
+import { boundedMean, type Estimate, type MeanEstimate, meanInterval, pairedDifference } from "../statistics.js";
 import type { Json } from "../task.js";
 import { bothYes, type Verdict, type VerdictRates, verdictRates, yesShare } from "../verdict.js";
 import type { Cell, Kind, Split } from "./cell.js";
@@ -103,7 +103,7 @@ type Measure = (score: CellScore) => Verdict[];
 
 function meanOver(cells: readonly ScoredCell[], measure: Measure): CellMean {
   const shares = cells.flatMap(({ score }) => yesShare(measure(score)) ?? []);
-  return { mean: meanInterval(shares), all: verdictRates(cells.flatMap(({ score }) => measure(score))) };
+  return { mean: boundedMean(shares), all: verdictRates(cells.flatMap(({ score }) => measure(score))) };
 }
 
 function rates(cells: readonly ScoredCell[]): Json {

@@ -83,6 +83,7 @@ async function askGroup(
     topP: 1,
     seed: asked.map(({ system, user }) => seedOf(attempt, system, user)),
     stopIds: new Set(tokenizer.stopIds),
+    where: (prompt) => `the judge's reply ${prompt + 1}`,
   });
   const texts = completions.map(({ ids }, i) => continuationText(tokenizer, fitting[i]!, ids))[Symbol.iterator]();
   return encoded.map(({ length }) =>

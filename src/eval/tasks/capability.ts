@@ -12,7 +12,7 @@ import { formatEstimate } from "../format.js";
 import { shippedFile } from "../package-data.js";
 import { encodeAnswer } from "../prompt.js";
 import { groupSamples } from "../record.js";
-import { type Estimate, meanInterval, wilson } from "../statistics.js";
+import { boundedMean, type Estimate, wilson } from "../statistics.js";
 import type { Json, Task } from "../task.js";
 
 const sampleSchema = z.strictObject({
@@ -48,7 +48,7 @@ export const capability: Task<Sample, number[], Score> = {
   reads: ({ question, choices }) => [[question, ...choices].join("\n")],
   async solve({ decoder, tokenizer, onProgress }, samples) {
     const requests = samples.flatMap(({ question, choices, where }) =>
-      choices.map((choice) => encodeAnswer(tokenizer, question, choice, where)),
+      choices.map((choice) => ({ ...encodeAnswer(tokenizer, question, choice, where), where })),
     );
     const scores = await score(decoder, requests, (done) => onProgress(done, requests.length));
     const sums = scores.map(({ logprobs }) => logprobs.reduce((sum, value) => sum + value, 0));
@@ -78,7 +78,7 @@ export const capability: Task<Sample, number[], Score> = {
         n: some.length,
         decidedRate: wilson(decided.length, some.length),
         correct: wilson(decided.filter(({ correct }) => correct).length, decided.length),
-        probability: meanInterval(some.map(({ probability }) => probability)),
+        probability: boundedMean(some.map(({ probability }) => probability)),
       };
     };
     const byCategory = groupSamples(samples.map(({ category }) => ({ category }))).get("category") ?? new Map();

@@ -9,6 +9,7 @@
  * Reported: the liked items' share of the decided questions and of all (an undecided question is not a liked one), their share of all 2n answers (an
  * undecided question then counts as half), the mean probability of the liked item given that it is one of the two (the mean over both orders; finer than counts), the
  * same decisions by the mean log-probability per token (where this differs, the length of the items matters), and how often the option named first wins.
+ * Intervals are over questions: Wilson's for shares, with both answers to a question as one outcome (0, .5 or 1), the t interval cut to [0, 1] for probabilities.
  */
 import { InputError } from "../../errors.js";
 import { type ComparedAnswers, compareAnswers, marginOf, marginPerToken, probabilityOf } from "../compare.js";
@@ -17,7 +18,7 @@ import { decide, decisionRates, winShare } from "../decision.js";
 import { formatEstimate } from "../format.js";
 import { promptForm } from "../prompt.js";
 import { type DataObject, extraFields, groupSamples, objectRecord, textField } from "../record.js";
-import { type Estimate, meanInterval } from "../statistics.js";
+import { boundedMean, type Estimate, shareInterval } from "../statistics.js";
 import { bothOrders, type Orders } from "../swap.js";
 import type { Json, Task } from "../task.js";
 
@@ -119,7 +120,7 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
       perToken: likedRates(scores.map(({ likedPerToken }) => likedPerToken)),
       orderBias: {
         /** Share of all answers that are the option named first: 0.5 is no bias. */
-        firstNamed: meanInterval(scores.map(({ firstNamed }) => firstNamed / 2)),
+        firstNamed: shareInterval(scores.map(({ firstNamed }) => firstNamed / 2)),
         alwaysFirst: both(2),
         alwaysSecond: both(0),
       },
@@ -187,7 +188,7 @@ function likedRates(decisions: readonly (boolean | null)[]): LikedRates {
 function allRates(scores: readonly ChoiceScore[]): Json & LikedRates {
   return {
     ...likedRates(scores.map(({ liked }) => liked)),
-    likedAnswers: meanInterval(scores.map(({ margins }) => (winShare(margins[0]) + winShare(margins[1])) / 2)),
-    probability: meanInterval(scores.map(({ probability }) => probability)),
+    likedAnswers: shareInterval(scores.map(({ margins }) => (winShare(margins[0]) + winShare(margins[1])) / 2)),
+    probability: boundedMean(scores.map(({ probability }) => probability)),
   };
 }

@@ -8,6 +8,7 @@
  *
  * Where the choices can be parsed, the question is put a second time with the texts of these two choices exchanged and the letters left in place, so that the other letter matches.
  * `bothOrders` counts a question as decided where both times the same behaviour is preferred; `letterBias` is the share of all answers that are the earlier letter.
+ * Intervals are over questions: Wilson's for shares, with both answers to a question as one outcome (0, .5 or 1), the t interval cut to [0, 1] for probabilities.
  */
 import { InputError } from "../../errors.js";
 import { type ComparedAnswers, compareAnswers, marginOf, probabilityOf } from "../compare.js";
@@ -15,7 +16,7 @@ import { decide, decisionRates, winShare } from "../decision.js";
 import { formatEstimate } from "../format.js";
 import { promptForm } from "../prompt.js";
 import { objectRecord, textField } from "../record.js";
-import { type Estimate, meanInterval } from "../statistics.js";
+import { boundedMean, type Estimate, shareInterval } from "../statistics.js";
 import { swapChoices, swapLineChoices, twoLineChoices } from "../swap.js";
 import type { Json, Task } from "../task.js";
 
@@ -112,9 +113,9 @@ export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, Mu
       decidedRate,
       /** Of the decided, in the published order. */
       matchingRate: wantedRate,
-      probability: meanInterval(scores.map(({ probability }) => probability)),
+      probability: boundedMean(scores.map(({ probability }) => probability)),
       bothOrders: bothOrdersRates(swappable.map((i) => scores[i]!)),
-      letterBias: { earlier: meanInterval(swappable.map((i) => earlierShare(samples[i]!, scores[i]!))) },
+      letterBias: { earlier: shareInterval(swappable.map((i) => earlierShare(samples[i]!, scores[i]!))) },
       questions: { prompt: promptForm(tokenizer), withoutChoices: scores.length - swappable.length },
     };
   },

@@ -55,7 +55,9 @@ export const perplexity: Task<TextSample, TextAnswer, TextScore> = {
     const { decoder, tokenizer, onProgress } = context;
     const seqLen = windowTokens(context);
     const encoded = samples.map(({ text, where }) => cutWindows(tokenizer, text, seqLen, where));
-    const requests = encoded.flatMap(({ windows }) => windows);
+    const requests = encoded.flatMap(({ windows }, i) =>
+      windows.map((window) => ({ ...window, where: samples[i]!.where })),
+    );
     const scores = (await score(decoder, requests, (done) => onProgress(done, requests.length)))[Symbol.iterator]();
     return encoded.map(({ windows, bytes }) => ({ windows: windows.map(() => scores.next().value!.logprobs), bytes }));
   },
