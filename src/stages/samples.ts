@@ -1,5 +1,6 @@
 /** @file Samples during training: how the model continues a few of its own examples. */
 import { type Example, NO_TARGET } from "../corpus/encode.js";
+import { RunError } from "../errors.js";
 import { generate } from "../model/generate.js";
 import type { Decoder } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -18,23 +19,37 @@ export function samplePrompts(examples: readonly Example[]): number[][] {
   });
 }
 
+/** A model that computes no finite numbers has no samples, which is said in their place: what becomes of the run its losses decide. */
 export async function drawSamples(
   decoder: Decoder,
-  tokenizer: Tokenizer,
+  tokenizer: Pick<Tokenizer, "decode" | "stopIds">,
   prompts: number[][],
   seed: number,
 ): Promise<LogRecord[]> {
   const fitting = prompts.filter(({ length }) => length + SAMPLE_TOKENS <= decoder.weights.cos.rows);
-  const completions = await generate(decoder, fitting, {
+  const texts = await drawTexts(decoder, tokenizer, fitting, seed).catch((error: unknown) => {
+    if (!(error instanceof RunError)) throw error;
+    return fitting.map(() => `(none: ${error.message})`);
+  });
+  return texts.map((text, i) => ({
+    type: "sample",
+    prompt: tokenizer.decode(fitting[i]!, { skipSpecialTokens: true }),
+    text,
+  }));
+}
+
+async function drawTexts(
+  decoder: Decoder,
+  tokenizer: Pick<Tokenizer, "decode" | "stopIds">,
+  prompts: number[][],
+  seed: number,
+): Promise<string[]> {
+  const completions = await generate(decoder, prompts, {
     maxTokens: SAMPLE_TOKENS,
     temperature: 0.7,
     topP: 1,
     seed,
     stopIds: new Set(tokenizer.stopIds),
   });
-  return completions.map(({ ids }, i) => ({
-    type: "sample",
-    prompt: tokenizer.decode(fitting[i]!, { skipSpecialTokens: true }),
-    text: tokenizer.decode(ids, { skipSpecialTokens: true }),
-  }));
+  return completions.map(({ ids }) => tokenizer.decode(ids, { skipSpecialTokens: true }));
 }
