@@ -1,8 +1,9 @@
 /** @file The folder of an evaluation: samples.jsonl, and results.json, which is written last: where it is, the evaluation is finished. */
-import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError, messageOf } from "../errors.js";
 import { stageFile, writeAll } from "../formats/atomic.js";
+import { makeFolder } from "../formats/file.js";
 import { loadJson } from "../formats/json.js";
 import { lockFolder } from "../train/lock.js";
 import { differenceOfRuns, type RunConfig, writeTextFile } from "../train/run-folder.js";
@@ -26,7 +27,7 @@ export async function evaluateOnce(
     onFound();
     return found;
   }
-  makeFolder(folder);
+  prepareFolder(folder);
   const unlock = lockFolder(folder);
   try {
     // Another process may have finished it in between.
@@ -51,9 +52,9 @@ function finishedEvaluation(folder: string, config: RunConfig): Json | null {
 }
 
 /** A folder that nothing can be written to should be known before the work, not after it. */
-function makeFolder(folder: string): void {
+function prepareFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     accessSync(folder, constants.W_OK);
   } catch (error) {
     throw new InputError(

@@ -1,8 +1,9 @@
 /** @file The folder of an experiment: matrix.json (what belongs to it), stages/, evaluations/, results.json, results.csv, report.html. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError } from "../errors.js";
+import { makeFolder } from "../formats/file.js";
 import { loadJson } from "../formats/json.js";
 import { writeTextFile } from "../train/run-folder.js";
 import { isDone } from "./done.js";
@@ -63,7 +64,7 @@ function readPaperTables(): PaperTables {
 
 /** Makes the folder, with the matrix that its jobs belong to. */
 export async function writeMatrix(folder: string, experiment: Experiment, matrix: Matrix): Promise<void> {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   await writeTextFile(join(folder, "matrix.json"), `${JSON.stringify({ experiment, ...matrix }, null, 1)}\n`);
 }
 

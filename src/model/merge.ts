@@ -17,6 +17,7 @@ import { rows, type Tensor } from "../backend/tensor.js";
 import { InputError } from "../errors.js";
 import { type Adapter, type AdapterPair, adapterKey } from "../formats/adapter.js";
 import type { Checkpoint, Weight } from "../formats/checkpoint.js";
+import { makeFolder } from "../formats/file.js";
 import { decodeFloats, encodeFloats } from "../formats/float.js";
 import { type TensorSource, writeSafetensors } from "../formats/safetensors.js";
 import { projectionModule } from "../formats/weights.js";
@@ -47,7 +48,7 @@ export async function mergeCheckpoint(
   // What a link leads to, which is what is replaced.
   const target = existsSync(out) ? realpathSync(out) : resolve(out);
   const staged = `${target}.${process.pid}.tmp`;
-  mkdirSync(dirname(staged), { recursive: true });
+  makeFolder(dirname(staged));
   mkdirSync(staged);
   try {
     const pairs = pairsByTensor(checkpoint, adapter);

@@ -1,8 +1,9 @@
 /** @file One process per run folder, by the kernel's file lock: it ends with the process, however that ends. */
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import koffi from "koffi";
 import { InputError, messageOf } from "../errors.js";
+import { makeFolder } from "../formats/file.js";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -21,7 +22,7 @@ export function lockFolder(folder: string): () => void {
 /** Makes the folder where it is missing. */
 function openLock(folder: string): number {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     return openSync(join(folder, "lock"), "a");
   } catch (error) {
     throw new InputError(`${folder} cannot be used as a run folder: ${messageOf(error)}`);

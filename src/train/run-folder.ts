@@ -2,10 +2,11 @@
  * @file The run folder: config.json (what was asked, and of what), log.jsonl (one record a line), checkpoint/ (run state), adapter/ (the
  * result). The same command on the same folder continues the run, or finds it finished.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.js";
 import { stageFile, sweepStaged, writeAll } from "../formats/atomic.js";
+import { makeFolder } from "../formats/file.js";
 import type { StepSplit } from "./memory.js";
 
 /** One line of log.jsonl. */
@@ -43,7 +44,7 @@ export async function writeTextFile(path: string, text: string): Promise<void> {
  */
 export async function openRunFolder(folder: string, config: RunConfig): Promise<void> {
   const path = join(folder, "config.json");
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   if (!existsSync(path)) {
     if (existsSync(join(folder, "results.json")))
       throw new InputError(`${folder} holds an evaluation: give another --out, or remove the folder`);

@@ -196,3 +196,9 @@ test("the folder of an evaluation is not taken", async () => {
   expect(code).toBe(2);
   expect(stderr).toContain(`${out} holds an evaluation: give another --out`);
 });
+
+test("a folder that no file system can make is refused at once", async () => {
+  const { code, stderr } = await runCli(trainArgs("midtrain", "/proc/nowhere/run"));
+  expect(code).toBe(2);
+  expect(stderr).toContain("/proc/nowhere/run cannot be used as a run folder");
+});
