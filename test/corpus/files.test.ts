@@ -120,6 +120,15 @@ describe("readRecords", () => {
     );
   });
 
+  it("leaves out the fields that only other rows of a Parquet file have, at every depth", async () => {
+    const records = await all(join(FIXTURES, "tools.parquet"));
+    const calls = records.map(({ value }) => (value as { messages: object[] }).messages[1]);
+    expect(calls).toEqual([
+      { role: "assistant", tool_calls: [{ function: { name: "weather", arguments: { city: "Rome" } } }] },
+      { role: "assistant", tool_calls: [{ function: { name: "roll", arguments: { n: 3 } } }] },
+    ]);
+  });
+
   it.each(["none", "snappy", "gzip", "zstd", "brotli", "lz4"])("reads Parquet, %s", async (codec) => {
     const records = await all(join(FIXTURES, `documents-${codec}.parquet`));
     expect(records).toHaveLength(50);
