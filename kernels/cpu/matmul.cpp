@@ -166,7 +166,7 @@ void multiply_small(const Product& p, const Operands<T>& o) {
       do {
         const int64_t depth = std::min(KC, o.K - k);
         if (o.trans_b) {
-          pack_nt(packed, o.b + n * o.b_stride + k, o.b_stride, depth, columns);
+          pack_b(packed, o, k, depth, n, columns);
           block_matmul(c, columns_most, a + k, stride, packed, o.M, columns, depth, k > 0);
         } else {
           block_matmul_nn(c, columns_most, a + k, stride, o.b + k * o.b_stride + n, o.b_stride, o.M, columns, depth, k > 0, packed);

@@ -1,9 +1,8 @@
 /** @file The folder of an evaluation: samples.jsonl, and results.json, which is written last: where it is, the evaluation is finished. */
-import { accessSync, constants, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { InputError, messageOf } from "../errors.js";
+import { InputError } from "../errors.js";
 import { stageFile, writeAll } from "../formats/atomic.js";
-import { makeFolder } from "../formats/file.js";
 import { loadJson } from "../formats/json.js";
 import { lockFolder } from "../train/lock.js";
 import { differenceOfRuns, type RunConfig, writeTextFile } from "../train/run-folder.js";
@@ -27,7 +26,6 @@ export async function evaluateOnce(
     onFound();
     return found;
   }
-  prepareFolder(folder);
   const unlock = lockFolder(folder);
   try {
     // Another process may have finished it in between.
@@ -49,18 +47,6 @@ function finishedEvaluation(folder: string, config: RunConfig): Json | null {
   const difference = differenceOfRuns({ settings, inputs }, config);
   if (difference) throw new InputError(`${folder} holds another evaluation (${difference}): ${other}`);
   return previous;
-}
-
-/** A folder that nothing can be written to should be known before the work, not after it. */
-function prepareFolder(folder: string): void {
-  try {
-    makeFolder(folder);
-    accessSync(folder, constants.W_OK);
-  } catch (error) {
-    throw new InputError(
-      `--out ${folder} cannot be used (${messageOf(error)}): name a folder that can be made and written to`,
-    );
-  }
 }
 
 /** Writes both files whole or not at all. Returns what results.json holds. */

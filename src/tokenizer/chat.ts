@@ -153,13 +153,13 @@ function writesGenerationPrompt(template: ChatTemplate): boolean {
  */
 function neutralise(tokenizer: ChatCodec, messages: Message[], options: ChatOptions) {
   let count = 0;
-  const breakable = turnTokens(tokenizer).control.filter((text) => text.length > 1);
-  const ordinary = breakable.filter((text) => tokenizer.ordinaryAddedTexts.includes(text));
+  const { control, ordinary } = turnTokens(tokenizer);
   const isBreakable = (text: string) =>
     tokenizer.hasSpecialText(text) || ordinary.some((token) => text.includes(token));
   if (![messages, options.tools, options.templateOptions].some((data) => someText(data, isBreakable))) {
     return { clean: messages, marker: undefined, count, cleanOptions: options };
   }
+  const breakable = control.filter((text) => text.length > 1);
   const data = JSON.stringify([messages, options.tools ?? null, options.templateOptions ?? null]);
   const marker = NONCHARACTERS.find((char) => !data.includes(char));
   if (marker === undefined) throw new InputError(`${options.where ?? "chat"}: holds all of U+FDD0 to U+FDEF`);

@@ -20,6 +20,8 @@ export type Render = (messages: Message[], addGenerationPrompt: boolean) => stri
 export interface TurnTokens {
   /** Special tokens, and other added tokens that the template writes around turns. Contents cannot hold them (see chat.ts). */
   control: readonly string[];
+  /** Those of them that are not special. */
+  ordinary: readonly string[];
   /** Those of them that may end a turn. */
   closing: readonly string[];
 }

@@ -21,13 +21,19 @@ export function turnTokens(tokenizer: ChatCodec): TurnTokens {
 
 function findTurnTokens({ specialTexts, ordinaryAddedTexts, chatTemplate }: ChatCodec): TurnTokens {
   const candidates = ordinaryAddedTexts.filter((text) => isMark(text) && !isPaired(text, ordinaryAddedTexts));
-  if (chatTemplate === undefined || candidates.length === 0) return { control: specialTexts, closing: specialTexts };
+  if (chatTemplate === undefined || candidates.length === 0) {
+    return { control: specialTexts, ordinary: [], closing: specialTexts };
+  }
   const rendered = withTimeLimit(() => PROBES.map((roles) => renderProbe(chatTemplate, roles)));
   const written = candidates.filter((text) => rendered.some((chat) => chat?.includes(text)));
   const tail = rendered.find((chat) => chat?.includes(ANSWER))?.split(ANSWER)[1] ?? "";
   const isClosedBySpecial = specialTexts.some((text) => tail.includes(text));
   const closing = isClosedBySpecial ? [] : written.filter((text) => tail.trimStart().startsWith(text)).slice(0, 1);
-  return { control: longestFirst([...specialTexts, ...written]), closing: longestFirst([...specialTexts, ...closing]) };
+  return {
+    control: longestFirst([...specialTexts, ...written]),
+    ordinary: written,
+    closing: longestFirst([...specialTexts, ...closing]),
+  };
 }
 
 /** Spelled so that no content means it as a word: "<|im_end|>", "[INST]"; not "assistant", "\n\n" or "...". */

@@ -25,6 +25,8 @@ function openLock(folder: string): number {
     makeFolder(folder);
     return openSync(join(folder, "lock"), "a");
   } catch (error) {
-    throw new InputError(`${folder} cannot be used as a run folder: ${messageOf(error)}`);
+    throw new InputError(
+      `--out ${folder} cannot be used as a run folder (${messageOf(error)}): name a folder that can be made and written to`,
+    );
   }
 }
