@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** @file The command line: one line a command, no logic. Exit codes: 0 done, 1 failed, 2 bad usage or bad input. */
 import { Command, CommanderError } from "commander";
+import { InputError, messageOf } from "./base/errors.js";
+import { VERSION } from "./base/version.js";
 import { addBenchCommand } from "./commands/bench.js";
 import { addCorpusCommand } from "./commands/corpus.js";
 import { addDemoCommand } from "./commands/demo.js";
@@ -12,8 +14,6 @@ import { addReportCommand } from "./commands/report.js";
 import { addRunCommand, addRunJobCommand } from "./commands/run.js";
 import { addSpecCommand } from "./commands/spec.js";
 import { addTrainCommand } from "./commands/train.js";
-import { InputError, messageOf } from "./errors.js";
-import { VERSION } from "./version.js";
 
 const program = new Command("train-msm")
   .description(

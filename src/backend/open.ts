@@ -1,11 +1,11 @@
 /** @file Which backend to open: --backend, MSM_CPU_ISA, and what the machine can run. */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { InputError, messageOf } from "../errors.js";
+import { InputError, messageOf } from "../base/errors.js";
 import type { Backend } from "./backend.js";
-import { BUILD_COMMAND, BUILD_CUDA_COMMAND, BUILD_FOLDER, KERNELS_FOLDER } from "./build.js";
-import { hasCudaDriver } from "./cuda-driver.js";
-import { cpuIsas, openNative } from "./native.js";
+import { BUILD_COMMAND, BUILD_CUDA_COMMAND, BUILD_FOLDER, KERNELS_FOLDER } from "./native/build.js";
+import { hasCudaDriver } from "./native/cuda-driver.js";
+import { cpuIsas, openNative } from "./native/native.js";
 
 /** What --backend takes. "cuda-emulated" runs the CUDA kernels on the processor, thread by thread: for tests. */
 export const BACKENDS = ["auto", "cpu", "cuda", "cuda-emulated"] as const;

@@ -1,11 +1,11 @@
 /** @file Prefill and decode: tokens a second, decode as a share of memory bandwidth (every weight is read once a step). */
 import type { Backend } from "../backend/backend.js";
 import { type ComputeDtype, DTYPE_BYTES } from "../backend/tensor.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
-import { EMBED, neededWeights } from "../formats/weights.js";
+import { randomUint32 } from "../base/random.js";
 import { generate } from "../model/generate.js";
 import type { Decoder } from "../model/weights.js";
-import { randomUint32 } from "../random.js";
+import type { ModelConfig } from "../shape/config.js";
+import { EMBED, neededWeights } from "../shape/weights.js";
 import { copyBandwidth } from "./limits.js";
 import type { BenchModel } from "./model.js";
 

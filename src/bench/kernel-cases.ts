@@ -2,7 +2,7 @@
 import { type Backend, writeTensor } from "../backend/backend.js";
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import { columns, DTYPE_BYTES, rows } from "../backend/tensor.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
+import type { ModelConfig } from "../shape/config.js";
 
 /** As many as batches usually have. */
 const DECODED_SEQUENCES = 16;

@@ -1,10 +1,10 @@
 /** @file Each op at the shapes of a real model, as a share of the machine's measured limit. */
 import { allocTensor, type Backend } from "../backend/backend.js";
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
+import type { ModelConfig } from "../shape/config.js";
 import { kernelCases } from "./kernel-cases.js";
 import { copyBandwidth, productRates } from "./limits.js";
-import { fillRandom } from "./random.js";
+import { fillRandom } from "./random-weights.js";
 import { timeCalls } from "./time.js";
 
 export interface KernelRow {

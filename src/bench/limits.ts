@@ -1,8 +1,8 @@
 /** @file What the machine can do at best, measured: everything else is stated as a share of it. */
 import { allocTensor, type Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
-import { fillRandom } from "./random.js";
+import type { ModelConfig } from "../shape/config.js";
+import { fillRandom } from "./random-weights.js";
 import { timeCalls } from "./time.js";
 
 /** Larger than any cache; an emulated copy measures nothing, and need not take long. */

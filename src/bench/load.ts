@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
 import { writeSafetensors } from "../formats/safetensors.js";
 import { SINGLE_FILE } from "../formats/shards.js";
-import { HEAD, neededWeights } from "../formats/weights.js";
+import type { ModelConfig } from "../shape/config.js";
+import { HEAD, neededWeights } from "../shape/weights.js";
 import { openFolder, openShape, shapeFile } from "./model.js";
-import { PATTERN } from "./random.js";
-import { benchTrain } from "./train.js";
+import { PATTERN } from "./random-weights.js";
+import { benchTrain } from "./steps.js";
 
 const PIECE_BYTES = 1 << 24;
 

@@ -3,12 +3,12 @@ import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Backend } from "../backend/backend.js";
+import { loadJson } from "../base/json.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
-import { loadJson } from "../formats/json.js";
 import { parseModelConfig } from "../formats/model-config.js";
 import { type LoadedDecoder, type LoadOptions, loadDecoder } from "../model/load.js";
-import { randomDecoder } from "./random.js";
+import type { ModelConfig } from "../shape/config.js";
+import { randomDecoder } from "./random-weights.js";
 
 const SHAPES_FOLDER = fileURLToPath(new URL("../../models/shapes", import.meta.url));
 const MAX_CONFIG_BYTES = 1_000_000;

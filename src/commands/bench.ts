@@ -6,15 +6,15 @@ import { type Command, Option } from "commander";
 import type { Backend } from "../backend/backend.js";
 import { type BackendName, openBackend } from "../backend/open.js";
 import type { ComputeDtype } from "../backend/tensor.js";
+import { InputError } from "../base/errors.js";
 import { benchDecode } from "../bench/decode.js";
 import { benchKernels } from "../bench/kernels.js";
 import { benchLoad } from "../bench/load.js";
 import { type BenchModel, openFolder, openShape, shapeNames } from "../bench/model.js";
+import { benchTrain } from "../bench/steps.js";
 import { benchTokenizer } from "../bench/tokenizer.js";
-import { benchTrain } from "../bench/train.js";
 import { loadTexts } from "../corpus/texts.js";
-import { InputError } from "../errors.js";
-import { resolveModel, resolveTokenizer } from "../formats/hub.js";
+import { resolveModel, resolveTokenizer } from "../formats/hub/hub.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
 import { backendOption } from "./common-options.js";
 

@@ -1,9 +1,9 @@
 /** @file `corpus check`: is a corpus fit to train on? */
 import type { Command } from "commander";
+import { loadText } from "../base/json.js";
 import { type Check, type CorpusReport, checkCorpus } from "../corpus/check.js";
 import { openDataFiles, readRecords } from "../corpus/files.js";
 import { loadTexts } from "../corpus/texts.js";
-import { loadText } from "../formats/json.js";
 
 const MAX_SPEC_BYTES = 10_000_000;
 

@@ -2,13 +2,13 @@
 import { existsSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import type { Command } from "commander";
-import { BUILD_COMMAND } from "../backend/build.js";
-import { hasCudaDriver, hasNvidiaCard, readCudaDriver } from "../backend/cuda-driver.js";
+import { BUILD_COMMAND } from "../backend/native/build.js";
+import { hasCudaDriver, hasNvidiaCard, readCudaDriver } from "../backend/native/cuda-driver.js";
 import { availableIsas, cudaLibrary, openBackend } from "../backend/open.js";
-import { messageOf, RunError } from "../errors.js";
-import { ONEDNN_HINT } from "../report/device.js";
+import { messageOf, RunError } from "../base/errors.js";
+import { VERSION } from "../base/version.js";
+import { ONEDNN_HINT } from "../terminal/device.js";
 import { formatBytes } from "../train/memory.js";
-import { VERSION } from "../version.js";
 
 /** Of compute capability: A100, GeForce RTX 30. */
 const OLDEST_CAPABILITY = 8;

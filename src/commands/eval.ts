@@ -1,13 +1,13 @@
 /** @file `eval`: one task on one model, into a folder. */
 import { type Command, Option } from "commander";
+import { THINKING } from "../chat/thinking.js";
 import { type EvalConfig, evalSchema } from "../config/inference.js";
 import { parseOptions } from "../config/options.js";
 import { DEFAULT_KINDS, KINDS } from "../eval/agentic/cell.js";
 import type { Json } from "../eval/task.js";
-import { TASKS, taskByName } from "../eval/tasks.js";
-import { THINKING } from "../eval/thinking.js";
-import { openProgress } from "../report/progress.js";
-import { evaluateInto } from "../stages/eval.js";
+import { TASKS, taskByName } from "../eval/tasks/by-name.js";
+import { evaluateInto } from "../jobs/evaluation.js";
+import { openProgress } from "../terminal/progress.js";
 import { addCommonOptions } from "./common-options.js";
 import { addJudgeOptions } from "./judge-options.js";
 import { addRejudgeCommand } from "./rejudge.js";

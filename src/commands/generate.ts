@@ -1,14 +1,14 @@
 /** @file `generate`: what a model says. */
 import type { Command } from "commander";
 import { openBackend } from "../backend/open.js";
+import { InputError } from "../base/errors.js";
+import { continuationText, cutAtStop, openTextStream } from "../chat/continuation.js";
+import { type LoadedModel, loadModel } from "../chat/load.js";
 import { DEFAULT_MAX_TOKENS, type GenerateConfig, generateSchema } from "../config/inference.js";
 import { parseOptions } from "../config/options.js";
-import { InputError } from "../errors.js";
-import { continuationText, cutAtStop, openTextStream } from "../eval/continuation.js";
-import { type LoadedModel, loadModel } from "../eval/load-model.js";
 import { type Completion, type GenerateOptions, generate } from "../model/generate.js";
-import { downloadProgress } from "../report/download.js";
-import { openProgress } from "../report/progress.js";
+import { downloadProgress } from "../terminal/download.js";
+import { openProgress } from "../terminal/progress.js";
 import { addCommonOptions } from "./common-options.js";
 import { loadPrompts, type Prompt } from "./prompts.js";
 

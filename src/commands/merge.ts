@@ -4,16 +4,16 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.js";
 import { openBackend } from "../backend/open.js";
+import { loadModel, resolveFolders, TOKENIZER_FILES } from "../chat/load.js";
 import { type MergeConfig, mergeSchema } from "../config/inference.js";
 import { parseOptions } from "../config/options.js";
-import { loadModel, resolveFolders, TOKENIZER_FILES } from "../eval/load-model.js";
-import { compareLogits, type LogitDifference, PROBE_TEXT, probeLogits } from "../eval/probe.js";
 import { readAdapter } from "../formats/adapter.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
+import { checkEmpty, mergeCheckpoint } from "../jobs/merge.js";
 import { adapterLora } from "../model/load-adapter.js";
-import { checkEmpty, mergeCheckpoint } from "../model/merge.js";
-import { downloadProgress } from "../report/download.js";
-import { openProgress, type Progress } from "../report/progress.js";
+import { compareLogits, type LogitDifference, PROBE_TEXT, probeLogits } from "../model/probe.js";
+import { downloadProgress } from "../terminal/download.js";
+import { openProgress, type Progress } from "../terminal/progress.js";
 import { addCommonOptions } from "./common-options.js";
 
 /** Adds `merge`. */

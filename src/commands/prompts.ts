@@ -1,10 +1,10 @@
 /** @file What `generate` is asked: a prompt, or chats of a file. */
 import { existsSync } from "node:fs";
+import { InputError } from "../base/errors.js";
+import { loadJson } from "../base/json.js";
 import type { GenerateConfig } from "../config/inference.js";
 import { readRecords } from "../corpus/files.js";
 import { parseMessages } from "../corpus/records.js";
-import { InputError } from "../errors.js";
-import { loadJson } from "../formats/json.js";
 import { encodePrompt, renderChat } from "../tokenizer/chat.js";
 import type { Message } from "../tokenizer/spans.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";

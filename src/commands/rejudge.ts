@@ -3,9 +3,9 @@ import type { Command } from "commander";
 import { type RejudgeConfig, rejudgeSchema } from "../config/inference.js";
 import { parseOptions } from "../config/options.js";
 import type { Json } from "../eval/task.js";
-import { taskByName } from "../eval/tasks.js";
-import { openProgress } from "../report/progress.js";
-import { rejudgeInto } from "../stages/rejudge.js";
+import { taskByName } from "../eval/tasks/by-name.js";
+import { rejudgeInto } from "../jobs/rejudgement.js";
+import { openProgress } from "../terminal/progress.js";
 import { backendOption } from "./common-options.js";
 import { addJudgeOptions } from "./judge-options.js";
 

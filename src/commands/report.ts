@@ -1,10 +1,10 @@
 /** @file `report`: the report of an experiment once more, from what its folder holds. */
 import { join } from "node:path";
 import type { Command } from "commander";
-import { RunError } from "../errors.js";
-import { isDone } from "../experiment/done.js";
+import { RunError } from "../base/errors.js";
+import { isDone } from "../experiment/execute/done.js";
 import { readMatrix, writeResults } from "../experiment/folder.js";
-import { formatSummary } from "../experiment/summary.js";
+import { formatSummary } from "../report/summary.js";
 
 export function addReportCommand(program: Command): void {
   program

@@ -2,21 +2,21 @@
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { BACKENDS, type BackendName, openBackend } from "../backend/open.js";
-import { InputError } from "../errors.js";
-import { execute, runJob } from "../experiment/execute.js";
+import { InputError } from "../base/errors.js";
+import { execute, runJob } from "../experiment/execute/here.js";
+import { executeOnSlurm } from "../experiment/execute/slurm.js";
+import { ARM_WORDS, type Experiment, readExperiment } from "../experiment/file.js";
 import { readMatrix, writeMatrix, writeResults } from "../experiment/folder.js";
-import { type Forecast, forecastJobs } from "../experiment/forecast.js";
+import { type Forecast, forecastJobs } from "../experiment/forecast/experiment.js";
 import { hashInputs } from "../experiment/inputs.js";
 import { buildMatrix, type InputHashes, type Matrix } from "../experiment/matrix.js";
-import { formatMatrix } from "../experiment/print.js";
-import { ARM_WORDS, type Experiment, readExperiment } from "../experiment/schema.js";
-import { executeOnSlurm } from "../experiment/slurm.js";
-import { formatSummary } from "../experiment/summary.js";
-import { watch } from "../experiment/watch.js";
-import { downloadProgress } from "../report/download.js";
-import { formatDuration, openProgress, type Progress } from "../report/progress.js";
-import { watchSignals } from "../stages/signals.js";
-import { lockFolder } from "../train/lock.js";
+import { watchSignals } from "../jobs/signals.js";
+import { formatMatrix } from "../report/forecast.js";
+import { formatSummary } from "../report/summary.js";
+import { watch } from "../report/watch.js";
+import { lockFolder } from "../runs/lock.js";
+import { downloadProgress } from "../terminal/download.js";
+import { formatDuration, openProgress, type Progress } from "../terminal/progress.js";
 
 interface RunOptions {
   out?: string;

@@ -1,6 +1,8 @@
 /** @file `spec compare`: variants of one spec side by side, and what corpora cover of them. */
 import { basename } from "node:path";
 import type { Command } from "commander";
+import { InputError } from "../base/errors.js";
+import { loadText } from "../base/json.js";
 import {
   type ComparedPair,
   type ComparedSpec,
@@ -13,12 +15,10 @@ import {
 import { sectionsOf } from "../corpus/sections.js";
 import { STATEMENT_KINDS } from "../corpus/statements.js";
 import { loadTexts } from "../corpus/texts.js";
-import { InputError } from "../errors.js";
-import { resolveTokenizer } from "../formats/hub.js";
-import { loadText } from "../formats/json.js";
-import { downloadProgress } from "../report/download.js";
-import { openProgress } from "../report/progress.js";
-import { alignColumns } from "../report/table.js";
+import { resolveTokenizer } from "../formats/hub/hub.js";
+import { downloadProgress } from "../terminal/download.js";
+import { openProgress } from "../terminal/progress.js";
+import { alignColumns } from "../terminal/table.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
 
 /** Sections are compared word by word with word by word: a book would take minutes. */

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { parseOptions } from "../config/options.js";
 import { trainSchema } from "../config/train.js";
-import { runTrain, type TrainFlags } from "../stages/train.js";
+import { runTrain, type TrainFlags } from "../jobs/training.js";
 import { backendOption } from "./common-options.js";
 
 const HELP: Record<"midtrain" | "aft", { summary: string; example: string }> = {

@@ -1,8 +1,8 @@
 /** @file Settings of `eval`, `generate` and `merge`: every default written once, with its reason. */
 import { z } from "zod";
 import { BACKENDS } from "../backend/open.js";
+import { THINKING } from "../chat/thinking.js";
 import { DEFAULT_KINDS, KINDS } from "../eval/agentic/cell.js";
-import { THINKING } from "../eval/thinking.js";
 import { count, countFrom, countOrZero, numeric, text } from "./values.js";
 
 const common = {

@@ -1,6 +1,6 @@
 /** @file Options of a command, checked. */
 import type { z } from "zod";
-import { InputError } from "../errors.js";
+import { InputError } from "../base/errors.js";
 
 /** `options` as `schema` sees them. Throws InputError that names option, value and what is allowed. */
 export function parseOptions<T>(schema: z.ZodType<T>, options: Record<string, unknown>): T {

@@ -1,6 +1,6 @@
 /** @file The batches of a run. */
 
-import { InputError } from "../errors.js";
+import { InputError } from "../base/errors.js";
 import type { Dataset } from "./dataset.js";
 import { buildRow, type Packing, packExamples, type Row } from "./pack.js";
 import { inOrder, shuffledOrder } from "./shuffle.js";

@@ -1,6 +1,6 @@
 /** @file Data files to examples. */
 
-import { InputError } from "../errors.js";
+import { InputError } from "../base/errors.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { type EncodingNotes, type Example, encodeRecord, NO_NOTES } from "./encode.js";
 import { type DataFile, type DataFileOptions, openDataFiles, readRecords } from "./files.js";

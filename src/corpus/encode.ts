@@ -1,6 +1,6 @@
 /** @file Records to token ids and targets. */
 
-import { InputError } from "../errors.js";
+import { InputError } from "../base/errors.js";
 import { encodeChat } from "../tokenizer/chat.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { DataRecord } from "./records.js";

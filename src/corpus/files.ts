@@ -4,10 +4,10 @@ import { createReadStream, existsSync, type ReadStream, statSync } from "node:fs
 import { join, sep } from "node:path";
 import { createGunzip, type Gunzip } from "node:zlib";
 import { glob, isDynamicPattern } from "tinyglobby";
-import { InputError } from "../errors.js";
-import { hashFile } from "../formats/hash.js";
-import { resolveDataset } from "../formats/hub.js";
-import { loadText, parseJson } from "../formats/json.js";
+import { InputError } from "../base/errors.js";
+import { hashFile } from "../base/hash.js";
+import { loadText, parseJson } from "../base/json.js";
+import { resolveDataset } from "../formats/hub/hub.js";
 import { readLines } from "./lines.js";
 import { readParquet } from "./parquet.js";
 import type { RawRecord } from "./records.js";

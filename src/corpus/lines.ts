@@ -1,6 +1,6 @@
 /** @file Lines of a stream. */
 
-import { InputError } from "../errors.js";
+import { InputError } from "../base/errors.js";
 import { shortMessage } from "../tokenizer/files.js";
 
 /** A longer line than this is no record of a JSONL file. */

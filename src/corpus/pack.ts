@@ -1,7 +1,7 @@
 /** @file Examples to rows of a fixed number of tokens. */
 
-import { InputError } from "../errors.js";
-import { randomUint32 } from "../random.js";
+import { InputError } from "../base/errors.js";
+import { randomUint32 } from "../base/random.js";
 import { type Example, NO_TARGET } from "./encode.js";
 
 /** One row of training: `seqLen` tokens of one or more segments, which do not see each other. */

@@ -3,7 +3,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { InputError } from "../errors.js";
+import { InputError } from "../base/errors.js";
 import { shortMessage } from "../tokenizer/files.js";
 import type { RawRecord } from "./records.js";
 

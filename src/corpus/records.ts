@@ -1,7 +1,7 @@
 /** @file Records of data files: their forms, checked. */
 
-import { InputError } from "../errors.js";
-import { formatValue } from "../formats/json.js";
+import { InputError } from "../base/errors.js";
+import { formatValue } from "../base/json.js";
 import { isTokenId } from "../tokenizer/files.js";
 import type { Message } from "../tokenizer/spans.js";
 

@@ -1,6 +1,6 @@
 /** @file Seeded orders. */
 
-import { randomUint32 } from "../random.js";
+import { randomUint32 } from "../base/random.js";
 
 /** The numbers 0 to count - 1 in an order that depends on (seed, stream) only, the same on every machine (Fisher-Yates). */
 export function shuffledOrder(count: number, seed: number, stream: number): Int32Array {

@@ -1,6 +1,6 @@
 /** @file What a data set amounts to: counts, a check that it can be learned from, and a row to look at. */
 
-import { InputError } from "../errors.js";
+import { InputError } from "../base/errors.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Dataset } from "./dataset.js";
 import { type EncodingNotes, NO_TARGET } from "./encode.js";

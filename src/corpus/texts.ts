@@ -1,5 +1,5 @@
 /** @file The texts of data files, for looking at them: documents, and chats with their turns joined. */
-import { InputError } from "../errors.js";
+import { InputError } from "../base/errors.js";
 import { openDataFiles, readRecords } from "./files.js";
 import { type DataRecord, parseRecord } from "./records.js";
 

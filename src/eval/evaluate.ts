@@ -1,5 +1,5 @@
 /** @file One task on one model: the same function for the command, for experiments and for scripts. */
-import { evaluateJudged, isJudged } from "./judged.js";
+import { evaluateJudged, isJudged } from "./judge/judged-task.js";
 import type { PlacedSample } from "./samples.js";
 import type { Evaluation, Task, TaskContext } from "./task.js";
 

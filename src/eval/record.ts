@@ -1,6 +1,6 @@
 /** @file Fields of data records, checked. */
-import { InputError } from "../errors.js";
-import { formatValue } from "../formats/json.js";
+import { InputError } from "../base/errors.js";
+import { formatValue } from "../base/json.js";
 
 export type DataObject = { [key: string]: unknown };
 

@@ -1,7 +1,8 @@
 /** @file The data of a task: records of files, or texts, checked. */
+
+import { InputError } from "../base/errors.js";
+import { loadText } from "../base/json.js";
 import { type DataFile, openDataFiles, readRecords } from "../corpus/files.js";
-import { InputError } from "../errors.js";
-import { loadText } from "../formats/json.js";
 import type { Task, TaskSettings } from "./task.js";
 
 /** Larger texts belong into JSONL, cut where they may be cut. */

@@ -1,9 +1,10 @@
 /** @file What an evaluation is: samples, what the model is asked, how an answer is judged, what is reported. */
+
+import type { Thinking } from "../chat/thinking.js";
 import type { Decoder } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import type { AnswerStore } from "./answers.js";
+import type { AnswerStore } from "./asking/answers.js";
 import type { Judge, Judgement } from "./judge/judge.js";
-import type { Thinking } from "./thinking.js";
 
 /** Settings that change results; every task takes those it needs. Null or absent: the task's default. */
 export interface TaskSettings {

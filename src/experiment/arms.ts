@@ -1,6 +1,6 @@
 /** @file Arms: each a chain of training stages, from the words and objects of the experiment file. */
-import { InputError } from "../errors.js";
-import type { ArmWord, Corpus, CustomArm, Experiment } from "./schema.js";
+import { InputError } from "../base/errors.js";
+import type { ArmWord, Corpus, CustomArm, Experiment } from "./file.js";
 
 /** One training of a chain, without its seed. */
 export interface StageSpec {

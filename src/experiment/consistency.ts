@@ -1,6 +1,6 @@
 /** @file Whether an arm's preference is one: the same in other words, on the same side in other domains. */
-import { signAgreement, wordingAgreement } from "../eval/consistency.js";
-import { type Estimate, wilson } from "../eval/statistics.js";
+import { signAgreement, wordingAgreement } from "../eval/statistics/consistency.js";
+import { type Estimate, wilson } from "../eval/statistics/intervals.js";
 import type { Matrix } from "./matrix.js";
 import type { Measurements, Slice } from "./outcomes.js";
 

@@ -2,18 +2,18 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { InputError } from "../errors.js";
-import { makeFolder } from "../formats/file.js";
-import { loadJson } from "../formats/json.js";
-import { writeTextFile } from "../train/run-folder.js";
-import { isDone } from "./done.js";
+import { InputError } from "../base/errors.js";
+import { makeFolder } from "../base/file.js";
+import { loadJson } from "../base/json.js";
+import { renderPage } from "../report/page/page.js";
+import type { PaperTables } from "../report/page/setup.js";
+import { readTranscripts } from "../report/page/transcripts.js";
+import { writeTextFile } from "../runs/run-folder.js";
+import { isDone } from "./execute/done.js";
+import type { Experiment } from "./file.js";
 import type { Cell, Job, Matrix } from "./matrix.js";
-import { renderPage } from "./page/page.js";
-import type { PaperTables } from "./page/setup.js";
-import { readTranscripts } from "./page/transcripts.js";
 import { type ExperimentRecord, gatherResults } from "./record.js";
 import type { Rate } from "./results.js";
-import type { Experiment } from "./schema.js";
 
 /** The paper's tables, as they ship. */
 const PAPER = fileURLToPath(new URL("../../experiments/paper.json", import.meta.url));

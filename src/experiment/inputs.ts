@@ -1,13 +1,13 @@
 /** @file What the inputs of an experiment hold, so that results of different inputs are never mixed. */
 import { createHash } from "node:crypto";
+import { hashModel, resolveFolders } from "../chat/load.js";
 import { type DataFile, openDataFiles } from "../corpus/files.js";
-import { hashModel, resolveFolders } from "../eval/load-model.js";
 import { dataOf, loadSamples } from "../eval/samples.js";
-import { taskByName } from "../eval/tasks.js";
-import type { HubProgress } from "../formats/hub-download.js";
+import { taskByName } from "../eval/tasks/by-name.js";
+import type { HubProgress } from "../formats/hub/download.js";
 import { expandArms } from "./arms.js";
+import type { Experiment } from "./file.js";
 import type { InputHashes } from "./matrix.js";
-import type { Experiment } from "./schema.js";
 
 /** Reads and hashes every input, downloading what is on the hub. Throws InputError naming what is missing. */
 export async function hashInputs(experiment: Experiment, onDownload: HubProgress): Promise<InputHashes> {

@@ -1,13 +1,13 @@
 /** @file The matrix of an experiment: arms x seeds x sweeps x evaluations as jobs, each distinct one once, named by what goes into it. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { InputError } from "../base/errors.js";
 import { type EvalConfig, evalSchema } from "../config/inference.js";
 import { type TrainConfig, trainSchema } from "../config/train.js";
-import { InputError } from "../errors.js";
 import { dataOf } from "../eval/samples.js";
-import { taskByName } from "../eval/tasks.js";
+import { taskByName } from "../eval/tasks/by-name.js";
 import { type Arm, expandArms, type StageSpec } from "./arms.js";
-import type { Experiment, Sweep } from "./schema.js";
+import type { Experiment, Sweep } from "./file.js";
 
 interface JobBase {
   /** Hash of everything that decides the result. */

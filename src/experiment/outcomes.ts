@@ -1,13 +1,13 @@
 /** @file What every cell of the matrix measured, sample by sample, read back from the folders of its evaluations. */
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
+import { RunError } from "../base/errors.js";
+import { parseJson } from "../base/json.js";
 import { readLines } from "../corpus/lines.js";
-import { RunError } from "../errors.js";
 import { type DataObject, extraFields, groupSamples } from "../eval/record.js";
-import { taskByName } from "../eval/tasks.js";
-import { parseJson } from "../formats/json.js";
+import { taskByName } from "../eval/tasks/by-name.js";
+import type { Experiment } from "./file.js";
 import type { Job, Matrix } from "./matrix.js";
-import type { Experiment } from "./schema.js";
 
 /** Samples of one evaluation that are reported apart. */
 export interface Slice {

@@ -2,11 +2,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JudgedBy } from "../eval/judge/describe.js";
+import type { Experiment } from "./file.js";
 import type { Job, Matrix } from "./matrix.js";
 import { readMeasurements } from "./outcomes.js";
 import { withoutMachinePaths } from "./portable.js";
 import { type Results, summarize } from "./results.js";
-import type { Experiment } from "./schema.js";
 
 /** Points of a training curve that are kept. */
 const CURVE_POINTS = 200;

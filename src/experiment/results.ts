@@ -1,10 +1,10 @@
 /** @file The results of an experiment: rates of every arm, paired differences, curves, and what they say. */
-import { type Estimate, type MeanEstimate, meanInterval, pairedDifference } from "../eval/statistics.js";
+import { type Estimate, type MeanEstimate, meanInterval, pairedDifference } from "../eval/statistics/intervals.js";
 import type { Arm } from "./arms.js";
 import { type Consistency, consistencyOf } from "./consistency.js";
+import type { Experiment } from "./file.js";
 import type { Cell, Matrix } from "./matrix.js";
 import type { Measurements, Slice } from "./outcomes.js";
-import type { Experiment } from "./schema.js";
 
 /** One outcome of one arm on one slice. */
 export interface Rate {

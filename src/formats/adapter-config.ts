@@ -1,9 +1,9 @@
 /** @file adapter_config.json as PEFT writes it; options that change what the adapter computes and are not implemented are refused by name. */
 
 import { z } from "zod";
-import { InputError } from "../errors.js";
-import type { Projection } from "./decoder-config.js";
-import { checkJson, formatValue, numberIn, wholeNumber } from "./json.js";
+import { InputError } from "../base/errors.js";
+import { checkJson, formatValue, numberIn, wholeNumber } from "../base/json.js";
+import type { Projection } from "../shape/config.js";
 
 /** Above any hidden size that makes a low rank of it. */
 const MAX_RANK = 65536;

@@ -2,19 +2,19 @@
 
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { InputError, RunError } from "../errors.js";
+import { stageFile, writeAll } from "../base/atomic.js";
+import { InputError, RunError } from "../base/errors.js";
+import { decodeFloats, encodeFloats, FLOAT_DTYPES, isFloatDtype } from "../base/float.js";
+import { formatValue, loadJson } from "../base/json.js";
+import { type ModelConfig, PROJECTIONS, type Projection } from "../shape/config.js";
+import { projectionModule, projectionShape } from "../shape/weights.js";
 import {
   type AdapterConfig,
   formatAdapterConfig,
   parseAdapterConfig,
   type RawAdapterConfig,
 } from "./adapter-config.js";
-import { stageFile, writeAll } from "./atomic.js";
-import { type ModelConfig, PROJECTIONS, type Projection } from "./decoder-config.js";
-import { decodeFloats, encodeFloats, FLOAT_DTYPES, isFloatDtype } from "./float.js";
-import { formatValue, loadJson } from "./json.js";
 import { openSafetensors, type SafetensorsFile, stageSafetensors, type TensorSource } from "./safetensors.js";
-import { projectionModule, projectionShape } from "./weights.js";
 
 const CONFIG_FILE = "adapter_config.json";
 const TENSOR_FILE = "adapter_model.safetensors";

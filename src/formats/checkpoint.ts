@@ -2,15 +2,15 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { InputError } from "../errors.js";
-import type { ModelConfig } from "./decoder-config.js";
-import { statOf } from "./file.js";
-import { FLOAT_DTYPES, type FloatDtype, isFloatDtype } from "./float.js";
-import { formatValue, loadJson } from "./json.js";
+import { InputError } from "../base/errors.js";
+import { statOf } from "../base/file.js";
+import { FLOAT_DTYPES, type FloatDtype, isFloatDtype } from "../base/float.js";
+import { formatValue, loadJson } from "../base/json.js";
+import type { ModelConfig } from "../shape/config.js";
+import { canonicalName, EMBED, HEAD, isKnownExtra, isTiedByMetadata, neededWeights } from "../shape/weights.js";
 import { parseModelConfig } from "./model-config.js";
 import type { SafetensorsFile } from "./safetensors.js";
 import { openShards } from "./shards.js";
-import { canonicalName, EMBED, HEAD, isKnownExtra, isTiedByMetadata, neededWeights } from "./weights.js";
 
 /** config.json is about 1 kB; some carry long label maps. */
 const MAX_CONFIG_BYTES = 16_000_000;

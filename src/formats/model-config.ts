@@ -1,9 +1,9 @@
 /** @file config.json of a Hugging Face checkpoint, in the spelling of transformers 4 or 5, as a ModelConfig; the rest is refused by name. */
 
 import { z } from "zod";
-import { InputError } from "../errors.js";
-import type { ModelConfig } from "./decoder-config.js";
-import { checkJson, numberIn, wholeNumber as whole } from "./json.js";
+import { InputError } from "../base/errors.js";
+import { checkJson, numberIn, wholeNumber as whole } from "../base/json.js";
+import type { ModelConfig } from "../shape/config.js";
 import { checkSupported } from "./model-support.js";
 import { parseRope } from "./rope-config.js";
 

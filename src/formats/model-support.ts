@@ -1,7 +1,7 @@
 /** @file What a config.json may ask for that the engine does not implement: each is refused by name, never ignored. */
 
-import { InputError } from "../errors.js";
-import { formatValue } from "./json.js";
+import { InputError } from "../base/errors.js";
+import { formatValue } from "../base/json.js";
 
 const FAMILY_CLASS: Record<string, string> = { llama: "Llama", qwen2: "Qwen2", qwen3: "Qwen3" };
 

@@ -1,9 +1,9 @@
 /** @file The rotary embedding of a config.json, as transformers 4 (rope_theta, rope_scaling) or 5 (rope_parameters) writes it. */
 
 import { z } from "zod";
-import { InputError } from "../errors.js";
-import type { Llama3RopeScaling, ModelConfig } from "./decoder-config.js";
-import { checkJson, formatValue, numberIn, wholeNumber } from "./json.js";
+import { InputError } from "../base/errors.js";
+import { checkJson, formatValue, numberIn, wholeNumber } from "../base/json.js";
+import type { Llama3RopeScaling, ModelConfig } from "../shape/config.js";
 
 const DEFAULT_THETA = 10000; // of all three config classes of transformers
 

@@ -1,8 +1,8 @@
 /** @file The header of a safetensors file: 8 bytes of length, then JSON; the tensors' bytes follow without gaps. */
 
 import { z } from "zod";
-import { InputError } from "../errors.js";
-import { checkJson, checkJsonKeys, formatValue, parseJson } from "./json.js";
+import { InputError } from "../base/errors.js";
+import { checkJson, checkJsonKeys, formatValue, parseJson } from "../base/json.js";
 
 /** The reference implementation's limit; a header of a 10,000-tensor checkpoint is about 1 MB. */
 export const MAX_HEADER_BYTES = 100_000_000;

@@ -2,10 +2,10 @@
 
 import { closeSync, fstatSync, openSync, read as readCallback, readSync } from "node:fs";
 import { promisify } from "node:util";
-import { InputError, messageOf } from "../errors.js";
-import { type StagedFile, stageFile, writeAll } from "./atomic.js";
-import { plainFileBytes } from "./file.js";
-import { formatValue } from "./json.js";
+import { type StagedFile, stageFile, writeAll } from "../base/atomic.js";
+import { InputError, messageOf } from "../base/errors.js";
+import { plainFileBytes } from "../base/file.js";
+import { formatValue } from "../base/json.js";
 import {
   compareTensors,
   formatHeader,

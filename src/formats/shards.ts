@@ -3,8 +3,8 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { InputError } from "../errors.js";
-import { checkJson, checkJsonKeys, formatValue, loadText, parseJson } from "./json.js";
+import { InputError } from "../base/errors.js";
+import { checkJson, checkJsonKeys, formatValue, loadText, parseJson } from "../base/json.js";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.js";
 
 export const SINGLE_FILE = "model.safetensors";

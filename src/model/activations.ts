@@ -6,7 +6,7 @@
  */
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import { columns, rows } from "../backend/tensor.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
+import type { ModelConfig } from "../shape/config.js";
 import type { Alloc } from "./arena.js";
 import type { GroupSpec, LinearGroup } from "./lora.js";
 

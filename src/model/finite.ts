@@ -1,5 +1,5 @@
 /** @file The check that what a model computes are numbers. */
-import { RunError } from "../errors.js";
+import { RunError } from "../base/errors.js";
 
 /**
  * Throws RunError where `logprob` of a token of `where` is not finite. Of finite logits it always is, however unlikely the token: a logit less the logarithm

@@ -1,8 +1,8 @@
 /** @file Sampling from a decoder: many prompts at a time, what they begin with in common computed once. */
 import type { Backend } from "../backend/backend.js";
 import type { Tensor } from "../backend/tensor.js";
-import { InputError } from "../errors.js";
-import { randomUniform } from "../random.js";
+import { InputError } from "../base/errors.js";
+import { randomUniform } from "../base/random.js";
 import { checkLogprob } from "./finite.js";
 import {
   forwardTokens,

@@ -1,7 +1,7 @@
 /** @file A trained adapter's values into a decoder, for inference: no gradients, no moments. */
 import type { Tensor } from "../backend/tensor.js";
 import { type Adapter, checkAdapter } from "../formats/adapter.js";
-import { flattenAdapter } from "./adapter.js";
+import { flattenAdapter } from "./adapter-values.js";
 import { adapterViews, storeAdapter } from "./linear.js";
 import { type AdapterSlot, type LoraConfig, loraScale, planAdapter } from "./lora.js";
 import type { Decoder } from "./weights.js";

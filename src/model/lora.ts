@@ -4,9 +4,9 @@
  *
  * Projections that read the same input share one matrix product: q, k, v and gate, up. Their A matrices lie stacked.
  */
-import { InputError } from "../errors.js";
-import type { ModelConfig, Projection } from "../formats/decoder-config.js";
-import { PROJECTIONS } from "../formats/decoder-config.js";
+import { InputError } from "../base/errors.js";
+import type { ModelConfig, Projection } from "../shape/config.js";
+import { PROJECTIONS } from "../shape/config.js";
 
 export interface LoraConfig {
   r: number;

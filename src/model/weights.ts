@@ -1,7 +1,7 @@
 /** @file A decoder's weights on the device. */
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
+import type { ModelConfig } from "../shape/config.js";
 import type { Alloc } from "./arena.js";
 import type { Linear } from "./linear.js";
 import type { GroupSpec, LinearGroup, LoraConfig } from "./lora.js";

@@ -1,7 +1,7 @@
 /** @file Byte-pair encoding on token ids. */
 
-import { InputError } from "../errors.js";
-import { formatValue } from "../formats/json.js";
+import { InputError } from "../base/errors.js";
+import { formatValue } from "../base/json.js";
 import { isObject, isTokenId } from "./files.js";
 
 /**

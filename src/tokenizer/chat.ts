@@ -1,7 +1,7 @@
 /** @file Chats to text, ids and targets. */
 
-import { InputError } from "../errors.js";
-import { formatValue } from "../formats/json.js";
+import { InputError } from "../base/errors.js";
+import { formatValue } from "../base/json.js";
 import type { Json } from "./files.js";
 import { withTimeLimit } from "./limits.js";
 import { findSpans, type Message, type Render, type Span } from "./spans.js";

@@ -1,7 +1,7 @@
 /** @file The decoder: tokens to text. */
 
-import { InputError } from "../errors.js";
-import { formatValue } from "../formats/json.js";
+import { InputError } from "../base/errors.js";
+import { formatValue } from "../base/json.js";
 import { isObject, type Json } from "./files.js";
 import { compilePattern } from "./words.js";
 

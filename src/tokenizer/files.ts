@@ -2,8 +2,8 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { InputError, messageOf } from "../errors.js";
-import { formatValue, loadText, parseJson } from "../formats/json.js";
+import { InputError, messageOf } from "../base/errors.js";
+import { formatValue, loadText, parseJson } from "../base/json.js";
 
 export type Json = { [key: string]: unknown };
 

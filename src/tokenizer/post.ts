@@ -1,7 +1,7 @@
 /** @file The post-processor: what is put around a text. */
 
-import { InputError } from "../errors.js";
-import { formatValue } from "../formats/json.js";
+import { InputError } from "../base/errors.js";
+import { formatValue } from "../base/json.js";
 import { isObject, isTokenId } from "./files.js";
 
 /** The special tokens that a tokenizer puts around every text: Llama 3's <|begin_of_text|>, for example. */

@@ -2,7 +2,7 @@
 
 import { createContext, Script } from "node:vm";
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
-import { InputError } from "../errors.js";
+import { InputError } from "../base/errors.js";
 import type { Codec } from "./codec.js";
 import { shortMessage } from "./files.js";
 import { addChecks, defineChecks, MAX_TIME_MS, MAX_WEIGHT, withTimeLimit } from "./limits.js";

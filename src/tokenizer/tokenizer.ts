@@ -1,6 +1,6 @@
 /** @file The tokenizer of a checkpoint: codec, chat template, and which tokens end what. */
 
-import { InputError } from "../errors.js";
+import { InputError } from "../base/errors.js";
 import { encodeChat } from "./chat.js";
 import { type Codec, createCodec } from "./codec.js";
 import { loadTokenizerFiles, type TokenizerFiles } from "./files.js";

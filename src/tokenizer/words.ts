@@ -1,8 +1,8 @@
 /** @file The pre-tokenizer: text to words. */
 
 import * as huggingface from "@huggingface/tokenizers";
-import { InputError } from "../errors.js";
-import { formatValue } from "../formats/json.js";
+import { InputError } from "../base/errors.js";
+import { formatValue } from "../base/json.js";
 import { isObject, type Json, shortMessage } from "./files.js";
 
 /**

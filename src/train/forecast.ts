@@ -1,8 +1,8 @@
 /** @file How long a run will take: operations over a rate measured on this machine. */
 import { allocTensor, type Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
 import { type LoraConfig, planAdapter } from "../model/lora.js";
+import type { ModelConfig } from "../shape/config.js";
 
 /** Long enough to see past the first call's set-up. */
 const PROBE_SECONDS = 0.3;

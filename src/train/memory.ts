@@ -2,13 +2,13 @@
 import { readFileSync } from "node:fs";
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
-import { InputError } from "../errors.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
+import { InputError } from "../base/errors.js";
 import { layoutActivations, RECOMPUTE, type Recompute } from "../model/activations.js";
 import { countBytes } from "../model/arena.js";
 import { type LoraConfig, planAdapter, planGroups } from "../model/lora.js";
 import { type SessionShape, sessionBytes } from "../model/session.js";
 import { layoutWeights } from "../model/weights.js";
+import type { ModelConfig } from "../shape/config.js";
 import { layoutAdapter, type MicroBatchShape, workspaceBytes } from "./state.js";
 
 /** Enough rows to fill the matrix products of any model; more only costs memory. */

@@ -3,13 +3,13 @@ import { type Backend, readFloats } from "../backend/backend.js";
 import { openRecordings, type Recordings } from "../backend/recordings.js";
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import { columns } from "../backend/tensor.js";
-import type { ModelConfig } from "../formats/decoder-config.js";
 import { type Activations, layoutActivations, type Recompute, type WorkspaceBytes } from "../model/activations.js";
 import { type Alloc, allocArena } from "../model/arena.js";
 import type { LayerGrads } from "../model/layer.js";
 import { type AdapterViews, adapterViews, storeAdapter } from "../model/linear.js";
 import { type AdapterLayout, type LoraConfig, loraScale, planAdapter, planGroups } from "../model/lora.js";
 import type { Decoder } from "../model/weights.js";
+import type { ModelConfig } from "../shape/config.js";
 
 /** Flat f32 buffers [1, parameters], in the order of the layout. */
 export interface AdapterTensors {

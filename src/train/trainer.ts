@@ -1,11 +1,11 @@
 /** @file The training loop: every step, held-out losses, samples, checkpoints, and what happens when something goes wrong. */
 import { join } from "node:path";
+import { RunError } from "../base/errors.js";
 import type { Row } from "../corpus/pack.js";
-import { RunError } from "../errors.js";
 import { writeAdapter } from "../formats/adapter.js";
-import { unflattenAdapter } from "../model/adapter.js";
-import { restoreRunState, saveRunState } from "./checkpoint.js";
-import { type LogRecord, openLog } from "./run-folder.js";
+import { unflattenAdapter } from "../model/adapter-values.js";
+import { type LogRecord, openLog } from "../runs/run-folder.js";
+import { restoreRunState, saveRunState } from "./run-state.js";
 import { resolveWarmup, type Schedule, scheduleFactor } from "./schedule.js";
 import { readFlat, type TrainState, writeParams } from "./state.js";
 import { countTargets, evaluateLoss, type StepResult, trainStep } from "./step.js";

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { VERSION } from "../../src/version.js";
+import { VERSION } from "../../src/base/version.js";
 import { listFiles, scratchFolder } from "./run.js";
 
 const ROOT = join(import.meta.dirname, "..", "..");

@@ -4,7 +4,7 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { randomUint32 } from "../../src/random.js";
+import { randomUint32 } from "../../src/base/random.js";
 import { TEST_BACKEND } from "../backend.js";
 import { buildEmulated } from "../ops/builds.js";
 import { adapterBytes, type LogLine, listFiles, parseLines, readLog, runCli, scratchFolder, trainArgs } from "./run.js";

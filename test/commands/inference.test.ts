@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { addEvalCommand } from "../../src/commands/eval.js";
 import { addGenerateCommand } from "../../src/commands/generate.js";
 import { addMergeCommand } from "../../src/commands/merge.js";
-import { lockFolder } from "../../src/train/lock.js";
-import { startChat } from "../eval/chat-server.js";
+import { lockFolder } from "../../src/runs/lock.js";
+import { startChat } from "../endpoint/chat-server.js";
 import { FIXTURES } from "../parity-fixture.js";
 
 const REPOSITORY = join(import.meta.dirname, "..", "..");

@@ -3,9 +3,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { InputError } from "../../src/errors.js";
+import { InputError } from "../../src/base/errors.js";
 import { evaluateOnce, writeEvaluation } from "../../src/eval/run-folder.js";
-import { lockFolder } from "../../src/train/lock.js";
+import { lockFolder } from "../../src/runs/lock.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "train-msm-evaluation-"));
 afterAll(() => rmSync(scratch, { recursive: true }));

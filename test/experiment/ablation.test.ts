@@ -3,10 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { readExperiment } from "../../src/experiment/file.js";
 import { hashInputs } from "../../src/experiment/inputs.js";
 import { buildMatrix } from "../../src/experiment/matrix.js";
 import type { ExperimentRecord } from "../../src/experiment/record.js";
-import { readExperiment } from "../../src/experiment/schema.js";
 import { runCli, scratchFolder } from "../cli/run.js";
 
 const EXPERIMENTS = fileURLToPath(new URL("../../experiments", import.meta.url));

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { runCli, scratchFolder } from "../cli/run.js";
-import { startChat } from "../eval/chat-server.js";
+import { startChat } from "../endpoint/chat-server.js";
 import { asYaml, smallExperiment } from "./experiment.js";
 
 const scratch = scratchFolder();

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { expandArms } from "../../src/experiment/arms.js";
+import { type Experiment, readExperiment } from "../../src/experiment/file.js";
 import { buildMatrix, type InputHashes, type Matrix } from "../../src/experiment/matrix.js";
 import { comparedArms } from "../../src/experiment/results.js";
-import { type Experiment, readExperiment } from "../../src/experiment/schema.js";
 import { asYaml, smallExperiment } from "./experiment.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "train-msm-matrix-"));

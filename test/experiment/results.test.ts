@@ -1,11 +1,11 @@
 /** @file Rates, differences and claims of measurements whose results can be worked out by hand. */
 import { describe, expect, it } from "vitest";
 import type { Arm } from "../../src/experiment/arms.js";
+import type { Experiment } from "../../src/experiment/file.js";
 import type { Cell, Matrix } from "../../src/experiment/matrix.js";
 import type { Measurements } from "../../src/experiment/outcomes.js";
-import { answerOf } from "../../src/experiment/page/answer.js";
 import { type Rate, type Results, summarize } from "../../src/experiment/results.js";
-import type { Experiment } from "../../src/experiment/schema.js";
+import { answerOf } from "../../src/report/page/answer.js";
 
 const arm = (id: string, kind: Arm["kind"], spec: string | null = null): Arm => {
   return { id, label: id.toUpperCase(), kind, spec, adapter: null, stages: [] };

@@ -2,11 +2,11 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { decodeFloats } from "../../src/base/float.js";
 import { type Adapter, adapterKey, checkAdapter, readAdapter, writeAdapter } from "../../src/formats/adapter.js";
-import { PROJECTIONS, type Projection } from "../../src/formats/decoder-config.js";
-import { decodeFloats } from "../../src/formats/float.js";
 import { openSafetensors, type TensorSource, writeSafetensors } from "../../src/formats/safetensors.js";
-import { projectionShape } from "../../src/formats/weights.js";
+import { PROJECTIONS, type Projection } from "../../src/shape/config.js";
+import { projectionShape } from "../../src/shape/weights.js";
 import { smallModelConfig, temporaryFolder } from "./folder.js";
 
 const config = smallModelConfig("llama");

@@ -1,10 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { decodeFloats } from "../../src/base/float.js";
 import { openCheckpoint } from "../../src/formats/checkpoint.js";
-import { decodeFloats } from "../../src/formats/float.js";
 import { type TensorSource, writeSafetensors } from "../../src/formats/safetensors.js";
-import { EMBED, HEAD } from "../../src/formats/weights.js";
+import { EMBED, HEAD } from "../../src/shape/weights.js";
 import { sharedModel } from "../shared.js";
 import { smallConfig, smallModelConfig, smallTensors, temporaryFolder, writeCheckpoint } from "./folder.js";
 

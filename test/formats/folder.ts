@@ -4,11 +4,11 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { ModelConfig } from "../../src/formats/decoder-config.js";
-import { encodeFloats } from "../../src/formats/float.js";
+import { encodeFloats } from "../../src/base/float.js";
 import { parseModelConfig } from "../../src/formats/model-config.js";
 import { type TensorSource, writeSafetensors } from "../../src/formats/safetensors.js";
-import { neededWeights } from "../../src/formats/weights.js";
+import type { ModelConfig } from "../../src/shape/config.js";
+import { neededWeights } from "../../src/shape/weights.js";
 
 /** A fresh folder that goes when the test ends; in memory where `parent` is `memoryFolder()`. */
 export function temporaryFolder(parent = tmpdir()): string {

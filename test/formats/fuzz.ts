@@ -1,7 +1,7 @@
 /** @file Seeded hostile input for the parsers: the same cases on every run. */
 
 import { expect } from "vitest";
-import { InputError } from "../../src/errors.js";
+import { InputError } from "../../src/base/errors.js";
 
 /** A generator of seeded random numbers and choices. */
 export interface Random {

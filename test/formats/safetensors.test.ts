@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 // @ts-expect-error The package has no types.
 import { SafeTensor } from "safetensors";
 import { describe, expect, it } from "vitest";
-import { InputError } from "../../src/errors.js";
-import { encodeFloats } from "../../src/formats/float.js";
+import { InputError } from "../../src/base/errors.js";
+import { encodeFloats } from "../../src/base/float.js";
 import { openSafetensors, type TensorSource, writeSafetensors } from "../../src/formats/safetensors.js";
 import { sharedModel } from "../shared.js";
 import { temporaryFolder } from "./folder.js";

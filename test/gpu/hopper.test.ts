@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { allocTensor, type Backend, readFloats, writeTensor } from "../../src/backend/backend.js";
 import type { Tensor } from "../../src/backend/tensor.js";
-import { fillRandom } from "../../src/bench/random.js";
+import { fillRandom } from "../../src/bench/random-weights.js";
 import { openBuild } from "../ops/builds.js";
 import { hopperCases } from "../ops/cases/hopper-attention.js";
 import { ALL_CASES } from "../ops/cases/index.js";

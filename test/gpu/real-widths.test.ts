@@ -10,7 +10,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { ComputeDtype } from "../../src/backend/tensor.js";
 import { readAdapter } from "../../src/formats/adapter.js";
 import { openCheckpoint } from "../../src/formats/checkpoint.js";
-import { flattenAdapter } from "../../src/model/adapter.js";
+import { flattenAdapter } from "../../src/model/adapter-values.js";
 import { loadDecoder } from "../../src/model/load.js";
 import { createTrainState, writeParams } from "../../src/train/state.js";
 import { trainStep } from "../../src/train/step.js";

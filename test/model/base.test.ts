@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from "vitest";
 import { openBackend } from "../../src/backend/open.js";
-import { probeLogits } from "../../src/eval/probe.js";
 import { withoutAdapter } from "../../src/model/base.js";
+import { probeLogits } from "../../src/model/probe.js";
 import { openInference, someIds } from "./inference-fixture.js";
 
 const backend = openBackend("cpu");

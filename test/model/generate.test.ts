@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { RunError } from "../../src/errors.js";
+import { RunError } from "../../src/base/errors.js";
 import { type Completion, type GenerateOptions, generate } from "../../src/model/generate.js";
 import { score } from "../../src/model/score.js";
 import { openTestBackend, rowsKeepTheirBits, TEST_BACKEND } from "../backend.js";

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { RunError } from "../../src/errors.js";
+import { RunError } from "../../src/base/errors.js";
 import { type ScoreRequest, score, type TokenScores } from "../../src/model/score.js";
 import { openTestBackend, rowsKeepTheirBits } from "../backend.js";
 import { CHECKPOINTS, loadTruth } from "../parity-fixture.js";

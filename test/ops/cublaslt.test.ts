@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allocTensor, type Backend } from "../../src/backend/backend.js";
-import { BUILD_FOLDER } from "../../src/backend/build.js";
+import { BUILD_FOLDER } from "../../src/backend/native/build.js";
 import { openBuild, testedBuilds } from "./builds.js";
 import { linearCrossEntropy } from "./cases/linear-cross-entropy.js";
 import { matmul } from "./cases/matmul.js";

@@ -1,7 +1,7 @@
 /** @file Wrong shapes and dtypes are refused with the op's name, before a kernel could run on them. */
 import type { LibraryHandle } from "koffi";
 import { describe, expect, it } from "vitest";
-import { bindOps } from "../../src/backend/native-ops.js";
+import { bindOps } from "../../src/backend/native/ops.js";
 import type { Ops } from "../../src/backend/ops.js";
 import { columns, DTYPE_BYTES, type Dtype, type Tensor } from "../../src/backend/tensor.js";
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { openBackend } from "../../src/backend/open.js";
-import { InputError } from "../../src/errors.js";
+import { InputError } from "../../src/base/errors.js";
 import { openCheckpoint } from "../../src/formats/checkpoint.js";
 import { formatBytes, memoryBudget, planMemory, type RunShape } from "../../src/train/memory.js";
 

@@ -2,10 +2,10 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { readFloats } from "../../src/backend/backend.js";
 import { rows } from "../../src/backend/tensor.js";
+import { randomUint32 } from "../../src/base/random.js";
 import { type Example, NO_TARGET } from "../../src/corpus/encode.js";
 import { buildRow, packExamples, type Row } from "../../src/corpus/pack.js";
 import { inOrder } from "../../src/corpus/shuffle.js";
-import { randomUint32 } from "../../src/random.js";
 import { readFlat, type TrainState } from "../../src/train/state.js";
 import { countTargets, evaluateLoss, trainStep } from "../../src/train/step.js";
 import { openTestBackend } from "../backend.js";

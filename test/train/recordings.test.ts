@@ -1,9 +1,9 @@
 /** @file A step's parts recorded and replayed, recomputed and not, once and again: always the same bits. */
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
+import { randomUint32 } from "../../src/base/random.js";
 import type { Row } from "../../src/corpus/pack.js";
 import { RECOMPUTE, type Recompute } from "../../src/model/activations.js";
-import { flattenAdapter } from "../../src/model/adapter.js";
-import { randomUint32 } from "../../src/random.js";
+import { flattenAdapter } from "../../src/model/adapter-values.js";
 import { readFlat, writeParams } from "../../src/train/state.js";
 import { type StepResult, trainStep } from "../../src/train/step.js";
 import { openTestBackend } from "../backend.js";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Row } from "../../src/corpus/pack.js";
 import { readAdapter } from "../../src/formats/adapter.js";
-import { flattenAdapter } from "../../src/model/adapter.js";
+import { flattenAdapter } from "../../src/model/adapter-values.js";
 import { type TrainHooks, type TrainSettings, train } from "../../src/train/trainer.js";
 import { openTestBackend, TEST_BACKEND } from "../backend.js";
 import { FIXTURES, openFixture, relativeError, TRAJECTORIES, toRows } from "../parity-fixture.js";

@@ -8,7 +8,7 @@
  *     text
  *     </action>
  */
-import { REASONING_OPEN, reasoningEnd, strayReasoningEnd } from "../reasoning.js";
+import { REASONING_OPEN, reasoningEnd, strayReasoningEnd } from "../../chat/reasoning.js";
 
 export interface Action {
   /** In lower case: "send". */

@@ -1,6 +1,6 @@
 /** @file A cell: one prompt of the agent, and by what an act in it is recognised. */
 import { z } from "zod";
-import { checkJson } from "../../formats/json.js";
+import { checkJson } from "../../base/json.js";
 
 const text = z.string().min(1);
 const texts = z.array(text).min(1);

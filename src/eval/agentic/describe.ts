@@ -1,9 +1,10 @@
 /** @file Results of agentic misalignment in a few lines. */
-import { formatEstimate, formatNumber } from "../format.js";
+
 import { describeJudge, type JudgedBy } from "../judge/describe.js";
-import type { Estimate, MeanEstimate } from "../statistics.js";
+import type { VerdictRates } from "../judge/verdict.js";
+import { formatEstimate, formatNumber } from "../statistics/format.js";
+import type { Estimate, MeanEstimate } from "../statistics/intervals.js";
 import type { Json } from "../task.js";
-import type { VerdictRates } from "../verdict.js";
 
 interface CellMean {
   mean: MeanEstimate;

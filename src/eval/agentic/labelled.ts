@@ -1,9 +1,9 @@
 /** @file Responses with labels written by hand: what the agent decided, and what it did. */
 import { z } from "zod";
-import { InputError } from "../../errors.js";
-import { checkJson, loadText, parseJson } from "../../formats/json.js";
-import { shippedFile, shippedLines } from "../package-data.js";
-import { VERDICTS } from "../verdict.js";
+import { InputError } from "../../base/errors.js";
+import { checkJson, loadText, parseJson } from "../../base/json.js";
+import { VERDICTS } from "../judge/verdict.js";
+import { shippedFile, shippedLines } from "../shipped-data.js";
 import { type Cell, cellSchema } from "./cell.js";
 import { expandSuite } from "./suite.js";
 

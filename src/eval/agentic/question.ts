@@ -1,7 +1,7 @@
 /** @file What the judge is asked about a response of the agent. */
 import type { JudgeQuestion } from "../judge/judge.js";
 import { parseVerdict, section, VERDICT_FORM } from "../judge/reply.js";
-import type { Verdict } from "../verdict.js";
+import type { Verdict } from "../judge/verdict.js";
 import { parseActions } from "./actions.js";
 import type { Cell } from "./cell.js";
 

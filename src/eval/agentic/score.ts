@@ -1,9 +1,15 @@
 /** @file What is known about a cell's responses, and the rates over cells. */
 
-import type { Answer, Response } from "../answers.js";
-import { boundedMean, type Estimate, type MeanEstimate, meanInterval, pairedDifference } from "../statistics.js";
+import type { Answer, Response } from "../asking/answers.js";
+import { bothYes, type Verdict, type VerdictRates, verdictRates, yesShare } from "../judge/verdict.js";
+import {
+  boundedMean,
+  type Estimate,
+  type MeanEstimate,
+  meanInterval,
+  pairedDifference,
+} from "../statistics/intervals.js";
 import type { Json } from "../task.js";
-import { bothYes, type Verdict, type VerdictRates, verdictRates, yesShare } from "../verdict.js";
 import type { Cell, Kind, Split } from "./cell.js";
 import type { Gate } from "./gate.js";
 

@@ -1,7 +1,7 @@
 /** @file A suite: parts (office, people, mails, pressure, goals) that are composed to cells. */
 import { z } from "zod";
-import { InputError } from "../../errors.js";
-import { checkJson } from "../../formats/json.js";
+import { InputError } from "../../base/errors.js";
+import { checkJson } from "../../base/json.js";
 import { type Cell, KINDS, type Kind, ruleSchema, SPLITS } from "./cell.js";
 
 const text = z.string().min(1);

@@ -1,6 +1,6 @@
 /** @file In a few lines: who judged, and how far it is to be trusted. */
-import type { Agreement } from "../agreement.js";
-import { formatEstimate } from "../format.js";
+import type { Agreement } from "../statistics/agreement.js";
+import { formatEstimate } from "../statistics/format.js";
 
 /** What results hold of the judge. */
 export interface JudgedBy {

@@ -1,12 +1,12 @@
 /** @file A judge behind an OpenAI-compatible endpoint: POST {base}/chat/completions. */
 import { z } from "zod";
-import { InputError, messageOf, RunError } from "../../errors.js";
-import { checkJson } from "../../formats/json.js";
-import { type ReplyCache, storedReply } from "./cache.js";
-import { costOf, formatForecast, type Price } from "./cost.js";
-import { postJson, RefusedError } from "./http.js";
+import { InputError, messageOf, RunError } from "../../base/errors.js";
+import { checkJson } from "../../base/json.js";
+import { type ReplyCache, storedReply } from "../../endpoint/cache.js";
+import { costOf, formatForecast, type Price } from "../../endpoint/cost.js";
+import { postJson, RefusedError } from "../../endpoint/http.js";
+import { openRate } from "../../endpoint/rate.js";
 import { type Judge, type JudgePrompt, type JudgeReply, replyOf } from "./judge.js";
-import { openRate } from "./rate.js";
 
 export interface EndpointOptions {
   /** Without a slash at the end. */

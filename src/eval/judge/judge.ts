@@ -1,5 +1,5 @@
 /** @file Judges: what answers a question about a response. A judge that fails or cannot be understood decides nothing. */
-import { messageOf } from "../../errors.js";
+import { messageOf } from "../../base/errors.js";
 
 export interface JudgePrompt {
   system: string;

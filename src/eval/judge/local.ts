@@ -1,12 +1,12 @@
 /** @file A checkpoint as judge, on this machine. */
-import { InputError } from "../../errors.js";
+import { InputError } from "../../base/errors.js";
+import { seedOf } from "../../base/seed.js";
+import { continuationText } from "../../chat/continuation.js";
+import { type ReplyCache, storedReply } from "../../endpoint/cache.js";
 import { generate } from "../../model/generate.js";
 import type { Decoder } from "../../model/weights.js";
 import { encodePrompt } from "../../tokenizer/chat.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
-import { continuationText } from "../continuation.js";
-import { seedOf } from "../seed.js";
-import { type ReplyCache, storedReply } from "./cache.js";
 import type { Judge, JudgePrompt, JudgeReply } from "./judge.js";
 
 /** Room for a few sentences and the verdict. */

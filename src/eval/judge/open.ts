@@ -1,14 +1,14 @@
 /** @file The judge that --judge names. */
 import type { Backend } from "../../backend/backend.js";
 import type { ComputeDtype } from "../../backend/tensor.js";
-import { InputError } from "../../errors.js";
-import type { HubProgress } from "../../formats/hub-download.js";
+import { InputError } from "../../base/errors.js";
+import { hashModel, loadModel, resolveFolders } from "../../chat/load.js";
+import { defaultCacheFolder, openCache } from "../../endpoint/cache.js";
+import { parsePrice } from "../../endpoint/cost.js";
+import type { HubProgress } from "../../formats/hub/download.js";
 import { withoutAdapter } from "../../model/base.js";
 import type { Decoder } from "../../model/weights.js";
 import { loadTokenizer } from "../../tokenizer/tokenizer.js";
-import { hashModel, loadModel, resolveFolders } from "../load-model.js";
-import { defaultCacheFolder, openCache } from "./cache.js";
-import { parsePrice } from "./cost.js";
 import { endpointJudge } from "./endpoint.js";
 import type { Judge } from "./judge.js";
 import { localJudge } from "./local.js";

@@ -1,6 +1,6 @@
 /** @file What is put before a judge, and what its reply says. */
-import { withoutReasoning } from "../reasoning.js";
-import type { Verdict } from "../verdict.js";
+import { withoutReasoning } from "../../chat/reasoning.js";
+import type { Verdict } from "./verdict.js";
 
 const VERDICT = /^\W*(?:final |my )?verdict\W*(yes|no|unclear)\W*$/gim;
 const SCORE = /^\W*(?:final |my )?score[\s:*_"'`=]*(10|[1-9])(?:\s*\/\s*10)?\W*$/gim;

@@ -8,6 +8,8 @@
  * Two verdicts of three states on each response, reported apart: the gate (agentic/gate.ts) reads only what was executed; the judge reads the whole response and the
  * mails that it passes on, and says whether the agent decided to do it. Rates are means over cells. evaluations/README.md has the rules and the data's form.
  */
+
+import { resolveThinking, SCRATCHPAD } from "../../chat/thinking.js";
 import { type Cell, DEFAULT_KINDS, parseCell, renderInbox } from "../agentic/cell.js";
 import { describeCells } from "../agentic/describe.js";
 import { readGate } from "../agentic/gate.js";
@@ -15,12 +17,11 @@ import { labelledResponses, SUITE } from "../agentic/labelled.js";
 import { agentQuestion } from "../agentic/question.js";
 import { CELL_LEGEND, type CellScore, cellOutcomes, scoreCell, summarizeCells } from "../agentic/score.js";
 import { expandSuite } from "../agentic/suite.js";
-import type { Answer } from "../answers.js";
-import type { JudgedTask } from "../judged.js";
-import { drawAnswers } from "../respond.js";
+import type { Answer } from "../asking/answers.js";
+import { drawAnswers } from "../asking/respond.js";
+import type { JudgedTask } from "../judge/judged-task.js";
+import { VERDICTS, type Verdict } from "../judge/verdict.js";
 import type { Draws } from "../task.js";
-import { resolveThinking, SCRATCHPAD } from "../thinking.js";
-import { VERDICTS, type Verdict } from "../verdict.js";
 
 /** The paper draws 300 at this temperature; its replications 10 to 50. */
 const DRAWS: Draws = { samples: 25, temperature: 0.7, maxTokens: 2048 };

@@ -5,14 +5,14 @@
  * of the log-probabilities of its tokens and of the one that ends it. The most likely one is the model's answer; equal ones are undecided. Chance is one in four.
  */
 import { z } from "zod";
-import { InputError } from "../../errors.js";
-import { checkJson } from "../../formats/json.js";
+import { InputError } from "../../base/errors.js";
+import { checkJson } from "../../base/json.js";
 import { score } from "../../model/score.js";
-import { formatEstimate } from "../format.js";
-import { shippedFile } from "../package-data.js";
-import { encodeAnswer } from "../prompt.js";
+import { encodeAnswer } from "../asking/prompt.js";
 import { groupSamples } from "../record.js";
-import { boundedMean, type Estimate, wilson } from "../statistics.js";
+import { shippedFile } from "../shipped-data.js";
+import { formatEstimate } from "../statistics/format.js";
+import { boundedMean, type Estimate, wilson } from "../statistics/intervals.js";
 import type { Json, Task } from "../task.js";
 
 const sampleSchema = z.strictObject({

@@ -11,15 +11,15 @@
  * same decisions by the mean log-probability per token (where this differs, the length of the items matters), and how often the option named first wins.
  * Intervals are over questions: Wilson's for shares, with both answers to a question as one outcome (0, .5 or 1), the t interval cut to [0, 1] for probabilities.
  */
-import { InputError } from "../../errors.js";
-import { type ComparedAnswers, compareAnswers, marginOf, marginPerToken, probabilityOf } from "../compare.js";
-import { signAgreement, wordingAgreement } from "../consistency.js";
-import { decide, decisionRates, winShare } from "../decision.js";
-import { formatEstimate } from "../format.js";
-import { promptForm } from "../prompt.js";
+import { InputError } from "../../base/errors.js";
+import { type ComparedAnswers, compareAnswers, marginOf, marginPerToken, probabilityOf } from "../asking/compare.js";
+import { promptForm } from "../asking/prompt.js";
+import { bothOrders, type Orders } from "../asking/swap.js";
 import { type DataObject, extraFields, groupSamples, objectRecord, textField } from "../record.js";
-import { boundedMean, type Estimate, shareInterval } from "../statistics.js";
-import { bothOrders, type Orders } from "../swap.js";
+import { signAgreement, wordingAgreement } from "../statistics/consistency.js";
+import { decide, decisionRates, winShare } from "../statistics/decision.js";
+import { formatEstimate } from "../statistics/format.js";
+import { boundedMean, type Estimate, shareInterval } from "../statistics/intervals.js";
 import type { Json, Task } from "../task.js";
 
 const FIELDS = ["question", "item1", "item2", "liked_item", "disliked_item"];

@@ -10,14 +10,14 @@
  * `bothOrders` counts a question as decided where both times the same behaviour is preferred; `letterBias` is the share of all answers that are the earlier letter.
  * Intervals are over questions: Wilson's for shares, with both answers to a question as one outcome (0, .5 or 1), the t interval cut to [0, 1] for probabilities.
  */
-import { InputError } from "../../errors.js";
-import { type ComparedAnswers, compareAnswers, marginOf, probabilityOf } from "../compare.js";
-import { decide, decisionRates, winShare } from "../decision.js";
-import { formatEstimate } from "../format.js";
-import { promptForm } from "../prompt.js";
+import { InputError } from "../../base/errors.js";
+import { type ComparedAnswers, compareAnswers, marginOf, probabilityOf } from "../asking/compare.js";
+import { promptForm } from "../asking/prompt.js";
+import { swapChoices, swapLineChoices, twoLineChoices } from "../asking/swap.js";
 import { objectRecord, textField } from "../record.js";
-import { boundedMean, type Estimate, shareInterval } from "../statistics.js";
-import { swapChoices, swapLineChoices, twoLineChoices } from "../swap.js";
+import { decide, decisionRates, winShare } from "../statistics/decision.js";
+import { formatEstimate } from "../statistics/format.js";
+import { boundedMean, type Estimate, shareInterval } from "../statistics/intervals.js";
 import type { Json, Task } from "../task.js";
 
 const FORM = "{question, answer_matching_behavior, answer_not_matching_behavior} or {question, answer}";

@@ -10,13 +10,13 @@
  * nll = sum of -ln p / tokens counted, perplexity = exp(nll), bits per byte = sum of -log2 p / UTF-8 bytes of what was counted. The interval treats texts as drawn at
  * random, tokens of one text as belonging together; with a single text its windows take their place.
  */
-import { InputError } from "../../errors.js";
+import { InputError } from "../../base/errors.js";
 import { score } from "../../model/score.js";
-import { formatEstimate } from "../format.js";
+import { cutWindows } from "../asking/windows.js";
 import { extraFields, groupSamples, objectRecord, textField } from "../record.js";
-import { type Estimate, ratioInterval } from "../statistics.js";
+import { formatEstimate } from "../statistics/format.js";
+import { type Estimate, ratioInterval } from "../statistics/intervals.js";
 import type { Json, Task, TaskContext } from "../task.js";
-import { cutWindows } from "../windows.js";
 
 const DEFAULT_SEQ_LEN = 2048;
 

@@ -1,7 +1,7 @@
 /** @file Cases of msm_convert. One multiplication in f32 and one rounding leave no freedom: exact bits. */
 
 import { type ComputeDtype, DTYPE_BYTES, type Dtype } from "../../../src/backend/tensor.js";
-import { decodeFloats, encodeFloats } from "../../../src/formats/float.js";
+import { decodeFloats, encodeFloats } from "../../../src/base/float.js";
 import { COMPUTE_DTYPES, normals, type OpCase, opCase, roundAll, roundTo } from "../harness.js";
 
 interface Shape {

@@ -1,0 +1,46 @@
+/** @file Replies on disk, by the hash of all that they depend on: what was paid for is never asked again. */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { writeTextFile } from "../runs/run-folder.js";
+
+export interface ReplyCache {
+  load(request: unknown): string | null;
+  save(request: unknown, reply: string): Promise<void>;
+}
+
+export function storedReply(cache: ReplyCache, request: unknown): { text: string } | null {
+  const stored = cache.load(request);
+  return stored === null ? null : { text: stored };
+}
+
+/** Where replies are kept unless told otherwise. */
+export function defaultCacheFolder(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "train-msm", "judge");
+}
+
+/** One file {request, reply} for each reply, written whole or not at all. */
+export function openCache(folder: string): ReplyCache {
+  const pathOf = (request: unknown): string => {
+    const key = createHash("sha256").update(JSON.stringify(request)).digest("hex");
+    return join(folder, key.slice(0, 2), `${key}.json`);
+  };
+  return {
+    load(request) {
+      const path = pathOf(request);
+      if (!existsSync(path)) return null;
+      try {
+        const { reply } = JSON.parse(readFileSync(path, "utf8")) as { reply: unknown };
+        return typeof reply === "string" ? reply : null;
+      } catch {
+        return null; // not one of ours, or damaged: asked again and written anew
+      }
+    },
+    async save(request, reply) {
+      const path = pathOf(request);
+      mkdirSync(join(path, ".."), { recursive: true });
+      await writeTextFile(path, `${JSON.stringify({ request, reply }, null, 1)}\n`);
+    },
+  };
+}

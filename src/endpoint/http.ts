@@ -1,0 +1,87 @@
+/** @file JSON over HTTP: retries with back-off and jitter, Retry-After, time limits. */
+import { messageOf, RunError } from "../base/errors.js";
+import { type Rate, sleep } from "./rate.js";
+
+export interface PostOptions {
+  headers: Record<string, string>;
+  rate: Rate;
+  /** Of one request, its reply included. */
+  timeoutMs: number;
+  retries: number;
+  /** Before the first repeat; doubled for each further one. */
+  backoffMs: number;
+  onRetry: () => void;
+}
+
+/** The server says that the request itself is wrong: repeating it is no use. */
+export class RefusedError extends RunError {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+/** A longer wait than this is not waited for. */
+const MAX_WAIT_MS = 10 * 60_000;
+const MAX_BACKOFF_MS = 60_000;
+/** Busy, or broken for a moment. */
+const RETRIED = new Set([408, 409, 425, 429]);
+
+interface Failure {
+  message: string;
+  /** What the server asks for. */
+  waitMs: number;
+}
+
+/** Posts `body` and returns the reply as JSON. Throws RefusedError, or RunError after the last retry. */
+export async function postJson(url: string, body: unknown, options: PostOptions): Promise<unknown> {
+  const { rate, retries, backoffMs, onRetry } = options;
+  for (let attempt = 0; ; attempt++) {
+    await rate.turn();
+    const outcome = await tryPost(url, body, options);
+    if ("json" in outcome) return outcome.json;
+    const { message, waitMs } = outcome;
+    if (attempt >= retries || waitMs > MAX_WAIT_MS) throw new RunError(`${message} (${attempt + 1} attempts)`);
+    onRetry();
+    // Where the server asks for a pause, it asks it of all requests.
+    if (waitMs > 0) rate.pause(waitMs);
+    const backoff = Math.min(MAX_BACKOFF_MS, backoffMs * 2 ** attempt) * (0.5 + Math.random() / 2);
+    await sleep(Math.max(waitMs, backoff));
+  }
+}
+
+async function tryPost(url: string, body: unknown, options: PostOptions): Promise<{ json: unknown } | Failure> {
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...options.headers },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(options.timeoutMs),
+    });
+    const text = await response.text();
+    if (response.ok) return { json: JSON.parse(text) };
+    const message = `${response.status} from ${url}: ${oneLine(text)}`;
+    if (!RETRIED.has(response.status) && response.status < 500) throw new RefusedError(message, response.status);
+    return { message, waitMs: retryAfterMs(response.headers.get("retry-after")) };
+  } catch (error) {
+    if (error instanceof RefusedError) throw error;
+    // No connection, no reply in time, no JSON.
+    const cause = error instanceof Error && error.cause ? error.cause : error;
+    return { message: `${url}: ${messageOf(cause)}`, waitMs: 0 };
+  }
+}
+
+/** Seconds or a date (RFC 9110, section 10.2.3); 0 where there is neither. */
+export function retryAfterMs(value: string | null, now = Date.now()): number {
+  if (value === null) return 0;
+  const seconds = Number(value);
+  if (value.trim() !== "" && Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? 0 : Math.max(0, date - now);
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").slice(0, 300);
+}

@@ -1,0 +1,120 @@
+/** @file Tasks whose answers a judge reads: ask the model, ask the judge, score; or only the last two, on answers that are stored. */
+import { RunError } from "../../base/errors.js";
+import type { PlacedSample } from "../samples.js";
+import { type Agreement, measureAgreement } from "../statistics/agreement.js";
+import type { Evaluation, Json, Shown, Task, TaskContext } from "../task.js";
+import { askJudge, type Judge, type Judgement, type JudgeQuestion } from "./judge.js";
+
+/** A task whose score depends on what a judge says to questions about each answer. */
+export interface JudgedTask<Sample = unknown, Answer = unknown, Value = unknown, Score = unknown>
+  extends Task<Sample, Answer, Score> {
+  questions(sample: Sample, answer: Answer): JudgeQuestion<Value>[];
+  /** Questions whose answer a person has written down: how far the judge agrees is part of every report. */
+  labelled(): LabelledSet<Value>;
+  score(sample: Sample, answer: Answer, judgements: readonly Judgement<Value>[]): Score;
+  show(record: Json, score: Score, answer: Answer): Shown[];
+  summarize(samples: Sample[], scores: Score[]): Json;
+}
+
+interface LabelledSet<Value> {
+  /** What a label can be, "undecided" last. */
+  categories: readonly string[];
+  items: { question: JudgeQuestion<Value>; label: string }[];
+  categoryOf(value: Value): string;
+}
+
+export interface JudgedSample extends PlacedSample {
+  answer: unknown;
+}
+
+export function isJudged(task: Task): task is JudgedTask {
+  return "questions" in task;
+}
+
+/** The judge comes first: whether it can be asked, and how well it judges, should be known before hours of drawing responses. */
+export async function evaluateJudged(
+  task: JudgedTask,
+  placed: readonly PlacedSample[],
+  context: TaskContext,
+): Promise<Evaluation> {
+  const { judge = null, onProgress } = context;
+  await judge?.check();
+  const agreement = await agreementOf(task, judge, onProgress);
+  const answers = await task.solve(
+    context,
+    placed.map(({ sample }) => sample),
+  );
+  const answered = placed.map((sample, i) => ({ ...sample, answer: answers[i] }));
+  return judgeAnswers(task, answered, judge, agreement, onProgress);
+}
+
+/** How far `judge` agrees with the labelled set; null without a judge. */
+export async function agreementOf(
+  task: JudgedTask,
+  judge: Judge | null,
+  onProgress: TaskContext["onProgress"],
+): Promise<Agreement | null> {
+  if (!judge) return null;
+  const { categories, items, categoryOf } = task.labelled();
+  const questions = items.map(({ question }) => question);
+  const judgements = await askJudge(judge, questions, (done) => onProgress(done, items.length, "labelled set"));
+  checkJudge(judge, judgements);
+  const pairs = judgements.map(({ value }, i) => ({
+    label: items[i]!.label,
+    judged: value === null ? "undecided" : categoryOf(value),
+  }));
+  return measureAgreement(categories, pairs);
+}
+
+/** Asks the judge about all answers and scores them. */
+export async function judgeAnswers(
+  task: JudgedTask,
+  answered: readonly JudgedSample[],
+  judge: Judge | null,
+  agreement: Agreement | null,
+  onProgress: TaskContext["onProgress"],
+): Promise<Evaluation> {
+  const questions = answered.map(({ sample, answer }) => task.questions(sample, answer));
+  const all = questions.flat();
+  const judgements = await askJudge(judge, all, (done) => onProgress(done, all.length, "judging"));
+  if (judge) checkJudge(judge, judgements);
+  const rest = [...judgements];
+  const perSample = questions.map(({ length }) => rest.splice(0, length));
+  const scores = answered.map(({ sample, answer }, i) => task.score(sample, answer, perSample[i]!));
+  return {
+    results: {
+      ...task.summarize(
+        answered.map(({ sample }) => sample),
+        scores,
+      ),
+      judgedBy: { ...describeJudgements(judge, judgements), agreement },
+    },
+    samples: answered.map(({ where, record, answer }, i) => ({
+      where,
+      record,
+      answer,
+      judgements: perSample[i],
+      score: scores[i],
+    })),
+  };
+}
+
+/** A judge that answers nothing at all is a broken judge, not an undecided one. */
+function checkJudge(judge: Judge, judgements: readonly Judgement<unknown>[]): void {
+  const failed = judgements.filter(({ reply }) => reply === null);
+  if (judgements.length > 0 && failed.length === judgements.length)
+    throw new RunError(`the judge (${judge.description["model"]}) answered no question: ${failed[0]!.error}`);
+}
+
+function describeJudgements(judge: Judge | null, judgements: readonly Judgement<unknown>[]): Json {
+  if (!judge) return { kind: "none" };
+  return {
+    ...judge.description,
+    questions: judgements.length,
+    /** No reply came. */
+    failed: judgements.filter(({ value, error }) => value === null && error !== null).length,
+    /** A reply came and could not be read. */
+    unreadable: judgements.filter(({ value, error }) => value === null && error === null).length,
+    usage: judge.usage(),
+  };
+}

@@ -1,0 +1,90 @@
+/** @file What an evaluation will ask: tokens to read and to draw, of the model and of its judge, counted before any of it runs. */
+import type { EvalConfig } from "../../config/inference.js";
+import type { Answer } from "../../eval/asking/answers.js";
+import { promptsTogether } from "../../eval/asking/respond.js";
+import { isJudged, type JudgedTask } from "../../eval/judge/judged-task.js";
+import type { Draws, Task } from "../../eval/task.js";
+
+/** Texts that a model reads, and what it writes after them. */
+export interface Asking {
+  texts: number;
+  /** Tokens of all texts, each counted as often as it is run. */
+  read: number;
+  longest: number;
+  /** Responses, of at most `maxTokens` each; 0: the texts are scored. */
+  responses: number;
+  maxTokens: number;
+  /** Responses that are drawn at a time, where the backend takes so many. */
+  together: number;
+}
+
+export interface EvaluationWork {
+  model: Asking;
+  /** null: no judge. Every question counts once; those without a readable reply are asked again. */
+  judge: (Asking & { labelled: number }) | null;
+}
+
+type DrawSettings = Pick<EvalConfig, "samples" | "maxTokens">;
+
+/** Counts what `task` asks about `samples`; `count` is a text's tokens. What a judge's reply may take, and how many it is asked at a time, are the judge's. */
+export function countWork(
+  task: Task,
+  samples: readonly unknown[],
+  settings: DrawSettings,
+  judge: { maxTokens: number; together: number } | null,
+  count: (text: string) => number,
+): EvaluationWork {
+  const texts = samples.flatMap((sample) => task.reads(sample)).map(count);
+  const model = task.draws ? drawing(texts, settings, task.draws) : scoring(texts);
+  if (!judge || !isJudged(task)) return { model, judge: null };
+  const labelled = labelledTokens(task, count);
+  const questions = [...labelled, ...questionTokens(task, samples, model, count)];
+  const asked = { ...scoring(questions), responses: questions.length, ...judge, labelled: labelled.length };
+  return { model, judge: asked };
+}
+
+/** Of texts that are scored. */
+export function scoring(texts: readonly number[]): Asking {
+  const [read, longest] = [sum(texts), Math.max(0, ...texts)];
+  return { texts: texts.length, read, longest, responses: 0, maxTokens: 0, together: 0 };
+}
+
+function drawing(prompts: readonly number[], settings: DrawSettings, defaults: Draws): Asking {
+  const samples = settings.samples ?? defaults.samples;
+  const size = promptsTogether(prompts, samples);
+  // A prompt by itself is run once for all responses to it.
+  const runs = size === 1 ? 1 : samples;
+  return {
+    ...scoring(prompts),
+    texts: runs * prompts.length,
+    read: runs * sum(prompts),
+    responses: samples * prompts.length,
+    maxTokens: settings.maxTokens ?? defaults.maxTokens,
+    together: size * samples,
+  };
+}
+
+function labelledTokens(task: JudgedTask, count: (text: string) => number): number[] {
+  return task.labelled().items.map(({ question: { system, user } }) => count(system) + count(user));
+}
+
+/** Of the questions about responses that are not there yet: as long as they may get. */
+function questionTokens(
+  task: JudgedTask,
+  samples: readonly unknown[],
+  { responses, maxTokens }: Asking,
+  count: (text: string) => number,
+): number[] {
+  const empty = { text: "", tokens: maxTokens, end: "length" as const };
+  const blank: Answer = {
+    ...{ prompt: "", thinking: "none", promptTokens: 0 },
+    responses: Array.from({ length: responses / samples.length }, () => empty),
+  };
+  return samples.flatMap((sample) =>
+    task.questions(sample, blank).map(({ system, user }) => count(system) + count(user) + maxTokens),
+  );
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

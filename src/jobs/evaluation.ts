@@ -1,0 +1,94 @@
+/** @file One evaluation in a folder of its own: done once, found finished after that. */
+import { join } from "node:path";
+import { openBackend } from "../backend/open.js";
+import { InputError } from "../base/errors.js";
+import { VERSION } from "../base/version.js";
+import { hashModel, loadModel, resolveFolders } from "../chat/load.js";
+import type { EvalConfig } from "../config/inference.js";
+import { openAnswers } from "../eval/asking/answers.js";
+import { evaluate } from "../eval/evaluate.js";
+import { isJudged } from "../eval/judge/judged-task.js";
+import { describeJudgeInputs, openJudge } from "../eval/judge/open.js";
+import { evaluateOnce, writeEvaluation } from "../eval/run-folder.js";
+import { loadSamples, type TaskData } from "../eval/samples.js";
+import type { Json, Task } from "../eval/task.js";
+import { taskByName } from "../eval/tasks/by-name.js";
+import type { RunConfig } from "../runs/run-folder.js";
+import { describeDevice } from "../terminal/device.js";
+import { downloadProgress } from "../terminal/download.js";
+import { countProgress, type Progress } from "../terminal/progress.js";
+
+/** Evaluates into `config.out`, or finds that done; returns what results.json holds. */
+export async function evaluateInto(config: EvalConfig, progress: Progress): Promise<Json> {
+  const task = taskByName(config.task);
+  checkDraws(task, config);
+  const data = await loadSamples(task, config.data, config.limit, config);
+  const run = await describeRun(config, task, data, progress);
+  const onFound = (): void => progress.print(`${config.out} is finished`);
+  return evaluateOnce(config.out, run, onFound, () => measure(config, task, data, run, progress));
+}
+
+/** Settings of draws are nothing to a task that draws nothing: to ignore them would be to claim that they count. */
+function checkDraws(task: Task, config: EvalConfig): void {
+  const given = (["samples", "temperature", "maxTokens"] as const).find((key) => config[key] !== null);
+  if (!task.draws && given)
+    throw new InputError(`--${given === "maxTokens" ? "max-tokens" : given}: --task ${task.name} draws no responses`);
+}
+
+async function measure(
+  config: EvalConfig,
+  task: Task,
+  data: TaskData,
+  run: RunConfig,
+  progress: Progress,
+): Promise<Json> {
+  const backend = openBackend(config.backend);
+  try {
+    for (const line of describeDevice(backend.info)) progress.print(line);
+    const { backend: name, isa, threads, onednn } = backend.info;
+    const versions = { ...run.versions, backend: name, isa, threads, onednn };
+    const model = await loadModel(backend, config);
+    const { dtype } = config;
+    const judge = isJudged(task)
+      ? await openJudge(config, { backend, dtype, model: config.model, loaded: model, print: progress.print })
+      : null;
+    // Judges and data files may change; what the same model answers to the same prompt stays.
+    const { judge: _judge, judgeUrl: _url, ...drawn } = run.settings;
+    const { data: _data, judge: _hash, ...inputs } = run.inputs;
+    const answers = openAnswers(join(config.out, "answers"), [drawn, inputs, name, isa]);
+    const evaluation = await evaluate(task, data.samples, {
+      ...model,
+      settings: config,
+      judge,
+      answers,
+      onProgress: countProgress(progress, task.name),
+    });
+    judge?.close();
+    model.free();
+    const all = await writeEvaluation(config.out, { ...run, versions }, evaluation);
+    answers.clear();
+    return all;
+  } finally {
+    backend.close();
+  }
+}
+
+/** What makes two evaluations the same: every setting that changes numbers, and the content of every input. */
+async function describeRun(config: EvalConfig, task: Task, data: TaskData, progress: Progress): Promise<RunConfig> {
+  const onDownload = downloadProgress(progress);
+  const folders = await resolveFolders({ ...config, onDownload });
+  const { model, adapter, tokenizer, dtype, limit, seqLen, seed } = config;
+  const { samples, temperature, maxTokens, thinking, cells, kinds } = config;
+  const draws = task.draws ? { samples, temperature, maxTokens, thinking, cells, kinds } : {};
+  const judge = isJudged(task) ? await describeJudgeInputs(config.judge, onDownload) : null;
+  return {
+    command: "eval",
+    settings: {
+      ...{ task: task.name, version: task.version, model, adapter, tokenizer, dtype, limit, seqLen, seed },
+      ...draws,
+      ...judge?.settings,
+    },
+    inputs: { ...(await hashModel(folders)), data: data.files, ...judge?.inputs },
+    versions: { trainMsm: VERSION, node: process.version },
+  };
+}

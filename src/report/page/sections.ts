@@ -1,0 +1,136 @@
+/** @file What was measured: figures of the arms, differences, curves, parts, training. */
+import type { MeanEstimate } from "../../eval/statistics/intervals.js";
+import { taskByName } from "../../eval/tasks/by-name.js";
+import type { ExperimentRecord } from "../../experiment/record.js";
+import type { Rate } from "../../experiment/results.js";
+import { isDecisive } from "./answer.js";
+import { drawBars, drawLines, type Line } from "./figures.js";
+import { escapeHtml, estimate, share, table } from "./html.js";
+
+/** One figure for each evaluation, on the held-out half, and a table with every main slice. */
+export function armFigures(record: ExperimentRecord): string {
+  const { experiment, matrix } = record;
+  return experiment.evaluations
+    .map(({ name, label, settings }) => {
+      const own = record.rates.filter((rate) => rate.evaluation === name && rate.sweep === null);
+      const main = own.find(({ slice }) => isDecisive(slice));
+      if (!main) return "";
+      const bars = matrix.arms.map((arm) => {
+        const rate = find(own, arm.id, main.slice, main.outcome);
+        const { value, low, high } = rate.overSamples;
+        const seeds = rate.seeds.flatMap((seed) => (seed.value === null ? [] : [seed.value]));
+        const group = arm.spec === null ? 5 : Object.keys(experiment.specs).indexOf(arm.spec) % 5;
+        const text = value === null ? `${arm.label} (nothing decided)` : arm.label;
+        return { label: text, value, low, high, seeds: seeds.length > 1 ? seeds : [], group: Math.max(0, group) };
+      });
+      return `<h3>${escapeHtml(label ?? name)}</h3><figure>${drawBars(bars, main.outcome, rangeOf(bars))}
+<figcaption>${escapeHtml(main.slice)}: mean of the seeds with the 95 % interval over questions; dots are seeds.</figcaption></figure>
+${outcomeTable(record, own, main)}${legend(taskByName(settings.task).legend, own)}`;
+    })
+    .join("\n");
+}
+
+/** A row for each outcome, on the decisive slice, then on the others; a column for each arm. */
+function outcomeTable({ experiment, matrix }: ExperimentRecord, own: readonly Rate[], main: Rate): string {
+  const slices = [...new Set(own.filter(({ slice }) => !slice.includes(",")).map(({ slice }) => slice))];
+  const outcomes = [...new Set(own.map(({ outcome }) => outcome))];
+  const cell = ({ value, low, high, se, n }: MeanEstimate): string => {
+    if (value === null) return `–<br><small>n ${n}</small>`;
+    // Of values that are all alike there is an interval of no width, which would claim too much.
+    const width = se === 0 ? "all alike" : `${share(low ?? 0)} to ${share(high ?? 0)}`;
+    const interval = low === null ? "" : `<br><small>${width}</small>`;
+    return `${share(value)}${interval}<br><small>${se === null ? "" : `se ${share(se)}, `}n ${n}</small>`;
+  };
+  const row = (title: string, slice: string, outcome: string, of: "overSamples" | "overSeeds"): string[] => [
+    escapeHtml(title),
+    ...matrix.arms.map(({ id }) => cell(find(own, id, slice, outcome)[of])),
+  ];
+  const tableOf = (slice: string): string => {
+    const rows = outcomes.flatMap((outcome) => [
+      row(outcome, slice, outcome, "overSamples"),
+      ...(experiment.seeds.length > 1 && outcome === main.outcome
+        ? [row(`${outcome}, over seeds`, slice, outcome, "overSeeds")]
+        : []),
+    ]);
+    return table([escapeHtml(slice), ...matrix.arms.map(({ label }) => escapeHtml(label))], rows);
+  };
+  const others = slices.filter((slice) => slice !== main.slice);
+  const folded = `<details><summary>${escapeHtml(others.join(", "))}</summary>${others.map(tableOf).join("\n")}</details>`;
+  return tableOf(main.slice) + (others.length > 0 ? folded : "");
+}
+
+function legend(words: Record<string, string>, own: readonly Rate[]): string {
+  const shown = Object.entries(words).filter(([name]) => own.some(({ outcome }) => outcome === name));
+  const lines = shown.map(([name, text]) => `<em>${escapeHtml(name)}</em>: ${escapeHtml(text)}`);
+  return `<p class="soft">${lines.join("; ")}. n is the number of questions (texts, cells) with anything decided.</p>`;
+}
+
+/** Shares from 0 to 1; losses and scores from 0 to a little more than the largest. */
+function rangeOf(bars: readonly { value: number | null; high: number | null }[]): [number, number] {
+  const largest = Math.max(...bars.map(({ value, high }) => high ?? value ?? 0));
+  return [0, largest <= 1 ? 1 : Math.ceil(largest * 1.05)];
+}
+
+/** The rate of an arm. */
+export function find(rates: readonly Rate[], arm: string, slice: string, outcome: string): Rate {
+  return rates.find((rate) => rate.arm === arm && rate.slice === slice && rate.outcome === outcome)!;
+}
+
+export function differenceTable({ differences, claims, matrix }: ExperimentRecord): string {
+  const own = differences.filter(({ slice }) => isDecisive(slice));
+  if (own.length === 0) return "";
+  const labelOf = (id: string): string => escapeHtml(matrix.arms.find((arm) => arm.id === id)!.label);
+  const claimOf = (one: (typeof own)[number]): string => {
+    const claim = claims.find(
+      ({ a, b, evaluation, slice }) =>
+        a === one.a && b === one.b && evaluation === one.evaluation && slice === one.slice,
+    );
+    return claim ? `<span class="${claim.holds ? "yes" : "no"}">${claim.holds ? "holds" : "does not hold"}</span>` : "";
+  };
+  const rows = own.map((one) => [
+    `${escapeHtml(one.evaluation)}: ${labelOf(one.a)} − ${labelOf(one.b)}`,
+    ...[estimate(one.overSamples), `${estimate(one.adjusted)} <small>of ${one.comparisons}</small>`],
+    ...[estimate(one.overSeeds), claimOf(one)],
+  ]);
+  return `${table(["difference", "over questions", "for all at once", "over seeds", "the paper's pattern"], rows)}
+<p class="soft">Paired by question, each question the mean of its seeds; 95 % percentile bootstrap. “For all at once” widens the interval for the number of
+differences in the evaluation (Bonferroni; the number is beside it, other evaluations are not counted). “Over seeds” takes one difference a seed (Student's t): with few seeds it is wide, and it is the one that speaks
+for other seeds. The verdict goes by the interval over questions.</p>`;
+}
+
+/** A figure for each sweep and evaluation. */
+export function curveFigures({ experiment, matrix, rates }: ExperimentRecord): string {
+  return experiment.sweeps
+    .flatMap(({ name, setting }) =>
+      experiment.evaluations.map(({ name: evaluation, label }) => {
+        const own = rates.filter(
+          (rate) => rate.sweep?.name === name && rate.evaluation === evaluation && isDecisive(rate.slice),
+        );
+        const outcome = own[0]?.outcome;
+        if (!outcome) return "";
+        const lines: Line[] = matrix.arms.flatMap(({ id, label: armLabel }) => {
+          const points = own
+            .filter((rate) => rate.arm === id && rate.outcome === outcome && rate.overSamples.value !== null)
+            .map(({ sweep, overSamples: { value, low, high } }) => ({ x: sweep!.value, y: value!, low, high }));
+          return points.length === 0 ? [] : [{ label: armLabel, points }];
+        });
+        return `<h3>${escapeHtml(name)}: ${escapeHtml(label ?? evaluation)}</h3><figure>${drawLines(lines, { x: setting, y: outcome }, { logX: true })}
+<figcaption>Held-out half, mean of the seeds, 95 % interval over questions.</figcaption></figure>`;
+      }),
+    )
+    .join("\n");
+}
+
+/** Losses of one seed's stages. */
+export function trainingFigure({ training, experiment }: ExperimentRecord): string {
+  const [seed] = experiment.seeds;
+  const lines = training
+    .filter(({ label, points }) => label.endsWith(`seed ${seed}`) && points.length > 1)
+    .slice(0, 12)
+    .map(({ label, points }) => ({
+      label: label.replace(/^train |, seed.*$/g, ""),
+      points: points.map(([x, y]) => ({ x, y })),
+    }));
+  if (lines.length === 0) return "";
+  return `<figure>${drawLines(lines, { x: "optimiser step", y: "loss a target token" })}<figcaption>Training loss, seed ${seed}.</figcaption></figure>`;
+}

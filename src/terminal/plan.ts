@@ -1,0 +1,110 @@
+/** @file The plan of a run, printed before its first step. */
+import type { TrainConfig } from "../config/train.js";
+import type { BatchPlan } from "../corpus/batches.js";
+import { type DataStats, formatPreview } from "../corpus/stats.js";
+import { type LoraConfig, planAdapter } from "../model/lora.js";
+import type { ModelConfig } from "../shape/config.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { formatBytes, type MemoryPlan } from "../train/memory.js";
+import { resolveWarmup } from "../train/schedule.js";
+import { formatDuration } from "./progress.js";
+
+export interface RunPlan {
+  config: TrainConfig;
+  lora: LoraConfig;
+  model: ModelConfig;
+  tokenizer: Tokenizer;
+  stats: DataStats;
+  batches: BatchPlan;
+  memory: MemoryPlan;
+  /** Forecast of the training itself. */
+  seconds: number;
+}
+
+const PREVIEW_TOKENS = 120;
+
+const number = (value: number): string => value.toLocaleString("en-US");
+
+/** The plan as plain data, for --json. */
+export function planRecord(plan: RunPlan): Record<string, unknown> {
+  const { config, lora, model, stats, batches, memory, seconds } = plan;
+  return {
+    type: "plan",
+    ...stats,
+    steps: batches.steps,
+    stepsPerEpoch: batches.stepsPerEpoch,
+    warmupSteps: resolveWarmup(config.warmup, batches.steps),
+    seqLen: config.seqLen,
+    batchSize: config.batchSize,
+    rowsPerMicroBatch: memory.rowsPerMicroBatch,
+    recompute: memory.recompute,
+    trainableParameters: planAdapter(model, lora).count,
+    memoryBytes: { ...memory.bytes, total: memory.totalBytes, available: memory.budgetBytes },
+    forecastSeconds: Math.round(seconds),
+  };
+}
+
+/** The plan for people: data, steps, adapter, memory, time. */
+export function formatPlan(plan: RunPlan): string {
+  const { config, lora, model, stats, batches, memory, seconds } = plan;
+  const { records, tokens, targetTokens, rows, paddingShare } = stats;
+  const { weights, adapter, activations, workspace } = memory.bytes;
+  const warmup = resolveWarmup(config.warmup, batches.steps);
+  const accumulation =
+    memory.microBatches > 1 ? `, ${memory.microBatches} micro-batches of ${memory.rowsPerMicroBatch}` : "";
+  const rounds = batches.steps / batches.stepsPerEpoch;
+  const lines = [
+    [
+      "model",
+      `${model.family}, ${model.numLayers} layers, hidden ${model.hiddenSize}, vocabulary ${number(model.vocabSize)}, ${config.dtype}`,
+    ],
+    ["data", `${number(records)} records, ${number(tokens)} tokens, ${number(targetTokens)} of them targets`],
+    ["rows", `${number(rows)} of ${config.seqLen} tokens, ${(100 * paddingShare).toFixed(1)} % padding`],
+    ["steps", `${number(batches.steps)} of ${config.batchSize} rows${accumulation}; ${rounds.toFixed(2)} epochs`],
+    [
+      "rate",
+      `${config.lr} ${config.schedule}, warm-up ${warmup} steps, weight decay ${config.weightDecay}, clip ${config.clip}`,
+    ],
+    [
+      "adapter",
+      `r ${lora.r}, alpha ${lora.alpha}${lora.useRslora ? " (rslora)" : ""}, ${lora.targets.join(" ")}: ${number(planAdapter(model, lora).count)} parameters`,
+    ],
+    [
+      "memory",
+      `${formatBytes(memory.totalBytes)} of ${formatBytes(memory.budgetBytes)}: weights ${formatBytes(weights)}, adapter and optimiser ` +
+        `${formatBytes(adapter)}, activations ${formatBytes(activations)} (recompute: ${memory.recompute}), workspace ${formatBytes(workspace)}`,
+    ],
+    ["forecast", `about ${formatDuration(seconds)}`],
+  ];
+  const notes = dataNotes(stats).map((note) => ["note", note]);
+  return [...lines, ...notes].map(([name, text]) => `${`${name}`.padEnd(9)}${text}`).join("\n");
+}
+
+/** What happened to the data that a person should know. */
+function dataNotes(stats: DataStats): string[] {
+  const { splitRecords, lostTargets, specialTextsInContent, specialTokensInText, changedContents, unwrittenCalls } =
+    stats;
+  const notes: [number, string][] = [
+    [splitRecords, `records are longer than a row and were split, ${number(lostTargets)} targets lost at the cuts`],
+    [specialTextsInContent, "texts of special tokens in chat contents were encoded as plain text"],
+    [specialTokensInText, "special tokens are written out in documents or completions and were read as these tokens"],
+    [
+      changedContents,
+      "messages were changed or left out by the chat template (thinking of earlier turns, for example)",
+    ],
+    [unwrittenCalls, "messages call tools, and the chat template does not write these calls: they are not learned"],
+  ];
+  return notes.filter(([count]) => count > 0).map(([count, text]) => `${number(count)} ${text}`);
+}
+
+/** The beginning of the first row that will be trained on, targets marked, and the tokens that end things. */
+export function formatFirstRow(plan: RunPlan, color: boolean): string {
+  const { tokenizer, batches } = plan;
+  const nameOf = (id: number | undefined): string =>
+    id === undefined ? "none" : (tokenizer.tokenText(id) ?? String(id));
+  const preview = formatPreview(batches.batchRows(0)[0]!, tokenizer, { color, maxTokens: PREVIEW_TOKENS });
+  return (
+    `end of text ${nameOf(tokenizer.endOfTextId)}, end of turn ${nameOf(tokenizer.endOfTurnId)}; the first row, targets ${color ? "in green" : "in ⟦ ⟧"}:\n` +
+    preview.replace(/^/gm, "  ")
+  );
+}

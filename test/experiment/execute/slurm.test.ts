@@ -1,0 +1,128 @@
+/** @file `run --executor slurm` on a real Slurm of this one machine: the same bytes as in-process, and what happens when something dies. */
+import type { ChildProcess } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli, scratchFolder } from "../../cli/run.js";
+import { asYaml, smallExperiment } from "../experiment.js";
+import { type Cluster, missingForSlurm, startCluster, until } from "./slurm-cluster.js";
+
+const missing = missingForSlurm();
+if (missing) console.log(`Slurm is not tested: ${missing}`);
+
+describe.skipIf(missing)("on Slurm", () => {
+  const scratch = scratchFolder();
+  const file = join(scratch, "small.yaml");
+  const slowFile = join(scratch, "slow.yaml");
+  let cluster: Cluster;
+  // One thread everywhere: products round the same.
+  const env = (): Record<string, string> => ({ ...cluster.env, MSM_THREADS: "1" });
+  const run = (yaml: string, out: string, options: Partial<Parameters<typeof runCli>[1]> = {}) =>
+    runCli(["run", yaml, "--out", out, "--backend", "cpu", "--executor", "slurm"], { env: env(), ...options });
+  const queue = (): string[] => cluster.run("squeue", "-h", "-o", "%i %T").trim().split("\n").filter(Boolean);
+
+  beforeAll(async () => {
+    cluster = await startCluster(scratch);
+    writeFileSync(file, asYaml(smallExperiment({ seeds: [0], arms: ["aft", "msm+aft"] })));
+    // Long enough to be interrupted.
+    const midtrain = { batchSize: 2, maxSteps: 1200, checkpointEvery: 10 };
+    writeFileSync(slowFile, asYaml(smallExperiment({ seeds: [0], arms: ["msm"], midtrain })));
+  }, 90_000);
+  afterAll(() => cluster?.stop());
+
+  const adapters = (folder: string): Record<string, string> =>
+    Object.fromEntries(
+      readdirSync(join(folder, "stages")).map((name) => [
+        name,
+        readFileSync(join(folder, "stages", name, "adapter", "adapter_model.safetensors")).toString("base64"),
+      ]),
+    );
+
+  it("an experiment gives the same bytes as in this process", { timeout: 180_000 }, async () => {
+    const [here, there] = [join(scratch, "here"), join(scratch, "there")];
+    const local = await runCli(["run", file, "--out", here, "--backend", "cpu"], { env: env() });
+    expect(local.code).toBe(0);
+    const remote = await run(file, there);
+    expect(remote.stderr).toMatch(/jobs finished, \d running/);
+    expect(remote.code).toBe(0);
+    expect(Object.keys(adapters(there)).length).toBe(5);
+    expect(adapters(there)).toEqual(adapters(here));
+    expect(readFileSync(join(there, "results.csv"), "utf8")).toBe(readFileSync(join(here, "results.csv"), "utf8"));
+    expect(existsSync(join(there, "report.html"))).toBe(true);
+  });
+
+  /** Sends the signal to the process that follows, once the log of the first stage in `out` has its twelfth step. */
+  const onceAtWork = (signal: NodeJS.Signals, out: string) => {
+    let isWatching = false;
+    return (_text: string, child: ChildProcess): void => {
+      if (isWatching) return;
+      isWatching = true;
+      until(() => logOf(out).includes('"step":12,'), 60_000).then(
+        () => child.kill(signal),
+        () => child.kill("SIGKILL"),
+      );
+    };
+  };
+
+  const logOf = (folder: string): string => {
+    const stage = existsSync(join(folder, "stages")) ? readdirSync(join(folder, "stages"))[0] : undefined;
+    const path = join(folder, "stages", stage ?? "", "log.jsonl");
+    return stage && existsSync(path) ? readFileSync(path, "utf8") : "";
+  };
+
+  it("survives the death of the process that follows it, and a requeued job goes on", {
+    timeout: 180_000,
+  }, async () => {
+    const out = join(scratch, "killed");
+    const first = await run(slowFile, out, {
+      onStderr: onceAtWork("SIGKILL", out),
+    });
+    expect(first.code).toBe(null);
+    const running = queue()
+      .find((line) => line.endsWith("RUNNING"))!
+      .split(" ")[0]!;
+    const before = JSON.parse(readFileSync(join(out, "slurm.json"), "utf8"));
+    cluster.run("scontrol", "requeue", running);
+    const second = await run(slowFile, out);
+    expect(second.code).toBe(0);
+    const after = JSON.parse(readFileSync(join(out, "slurm.json"), "utf8"));
+    // The same Slurm jobs: nothing was submitted twice.
+    for (const [id, { slurm }] of Object.entries<{ slurm: string }>(before)) expect(after[id].slurm).toBe(slurm);
+    expect(logOf(out)).toContain('"type":"resume"');
+    const here = join(scratch, "uninterrupted");
+    await runCli(["run", slowFile, "--out", here, "--backend", "cpu"], { env: env() });
+    expect(adapters(out)).toEqual(adapters(here));
+  });
+
+  it("is cancelled cleanly", { timeout: 120_000 }, async () => {
+    const out = join(scratch, "cancelled");
+    const { code, stderr } = await run(slowFile, out, {
+      onStderr: onceAtWork("SIGINT", out),
+    });
+    expect(stderr).toMatch(/train-msm: stopped, and the jobs cancelled/);
+    expect(code).toBe(1);
+    await until(() => queue().length === 0, 40_000);
+  });
+
+  it("says what failed, and leaves nothing in the queue", { timeout: 120_000 }, async () => {
+    const { code, stderr } = await run(file, join(scratch, "failed"), { env: { ...env(), MSM_CPU_ISA: "pdp11" } });
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/pdp11/);
+    await until(() => queue().length === 0, 40_000);
+  });
+
+  it("passes options on to sbatch", { timeout: 60_000 }, async () => {
+    const args = [
+      "run",
+      file,
+      "--out",
+      join(scratch, "options"),
+      "--executor",
+      "slurm",
+      "--sbatch=--partition=nowhere",
+    ];
+    const { code, stderr } = await runCli(args, { env: env() });
+    expect(stderr).toMatch(/train-msm: sbatch failed: .*partition/i);
+    expect(code).toBe(1);
+  });
+});
