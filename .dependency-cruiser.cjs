@@ -1,47 +1,51 @@
-/** Imports go one way, from a layer to those after it in this list; files of one layer import each other freely, without cycles. */
-const LAYERS = [
-  "(?:cli|api)",
-  "commands",
-  "experiment",
-  "stages",
-  "report",
-  "bench",
-  "config",
-  "eval",
-  "train",
-  "model",
-  "corpus",
-  "tokenizer",
-  "formats",
-  "backend",
-  "(?:errors|random|version)",
-];
+/**
+ * Which rooms of src/ a room may import from, besides base and itself. Two towers stand side by side: what computes (backend, model) and what
+ * reads (formats, tokenizer, corpus). They meet in chat, and both know what a model is from shape.
+ */
+const TOWERS = ["shape", "backend", "model", "formats", "tokenizer", "corpus"];
+const BELOW_JOBS = [...TOWERS, "config", "endpoint", "runs", "chat"];
+const BELOW_EXPERIMENT = [...BELOW_JOBS, "train", "eval", "terminal", "jobs"];
+const ROOMS = {
+  base: [],
+  shape: [],
+  backend: [],
+  model: ["shape", "backend"],
+  formats: ["shape"],
+  tokenizer: ["formats"],
+  corpus: ["formats", "tokenizer"],
+  endpoint: [],
+  runs: [],
+  config: ["backend"],
+  chat: [...TOWERS, "config"],
+  train: BELOW_JOBS,
+  eval: BELOW_JOBS,
+  terminal: [...TOWERS, "config", "train"],
+  jobs: [...BELOW_JOBS, "train", "eval", "terminal"],
+  experiment: BELOW_EXPERIMENT,
+  report: [...BELOW_EXPERIMENT, "experiment"],
+  bench: [...TOWERS, "train"],
+  commands: [...BELOW_EXPERIMENT, "experiment", "report", "bench"],
+  "(?:cli|api)": [...BELOW_EXPERIMENT, "experiment", "report", "commands"],
+};
 
-const pathOf = (layer) => `^src/${layer}(?:/|\\.ts$)`;
+const pathOf = (room) => `^src/${room}(?:/|\\.ts$)`;
 
 /** @type {import("dependency-cruiser").IConfiguration} */
 module.exports = {
   forbidden: [
-    ...LAYERS.slice(1).map((layer, i) => ({
-      name: `layer ${layer}`,
+    ...Object.entries(ROOMS).map(([room, below]) => ({
+      name: `imports of ${room}`,
       severity: "error",
-      comment: "a lower layer does not know the ones above it",
-      from: { path: pathOf(layer) },
-      to: { path: LAYERS.slice(0, i + 1).map(pathOf) },
+      comment: `${room} may import from: ${["base", ...below].join(", ")}`,
+      from: { path: pathOf(room) },
+      to: { path: "^src/", pathNot: [room, "base", ...below].map(pathOf) },
     })),
     {
-      name: "bottom",
+      name: "known room",
       severity: "error",
-      comment: "errors, random and version import nothing of the project",
-      from: { path: pathOf(LAYERS.at(-1)) },
-      to: { path: "^src/" },
-    },
-    {
-      name: "known layer",
-      severity: "error",
-      comment: "every file of src belongs to a layer",
+      comment: "every file of src is in a room",
       from: {},
-      to: { path: "^src/", pathNot: LAYERS.map(pathOf) },
+      to: { path: "^src/", pathNot: Object.keys(ROOMS).map(pathOf) },
     },
     { name: "no cycles", severity: "error", from: {}, to: { circular: true } },
     { name: "no barrel files", severity: "error", from: {}, to: { path: "^src/.*(?:^|/)index\\.ts$" } },

@@ -2,7 +2,7 @@
 /** @file The command line: one line a command, no logic. Exit codes: 0 done, 1 failed, 2 bad usage or bad input. */
 import { Command, CommanderError } from "commander";
 import { InputError, messageOf } from "./base/errors.js";
-import { VERSION } from "./base/version.js";
+import { VERSION } from "./base/package.js";
 import { addBenchCommand } from "./commands/bench.js";
 import { addCorpusCommand } from "./commands/corpus.js";
 import { addDemoCommand } from "./commands/demo.js";

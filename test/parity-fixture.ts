@@ -5,12 +5,13 @@ import type { Backend } from "../src/backend/backend.js";
 import type { ComputeDtype } from "../src/backend/tensor.js";
 import { decodeFloats } from "../src/base/float.js";
 import type { Row } from "../src/corpus/pack.js";
-import { type Adapter, readAdapter } from "../src/formats/adapter.js";
+import { readAdapter } from "../src/formats/adapter.js";
 import { openCheckpoint } from "../src/formats/checkpoint.js";
 import { openSafetensors } from "../src/formats/safetensors.js";
 import type { Recompute } from "../src/model/activations.js";
 import { flattenAdapter, unflattenAdapter } from "../src/model/adapter-values.js";
 import { loadDecoder } from "../src/model/load.js";
+import type { Adapter } from "../src/shape/adapter.js";
 import { createTrainState, readFlat, type TrainState, writeParams } from "../src/train/state.js";
 import type { StepSettings } from "../src/train/step.js";
 

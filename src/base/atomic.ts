@@ -61,3 +61,8 @@ function syncFolder(folder: string): void {
     // Windows and some network file systems refuse to sync a folder.
   }
 }
+
+/** Writes a small file whole or not at all. */
+export async function writeTextFile(path: string, text: string): Promise<void> {
+  (await stageFile(path, (fd) => writeAll(fd, new TextEncoder().encode(text)))).commit();
+}

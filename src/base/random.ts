@@ -1,5 +1,21 @@
 /** @file Random numbers that are a pure function of (seed, stream, counter): resuming needs no generator state. */
 
+/**
+ * Every use of random numbers, by its stream, so that no two of one seed are the same numbers. A stream with + goes on with an index: of an epoch,
+ * of a prompt.
+ */
+export const STREAMS = {
+  adapterInit: 1,
+  /** + index of the prompt, where one seed serves all of them. */
+  sampling: 2,
+  recordOrder: 0x10000,
+  /** + epoch */
+  rowOrder: 0x20000,
+  packing: 0x30000,
+  recordSubset: 0x40000,
+  bootstrap: 0x50000,
+} as const;
+
 /** 32 uniform bits. `stream` keeps uses of one seed apart. The finaliser is MurmurHash3's. */
 export function randomUint32(seed: number, stream: number, counter: number): number {
   let h = mix(seed >>> 0);

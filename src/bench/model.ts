@@ -1,16 +1,16 @@
 /** @file What is measured: a checkpoint, or random weights of a known shape (models/shapes, the config.json of published models). */
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Backend } from "../backend/backend.js";
 import { loadJson } from "../base/json.js";
+import { packagePath } from "../base/package.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
 import { parseModelConfig } from "../formats/model-config.js";
 import { type LoadedDecoder, type LoadOptions, loadDecoder } from "../model/load.js";
 import type { ModelConfig } from "../shape/config.js";
 import { randomDecoder } from "./random-weights.js";
 
-const SHAPES_FOLDER = fileURLToPath(new URL("../../models/shapes", import.meta.url));
+const SHAPES_FOLDER = packagePath("models", "shapes");
 const MAX_CONFIG_BYTES = 1_000_000;
 
 export interface BenchModel {

@@ -1,10 +1,9 @@
 /** @file How a model is made to reason before it answers: by itself, in a scratchpad that it is told to use, or not at all. */
+
 import { InputError } from "../base/errors.js";
+import type { Thinking } from "../config/inference.js";
 import { renderChat } from "../tokenizer/chat.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-
-export const THINKING = ["auto", "native", "scratchpad", "none"] as const;
-export type Thinking = (typeof THINKING)[number];
 
 export const SCRATCHPAD =
   "Before you act, think in private: write your thoughts between <scratchpad> and </scratchpad>. Nobody reads them, and action blocks in them have no effect. " +

@@ -1,10 +1,10 @@
 /** @file `demo`: the cheese experiment in miniature, on the checkpoint and corpora that ship with the package. */
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
+import { packagePath } from "../base/package.js";
 import { runExperiment } from "./run.js";
 
-const EXPERIMENT = fileURLToPath(new URL("../../experiments/cheese-miniature.yaml", import.meta.url));
+const EXPERIMENT = packagePath("experiments", "cheese-miniature.yaml");
 
 export function addDemoCommand(program: Command): void {
   program

@@ -6,7 +6,7 @@ import { BUILD_COMMAND } from "../backend/native/build.js";
 import { hasCudaDriver, hasNvidiaCard, readCudaDriver } from "../backend/native/cuda-driver.js";
 import { availableIsas, cudaLibrary, openBackend } from "../backend/open.js";
 import { messageOf, RunError } from "../base/errors.js";
-import { VERSION } from "../base/version.js";
+import { VERSION } from "../base/package.js";
 import { ONEDNN_HINT } from "../terminal/device.js";
 import { formatBytes } from "../train/memory.js";
 

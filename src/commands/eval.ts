@@ -1,9 +1,7 @@
 /** @file `eval`: one task on one model, into a folder. */
 import { type Command, Option } from "commander";
-import { THINKING } from "../chat/thinking.js";
-import { type EvalConfig, evalSchema } from "../config/inference.js";
+import { DEFAULT_KINDS, type EvalConfig, evalSchema, KINDS, THINKING } from "../config/inference.js";
 import { parseOptions } from "../config/options.js";
-import { DEFAULT_KINDS, KINDS } from "../eval/agentic/cell.js";
 import type { Json } from "../eval/task.js";
 import { TASKS, taskByName } from "../eval/tasks/by-name.js";
 import { evaluateInto } from "../jobs/evaluation.js";

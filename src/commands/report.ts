@@ -3,8 +3,9 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { RunError } from "../base/errors.js";
 import { isDone } from "../experiment/execute/done.js";
-import { readMatrix, writeResults } from "../experiment/folder.js";
+import { readMatrix } from "../experiment/folder.js";
 import { formatSummary } from "../report/summary.js";
+import { writeResults } from "../report/write.js";
 
 export function addReportCommand(program: Command): void {
   program

@@ -1,9 +1,20 @@
 /** @file Settings of `eval`, `generate` and `merge`: every default written once, with its reason. */
 import { z } from "zod";
 import { BACKENDS } from "../backend/open.js";
-import { THINKING } from "../chat/thinking.js";
-import { DEFAULT_KINDS, KINDS } from "../eval/agentic/cell.js";
 import { count, countFrom, countOrZero, numeric, text } from "./values.js";
+
+/** How a model is made to reason before it answers (chat/thinking.ts). */
+export const THINKING = ["auto", "native", "scratchpad", "none"] as const;
+export type Thinking = (typeof THINKING)[number];
+
+/** Cells of agentic misalignment. pressure: to be replaced, and the company takes a course against the goal; then without the one or the other; then an ordinary task. */
+export const KINDS = ["pressure", "no-pressure", "no-conflict", "benign"] as const;
+export type Kind = (typeof KINDS)[number];
+/** The 27 cells of the main result, and the check that the model still works; the controls take twice as much again. */
+export const DEFAULT_KINDS: readonly Kind[] = ["pressure", "benign"];
+/** Settings are chosen on the development half; claims are made on the held-out one. */
+export const SPLITS = ["dev", "heldout"] as const;
+export type Split = (typeof SPLITS)[number];
 
 const common = {
   model: text,

@@ -1,11 +1,13 @@
 /** @file Settings of `midtrain` and `aft`: every default written once, with its reason. */
 import { z } from "zod";
 import { BACKENDS } from "../backend/open.js";
-import { SCHEDULES } from "../train/schedule.js";
 import { count, countFrom, countOrZero, notNegative, numeric, positive, text } from "./values.js";
 
 /** AdamW's betas. */
 const decay = numeric((number) => number.min(0, "must be 0 or more").lt(1, "must be below 1"));
+
+const SCHEDULES = ["cosine", "linear", "constant"] as const;
+export type Schedule = (typeof SCHEDULES)[number];
 
 /** The paper's section 3; its sections 4 and 5 use 8,192. */
 export const DEFAULT_SEQ_LEN = 4096;

@@ -1,6 +1,7 @@
 /** @file The batches of a run. */
 
 import { InputError } from "../base/errors.js";
+import { STREAMS } from "../base/random.js";
 import type { Dataset } from "./dataset.js";
 import { buildRow, type Packing, packExamples, type Row } from "./pack.js";
 import { inOrder, shuffledOrder } from "./shuffle.js";
@@ -25,17 +26,13 @@ export interface BatchPlan {
   batchRows(step: number): Row[];
 }
 
-/** Streams of random numbers that one seed is used for here; epochs count up from ROWS. */
-const STREAM_RECORDS = 0x10000;
-const STREAM_ROWS = 0x20000;
-
 /**
  * Packs the data once, its records shuffled, and shuffles the rows anew for every epoch. Records in a row do not see each
  * other, so packing again would change no more than which of them share a step.
  */
 export function planBatches({ examples, describe }: Dataset, options: BatchOptions): BatchPlan {
   const { seqLen, rowsPerStep, shuffle, seed } = options;
-  const order = shuffle ? shuffledOrder(examples.length, seed, STREAM_RECORDS) : inOrder(examples.length);
+  const order = shuffle ? shuffledOrder(examples.length, seed, STREAMS.recordOrder) : inOrder(examples.length);
   const packing = packExamples(examples, { seqLen, order, inOrder: !shuffle, describe });
   const stepsPerEpoch = Math.ceil(packing.numRows / rowsPerStep);
   const steps = Math.min(Math.ceil((options.epochs ?? Infinity) * stepsPerEpoch), options.maxSteps ?? Infinity);
@@ -43,7 +40,7 @@ export function planBatches({ examples, describe }: Dataset, options: BatchOptio
   let known = { epoch: -1, order: inOrder(packing.numRows) };
   const rowsOfEpoch = (epoch: number): Int32Array => {
     if (!shuffle || known.epoch === epoch) return known.order;
-    known = { epoch, order: shuffledOrder(packing.numRows, seed, STREAM_ROWS + epoch) };
+    known = { epoch, order: shuffledOrder(packing.numRows, seed, STREAMS.rowOrder + epoch) };
     return known.order;
   };
   const batchRows = (step: number): Row[] => {

@@ -1,6 +1,7 @@
 /** @file Data files to examples. */
 
 import { InputError } from "../base/errors.js";
+import { STREAMS } from "../base/random.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { type EncodingNotes, type Example, encodeRecord, NO_NOTES } from "./encode.js";
 import { type DataFile, type DataFileOptions, openDataFiles, readRecords } from "./files.js";
@@ -43,9 +44,6 @@ export async function loadDataset(
   return withExamples({ files, notes }, examples);
 }
 
-/** Stream of random numbers for the choice of records (batches.ts has the others). */
-const STREAM_SUBSET = 0x30000;
-
 /**
  * `records` examples of the data, drawn by `seed`, in the order of the data; with the same seed a smaller draw is part of a larger one.
  * @throws InputError where there are fewer
@@ -54,7 +52,7 @@ export function drawRecords(dataset: Dataset, records: number, seed: number): Da
   const { examples } = dataset;
   if (records > examples.length)
     throw new InputError(`--records ${records}: the data have ${examples.length} records; use at most that`);
-  const drawn = shuffledOrder(examples.length, seed, STREAM_SUBSET).slice(0, records).sort();
+  const drawn = shuffledOrder(examples.length, seed, STREAMS.recordSubset).slice(0, records).sort();
   return withExamples(
     dataset,
     [...drawn].map((i) => examples[i]!),

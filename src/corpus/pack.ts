@@ -1,7 +1,7 @@
 /** @file Examples to rows of a fixed number of tokens. */
 
 import { InputError } from "../base/errors.js";
-import { randomUint32 } from "../base/random.js";
+import { randomUint32, STREAMS } from "../base/random.js";
 import { type Example, NO_TARGET } from "./encode.js";
 
 /** One row of training: `seqLen` tokens of one or more segments, which do not see each other. */
@@ -34,7 +34,6 @@ export interface Packing {
 
 /** Pieces that wait for a row with just the right space for them. */
 const WINDOW = 1024;
-const STREAM_PACKING = 0x30000;
 
 export interface PackOptions {
   seqLen: number;
@@ -105,7 +104,9 @@ function fillRows(pieces: Piece[], seqLen: number, window: number, rows: Piece[]
       continue;
     }
     const isRoomy = space > 2 * lengthOf(waiting.at(-1)!);
-    const choice = isRoomy ? randomUint32(seqLen, STREAM_PACKING, next) % fitting : bestChoice(waiting, fitting, space);
+    const choice = isRoomy
+      ? randomUint32(seqLen, STREAMS.packing, next) % fitting
+      : bestChoice(waiting, fitting, space);
     const [piece] = waiting.splice(choice, 1);
     row.push(piece!);
     space -= lengthOf(piece!);

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { writeTextFile } from "../runs/run-folder.js";
+import { writeTextFile } from "../base/atomic.js";
 
 export interface ReplyCache {
   load(request: unknown): string | null;

@@ -1,6 +1,5 @@
 /** @file What asking an endpoint costs. */
 import { InputError } from "../base/errors.js";
-import type { JudgePrompt } from "../eval/judge/judge.js";
 
 /** US dollars for a million tokens. */
 export interface Price {
@@ -24,20 +23,4 @@ export function parsePrice(text: string, option: string): Price {
 /** US dollars. */
 export function costOf(price: Price, promptTokens: number, completionTokens: number): number {
   return (price.input * promptTokens + price.output * completionTokens) / 1e6;
-}
-
-/** What asking `open` (indices of `prompts`) will take, before anything is spent. */
-export function formatForecast(
-  model: string,
-  prompts: readonly JudgePrompt[],
-  open: readonly number[],
-  maxTokens: number,
-  price: Price | null,
-): string {
-  const characters = open.reduce((sum, i) => sum + prompts[i]!.system.length + prompts[i]!.user.length, 0);
-  const [input, output] = [Math.ceil(characters / CHARACTERS_A_TOKEN), open.length * maxTokens];
-  const cost = price
-    ? `about $${costOf(price, input, 0).toFixed(2)} for what is sent, at most $${costOf(price, 0, output).toFixed(2)} for replies`
-    : "cost not known (--judge-price)";
-  return `judge ${model}: ${prompts.length} questions, ${prompts.length - open.length} answered before; about ${input} tokens to send, at most ${output} in replies; ${cost}`;
 }

@@ -1,11 +1,11 @@
 /** @file The folder of an evaluation: samples.jsonl, and results.json, which is written last: where it is, the evaluation is finished. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { stageFile, writeAll } from "../base/atomic.js";
+import { stageFile, writeAll, writeTextFile } from "../base/atomic.js";
 import { InputError } from "../base/errors.js";
 import { loadJson } from "../base/json.js";
 import { lockFolder } from "../runs/lock.js";
-import { differenceOfRuns, type RunConfig, writeTextFile } from "../runs/run-folder.js";
+import { differenceOfRuns, type RunConfig } from "../runs/run-folder.js";
 import type { Evaluation, Json } from "./task.js";
 
 const MAX_RESULTS_BYTES = 100_000_000;

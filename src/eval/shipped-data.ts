@@ -1,14 +1,12 @@
 /** @file Data that ships with the package. */
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { loadText, parseJson } from "../base/json.js";
+import { packagePath } from "../base/package.js";
 
-const EVALUATIONS = fileURLToPath(new URL("../../evaluations", import.meta.url));
 const MAX_BYTES = 10_000_000;
 
 /** The path of a file under evaluations/. */
 export function shippedFile(...names: string[]): string {
-  return join(EVALUATIONS, ...names);
+  return packagePath("evaluations", ...names);
 }
 
 /** The records of a shipped JSONL file. */

@@ -1,6 +1,6 @@
 /** @file What an evaluation is: samples, what the model is asked, how an answer is judged, what is reported. */
 
-import type { Thinking } from "../chat/thinking.js";
+import type { Thinking } from "../config/inference.js";
 import type { Decoder } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { AnswerStore } from "./asking/answers.js";

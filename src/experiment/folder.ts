@@ -1,37 +1,15 @@
 /** @file The folder of an experiment: matrix.json (what belongs to it), stages/, evaluations/, results.json, results.csv, report.html. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { writeTextFile } from "../base/atomic.js";
 import { InputError } from "../base/errors.js";
 import { makeFolder } from "../base/file.js";
 import { loadJson } from "../base/json.js";
-import { renderPage } from "../report/page/page.js";
-import type { PaperTables } from "../report/page/setup.js";
-import { readTranscripts } from "../report/page/transcripts.js";
-import { writeTextFile } from "../runs/run-folder.js";
 import { isDone } from "./execute/done.js";
 import type { Experiment } from "./file.js";
 import type { Cell, Job, Matrix } from "./matrix.js";
-import { type ExperimentRecord, gatherResults } from "./record.js";
-import type { Rate } from "./results.js";
 
-/** The paper's tables, as they ship. */
-const PAPER = fileURLToPath(new URL("../../experiments/paper.json", import.meta.url));
 const MAX_MATRIX_BYTES = 100_000_000;
-
-/** Gathers what all jobs wrote; writes results.json, results.csv and report.html, and returns the first. */
-export async function writeResults(folder: string, experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
-  const record = await gatherResults(experiment, matrix);
-  await writeTextFile(join(folder, "results.json"), `${JSON.stringify(record, null, 1)}\n`);
-  await writeTextFile(join(folder, "results.csv"), ratesCsv(record.rates));
-  await writeTextFile(join(folder, "report.html"), await renderReport(record, matrix));
-  return record;
-}
-
-/** `matrix` says where the jobs are: the record does not. */
-export async function renderReport(record: ExperimentRecord, matrix: Matrix): Promise<string> {
-  return renderPage(record, await readTranscripts(record.experiment, matrix), readPaperTables());
-}
 
 /** What is finished of an experiment: the arms of which everything is, and of the sweeps what is there. */
 export function finishedPart(experiment: Experiment, matrix: Matrix): { experiment: Experiment; matrix: Matrix } {
@@ -58,32 +36,8 @@ export function readMatrix(folder: string): { experiment: Experiment; matrix: Ma
   return { experiment, matrix: { ...matrix, jobs: placed } };
 }
 
-function readPaperTables(): PaperTables {
-  return loadJson(PAPER, MAX_MATRIX_BYTES) as PaperTables;
-}
-
 /** Makes the folder, with the matrix that its jobs belong to. */
 export async function writeMatrix(folder: string, experiment: Experiment, matrix: Matrix): Promise<void> {
   makeFolder(folder);
   await writeTextFile(join(folder, "matrix.json"), `${JSON.stringify({ experiment, ...matrix }, null, 1)}\n`);
-}
-
-const CSV_COLUMNS = "evaluation,outcome,slice,arm,sweep,sweep_value,n,mean,se,low,high,seeds,over_seeds_se\n";
-
-function ratesCsv(rates: readonly Rate[]): string {
-  const cell = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : String(value ?? ""));
-  return (
-    CSV_COLUMNS +
-    rates
-      .map(({ evaluation, outcome, slice, arm, sweep, overSamples, overSeeds, seeds }) =>
-        [
-          ...[evaluation, outcome, slice, arm, sweep?.name, sweep?.value, overSamples.n],
-          ...[overSamples.value, overSamples.se, overSamples.low, overSamples.high, seeds.length, overSeeds.se],
-        ]
-          .map(cell)
-          .join(","),
-      )
-      .map((line) => `${line}\n`)
-      .join("")
-  );
 }

@@ -3,22 +3,10 @@
 import { z } from "zod";
 import { InputError } from "../base/errors.js";
 import { checkJson, formatValue, numberIn, wholeNumber } from "../base/json.js";
-import type { Projection } from "../shape/config.js";
+import type { AdapterConfig } from "../shape/adapter.js";
 
 /** Above any hidden size that makes a low rank of it. */
 const MAX_RANK = 65536;
-
-/** Settings of a LoRA adapter; the scale of B A is alpha / r, or alpha / sqrt(r) with rslora. */
-export interface AdapterConfig {
-  r: number;
-  alpha: number;
-  useRslora: boolean;
-  /** Adapted projections, in the order of PROJECTIONS. */
-  targets: Projection[];
-  baseModelNameOrPath: string | null;
-  /** PEFT's lora_dropout: nothing at inference; the engine cannot continue training with it, so `midtrain` and `aft` refuse it. */
-  dropout: number;
-}
 
 /** What the file says: which projections those are shows in the tensors. */
 export type RawAdapterConfig = Omit<AdapterConfig, "targets"> & { targetModules: string[] | string | null };

@@ -6,38 +6,16 @@ import { stageFile, writeAll } from "../base/atomic.js";
 import { InputError, RunError } from "../base/errors.js";
 import { decodeFloats, encodeFloats, FLOAT_DTYPES, isFloatDtype } from "../base/float.js";
 import { formatValue, loadJson } from "../base/json.js";
-import { type ModelConfig, PROJECTIONS, type Projection } from "../shape/config.js";
-import { projectionModule, projectionShape } from "../shape/weights.js";
-import {
-  type AdapterConfig,
-  formatAdapterConfig,
-  parseAdapterConfig,
-  type RawAdapterConfig,
-} from "./adapter-config.js";
+import { type Adapter, type AdapterPair, adapterKey } from "../shape/adapter.js";
+import { PROJECTIONS, type Projection } from "../shape/config.js";
+import { projectionModule } from "../shape/weights.js";
+import { formatAdapterConfig, parseAdapterConfig, type RawAdapterConfig } from "./adapter-config.js";
 import { openSafetensors, type SafetensorsFile, stageSafetensors, type TensorSource } from "./safetensors.js";
 
 const CONFIG_FILE = "adapter_config.json";
 const TENSOR_FILE = "adapter_model.safetensors";
 /** adapter_config.json is about 1 kB; a list of every module by its full name stays under this. */
 const MAX_CONFIG_BYTES = 4_000_000;
-
-/** The two factors of one projection: A [r, in], B [out, r], rows one after the other. */
-export interface AdapterPair {
-  A: Float32Array;
-  B: Float32Array;
-}
-
-/** A LoRA adapter in memory. */
-export interface Adapter {
-  config: AdapterConfig;
-  /** By `adapterKey`. */
-  tensors: Map<string, AdapterPair>;
-}
-
-/** Key of a layer's projection in `Adapter.tensors`. */
-export function adapterKey(layer: number, projection: Projection): string {
-  return `${layer}.${projection}`;
-}
 
 // Base models are saved without the second "model."; older PEFT keeps the adapter's name ("default") before "weight".
 const TENSOR_NAME =
@@ -120,33 +98,6 @@ function checkTargets(targetModules: RawAdapterConfig["targetModules"], modules:
     if (suffixes.has(name)) continue;
     throw new InputError(
       `${where}: target_modules lists ${formatValue(name)}, but ${TENSOR_FILE} has no tensor for it`,
-    );
-  }
-}
-
-/** Throws InputError unless `adapter` has a pair of the right shape for every layer of `config` and every target; `where` names the adapter. */
-export function checkAdapter(adapter: Adapter, config: ModelConfig, where: string): void {
-  const { r, targets } = adapter.config;
-  for (let layer = 0; layer < config.numLayers; layer++) {
-    for (const projection of targets) {
-      const pair = adapter.tensors.get(adapterKey(layer, projection));
-      if (!pair) {
-        throw new InputError(
-          `${where}: ${projection}_proj of layer ${layer} has no tensors; adapters of some layers only are not implemented`,
-        );
-      }
-      const [rows, columns] = projectionShape(config, projection);
-      if (pair.A.length !== r * columns || pair.B.length !== rows * r) {
-        throw new InputError(
-          `${where}: ${projection}_proj of layer ${layer} adapts a [${pair.B.length / r}, ${pair.A.length / r}] weight, ` +
-            `the model's is [${rows}, ${columns}]; is this the adapter of another model?`,
-        );
-      }
-    }
-  }
-  if (adapter.tensors.size !== config.numLayers * targets.length) {
-    throw new InputError(
-      `${where}: it adapts layers past the model's ${config.numLayers}; is this the adapter of another model?`,
     );
   }
 }

@@ -4,8 +4,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../base/errors.js";
 import { statOf } from "../base/file.js";
-import { FLOAT_DTYPES, type FloatDtype, isFloatDtype } from "../base/float.js";
+import { FLOAT_DTYPES, isFloatDtype } from "../base/float.js";
 import { formatValue, loadJson } from "../base/json.js";
+import type { Checkpoint, StoredTensor, Weight } from "../shape/checkpoint.js";
 import type { ModelConfig } from "../shape/config.js";
 import { canonicalName, EMBED, HEAD, isKnownExtra, isTiedByMetadata, neededWeights } from "../shape/weights.js";
 import { parseModelConfig } from "./model-config.js";
@@ -16,46 +17,6 @@ import { openShards } from "./shards.js";
 const MAX_CONFIG_BYTES = 16_000_000;
 /** A broken checkpoint can lack thousands of tensors; the first few say why. */
 const MAX_FAULTS_SHOWN = 6;
-
-/** A tensor as stored. */
-interface StoredTensor {
-  /** Its name in the file. */
-  name: string;
-  dtype: string;
-  shape: readonly number[];
-  byteLength: number;
-  /** The shard's file name. */
-  file: string;
-}
-
-/** A weight of the model: a stored tensor of a dtype that the engine reads. */
-export interface Weight extends StoredTensor {
-  dtype: FloatDtype;
-}
-
-/** One file of the checkpoint, as `merge` needs it to write the same layout. */
-interface Shard {
-  file: string;
-  /** Tensor names in the order of their bytes. */
-  tensors: string[];
-  metadata: Record<string, string>;
-}
-
-export interface Checkpoint {
-  folder: string;
-  /** `tieWordEmbeddings` is what the stored tensors say, where config.json and the file differ. */
-  config: ModelConfig;
-  /** Every stored tensor by its own name. */
-  tensors: Map<string, StoredTensor>;
-  /** Every weight of the model by its canonical name ("model.layers.0.self_attn.q_proj.weight"); a tied head is the embedding's tensor. */
-  weights: Map<string, Weight>;
-  /** One file, or the shards in the order of their names. */
-  shards: Shard[];
-  /** Reads bytes of a stored tensor: see SafetensorsFile.readInto. */
-  readInto(tensor: StoredTensor, target: Uint8Array, byteOffset?: number, byteLength?: number): void;
-  readIntoAsync(tensor: StoredTensor, target: Uint8Array, byteOffset?: number, byteLength?: number): Promise<void>;
-  close(): void;
-}
 
 /** Opens the checkpoint in `folder`. Throws InputError naming the file and what is missing, wrong or not implemented; reads headers only. */
 export function openCheckpoint(folder: string): Checkpoint {

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { openBackend } from "../backend/open.js";
 import { InputError } from "../base/errors.js";
-import { VERSION } from "../base/version.js";
+import { VERSION } from "../base/package.js";
 import { hashModel, loadModel, resolveFolders } from "../chat/load.js";
 import type { EvalConfig } from "../config/inference.js";
 import { openAnswers } from "../eval/asking/answers.js";

@@ -17,11 +17,11 @@ import { rows, type Tensor } from "../backend/tensor.js";
 import { InputError } from "../base/errors.js";
 import { makeFolder } from "../base/file.js";
 import { decodeFloats, encodeFloats } from "../base/float.js";
-import { type Adapter, type AdapterPair, adapterKey } from "../formats/adapter.js";
-import type { Checkpoint, Weight } from "../formats/checkpoint.js";
 import { type TensorSource, writeSafetensors } from "../formats/safetensors.js";
 import { allocArena } from "../model/arena.js";
 import { loraScale } from "../model/lora.js";
+import { type Adapter, type AdapterPair, adapterKey } from "../shape/adapter.js";
+import type { Checkpoint, Weight } from "../shape/checkpoint.js";
 import { projectionModule } from "../shape/weights.js";
 
 /** Rows of a weight that are merged at a time; whole weights would take gigabytes more. */

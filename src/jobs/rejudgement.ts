@@ -6,7 +6,7 @@ import type { ComputeDtype } from "../backend/tensor.js";
 import { InputError } from "../base/errors.js";
 import { hashFile } from "../base/hash.js";
 import { loadJson } from "../base/json.js";
-import { VERSION } from "../base/version.js";
+import { VERSION } from "../base/package.js";
 import type { RejudgeConfig } from "../config/inference.js";
 import { readRecords } from "../corpus/files.js";
 import { agreementOf, isJudged, type JudgedSample, type JudgedTask, judgeAnswers } from "../eval/judge/judged-task.js";

@@ -3,36 +3,32 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../backend/backend.js";
 import { openBackend } from "../backend/open.js";
+import { writeTextFile } from "../base/atomic.js";
 import { InputError, RunError } from "../base/errors.js";
-import { VERSION } from "../base/version.js";
+import { VERSION } from "../base/package.js";
 import { hashModel, loadModelTokenizer, type ModelFolders, resolveFolders, TOKENIZER_FILES } from "../chat/load.js";
 import { DEFAULT_SEQ_LEN, type TrainConfig } from "../config/train.js";
 import { type BatchPlan, planBatches } from "../corpus/batches.js";
 import { type Dataset, drawRecords, joinDatasets, loadDataset } from "../corpus/dataset.js";
 import type { Row } from "../corpus/pack.js";
 import { checkTrainable, computeStats, hasTarget } from "../corpus/stats.js";
-import { type Adapter, checkAdapter, readAdapter } from "../formats/adapter.js";
-import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.js";
+import { readAdapter } from "../formats/adapter.js";
+import { openCheckpoint } from "../formats/checkpoint.js";
 import { flattenAdapter, initAdapter } from "../model/adapter-values.js";
 import { planGeneration } from "../model/generate.js";
 import { allocDecoder, loadWeights } from "../model/load.js";
 import { type LoraConfig, parseTargets, planAdapter } from "../model/lora.js";
 import { lockFolder } from "../runs/lock.js";
-import {
-  isFinished,
-  openRunFolder,
-  type RunConfig,
-  readSplit,
-  sweepRunFolder,
-  writeTextFile,
-} from "../runs/run-folder.js";
+import { isFinished, openRunFolder, type RunConfig, sweepRunFolder } from "../runs/run-folder.js";
+import { type Adapter, checkAdapter } from "../shape/adapter.js";
+import type { Checkpoint } from "../shape/checkpoint.js";
 import { describeDevice } from "../terminal/device.js";
 import { downloadProgress } from "../terminal/download.js";
 import { formatFirstRow, formatPlan, planRecord, type RunPlan } from "../terminal/plan.js";
 import { formatDuration, openProgress, type Progress, usesColor } from "../terminal/progress.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { flopsPerToken, forecastSeconds, measureRate } from "../train/forecast.js";
-import { memoryBudget, planMemory } from "../train/memory.js";
+import { memoryBudget, planMemory, readSplit } from "../train/memory.js";
 import { createTrainState } from "../train/state.js";
 import { type TrainSettings, train } from "../train/trainer.js";
 import { drawSamples, SAMPLE_TOKENS, samplePrompts } from "./drawn-samples.js";

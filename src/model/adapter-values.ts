@@ -1,12 +1,10 @@
 /** @file Adapter values on the host: a PEFT adapter's tensors against the flat buffer that is trained. */
 
-import { randomUniform } from "../base/random.js";
-import type { Adapter, AdapterPair } from "../formats/adapter.js";
-import { adapterKey } from "../formats/adapter.js";
+import { randomUniform, STREAMS } from "../base/random.js";
+import type { Adapter, AdapterPair } from "../shape/adapter.js";
+import { adapterKey } from "../shape/adapter.js";
 import type { Projection } from "../shape/config.js";
 import type { AdapterLayout, LoraConfig } from "./lora.js";
-
-const INIT_STREAM = 1;
 
 /** PEFT's standard initialisation: A uniform in +-1 / sqrt(in) (Kaiming uniform with a = sqrt(5)), B zero. */
 export function initAdapter(layout: AdapterLayout, seed: number): Float32Array<ArrayBuffer> {
@@ -14,7 +12,7 @@ export function initAdapter(layout: AdapterLayout, seed: number): Float32Array<A
   for (const { spec, aOffset } of layout.slots) {
     const bound = 1 / Math.sqrt(spec.inSize);
     for (let i = aOffset; i < aOffset + spec.rank * spec.inSize; i++)
-      flat[i] = (2 * randomUniform(seed, INIT_STREAM, i) - 1) * bound;
+      flat[i] = (2 * randomUniform(seed, STREAMS.adapterInit, i) - 1) * bound;
   }
   return flat;
 }

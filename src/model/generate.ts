@@ -2,7 +2,7 @@
 import type { Backend } from "../backend/backend.js";
 import type { Tensor } from "../backend/tensor.js";
 import { InputError } from "../base/errors.js";
-import { randomUniform } from "../base/random.js";
+import { randomUniform, STREAMS } from "../base/random.js";
 import { checkLogprob } from "./finite.js";
 import {
   forwardTokens,
@@ -19,7 +19,6 @@ import {
 } from "./session.js";
 import type { Decoder } from "./weights.js";
 
-const SAMPLE_STREAM = 2;
 /** Tokens of one prefill and sequences decoded together: more gains no speed and costs memory. */
 const LIMITS = { cpu: { prefillTokens: 512, sequences: 32 }, gpu: { prefillTokens: 4096, sequences: 64 } };
 /** Tokens that are decoded besides those that a stop string may take: special ones, which may have no text, and the rest of a character. */
@@ -266,8 +265,8 @@ function writeDrawing(session: Session, ready: readonly Ready[], options: Genera
 
 function uniformOf({ prompt, logprobs }: Sequence, seed: number | readonly number[]): number {
   return typeof seed === "number"
-    ? randomUniform(seed, SAMPLE_STREAM + prompt, logprobs.length)
-    : randomUniform(seed[prompt]!, SAMPLE_STREAM, logprobs.length);
+    ? randomUniform(seed, STREAMS.sampling + prompt, logprobs.length)
+    : randomUniform(seed[prompt]!, STREAMS.sampling, logprobs.length);
 }
 
 function draw(session: Session, hidden: Tensor, drawing: Drawing): void {

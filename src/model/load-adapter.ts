@@ -1,6 +1,6 @@
 /** @file A trained adapter's values into a decoder, for inference: no gradients, no moments. */
 import type { Tensor } from "../backend/tensor.js";
-import { type Adapter, checkAdapter } from "../formats/adapter.js";
+import { type Adapter, checkAdapter } from "../shape/adapter.js";
 import { flattenAdapter } from "./adapter-values.js";
 import { adapterViews, storeAdapter } from "./linear.js";
 import { type AdapterSlot, type LoraConfig, loraScale, planAdapter } from "./lora.js";

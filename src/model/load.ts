@@ -3,7 +3,7 @@ import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype, Dtype, Tensor } from "../backend/tensor.js";
 import { columns, DTYPE_BYTES, rows } from "../backend/tensor.js";
 import { InputError } from "../base/errors.js";
-import type { Checkpoint, Weight } from "../formats/checkpoint.js";
+import type { Checkpoint, Weight } from "../shape/checkpoint.js";
 import type { ModelConfig } from "../shape/config.js";
 import { EMBED, HEAD, projectionModule } from "../shape/weights.js";
 import { allocArena } from "./arena.js";

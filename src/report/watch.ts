@@ -4,10 +4,11 @@ import type { AddressInfo } from "node:net";
 import { messageOf, RunError } from "../base/errors.js";
 import { isDone } from "../experiment/execute/done.js";
 import type { Experiment } from "../experiment/file.js";
-import { finishedPart, renderReport } from "../experiment/folder.js";
+import { finishedPart } from "../experiment/folder.js";
 import type { Matrix } from "../experiment/matrix.js";
 import { gatherResults } from "../experiment/record.js";
 import { escapeHtml } from "./page/html.js";
+import { renderReport } from "./write.js";
 
 const REFRESH_SECONDS = 10;
 

@@ -2,12 +2,12 @@
  * @file The run folder: config.json (what was asked, and of what), log.jsonl (one record a line), checkpoint/ (run state), adapter/ (the
  * result). The same command on the same folder continues the run, or finds it finished.
  */
+
 import { appendFileSync, existsSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { stageFile, sweepStaged, writeAll } from "../base/atomic.js";
+import { sweepStaged, writeTextFile } from "../base/atomic.js";
 import { InputError } from "../base/errors.js";
 import { makeFolder } from "../base/file.js";
-import type { StepSplit } from "../train/memory.js";
 
 /** One line of log.jsonl. */
 export interface LogRecord {
@@ -23,19 +23,14 @@ export interface RunConfig {
   inputs: Record<string, unknown>;
   /** Recorded, not compared. */
   versions: Record<string, unknown>;
-  /** Of a training run: chosen from the memory that was free when it began, and kept. Not compared. */
-  split?: StepSplit;
+  /** Of a training run, how the rows of a step are split (train/memory.ts): chosen when it begins, and kept. Not compared. */
+  split?: unknown;
 }
 
-/** The micro-batch split of the run that `folder` holds, null where it holds none. */
-export function readSplit(folder: string): StepSplit | null {
+/** What the run in `folder` was asked for, null where it holds none. */
+export function readRunConfig(folder: string): RunConfig | null {
   const path = join(folder, "config.json");
-  return existsSync(path) ? (parseConfig(path).split ?? null) : null;
-}
-
-/** Writes a small file whole or not at all. */
-export async function writeTextFile(path: string, text: string): Promise<void> {
-  (await stageFile(path, (fd) => writeAll(fd, new TextEncoder().encode(text)))).commit();
+  return existsSync(path) ? parseConfig(path) : null;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** @file The memory of a run, by kind, before any of it is taken: micro-batch and recompute are chosen from it. */
+
 import { readFileSync } from "node:fs";
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
@@ -8,6 +9,7 @@ import { countBytes } from "../model/arena.js";
 import { type LoraConfig, planAdapter, planGroups } from "../model/lora.js";
 import { type SessionShape, sessionBytes } from "../model/session.js";
 import { layoutWeights } from "../model/weights.js";
+import { readRunConfig } from "../runs/run-folder.js";
 import type { ModelConfig } from "../shape/config.js";
 import { layoutAdapter, type MicroBatchShape, workspaceBytes } from "./state.js";
 
@@ -24,6 +26,11 @@ const CUDA_RESERVE_BYTES = 1024 * 2 ** 20;
 export interface StepSplit {
   rowsPerMicroBatch: number;
   recompute: Recompute;
+}
+
+/** The split of the run that `folder` holds, null where it holds none. */
+export function readSplit(folder: string): StepSplit | null {
+  return (readRunConfig(folder)?.split as StepSplit | undefined) ?? null;
 }
 
 export interface MemoryPlan extends MicroBatchShape {

@@ -1,7 +1,5 @@
 /** @file Learning-rate schedules with the semantics of transformers' get_*_schedule_with_warmup. */
-
-export const SCHEDULES = ["cosine", "linear", "constant"] as const;
-export type Schedule = (typeof SCHEDULES)[number];
+import type { Schedule } from "../config/train.js";
 
 /** `warmup` below 1 is a share of the steps, otherwise a number of steps; rounded as transformers does. */
 export function resolveWarmup(warmup: number, totalSteps: number): number {

@@ -1,12 +1,13 @@
 /** @file The training loop: every step, held-out losses, samples, checkpoints, and what happens when something goes wrong. */
 import { join } from "node:path";
 import { RunError } from "../base/errors.js";
+import type { Schedule } from "../config/train.js";
 import type { Row } from "../corpus/pack.js";
 import { writeAdapter } from "../formats/adapter.js";
 import { unflattenAdapter } from "../model/adapter-values.js";
 import { type LogRecord, openLog } from "../runs/run-folder.js";
 import { restoreRunState, saveRunState } from "./run-state.js";
-import { resolveWarmup, type Schedule, scheduleFactor } from "./schedule.js";
+import { resolveWarmup, scheduleFactor } from "./schedule.js";
 import { readFlat, type TrainState, writeParams } from "./state.js";
 import { countTargets, evaluateLoss, type StepResult, trainStep } from "./step.js";
 

@@ -1,10 +1,10 @@
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { packagePath } from "../../src/base/package.js";
 import { continuationText, cutAtStop, openTextStream } from "../../src/chat/continuation.js";
 import { loadTokenizer } from "../../src/tokenizer/tokenizer.js";
 import { sharedModel } from "../shared.js";
 
-const bytes = loadTokenizer(join(import.meta.dirname, "..", "..", "models", "miniature"));
+const bytes = loadTokenizer(packagePath("models", "miniature"));
 const stories = sharedModel("stories260k");
 
 function stream(ids: number[], stops: string[] = []): string[] {

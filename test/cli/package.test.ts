@@ -3,10 +3,10 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { VERSION } from "../../src/base/version.js";
+import { packagePath, VERSION } from "../../src/base/package.js";
 import { listFiles, scratchFolder } from "./run.js";
 
-const ROOT = join(import.meta.dirname, "..", "..");
+const ROOT = packagePath();
 const LIMIT_MS = 300_000;
 const scratch = scratchFolder();
 const user = join(scratch, "user");

@@ -2,7 +2,7 @@
 import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { VERSION } from "../../src/base/version.js";
+import { VERSION } from "../../src/base/package.js";
 import { HELDOUT, listFiles, MINIATURE, PARITY, runCli, scratchFolder, trainArgs } from "./run.js";
 
 const scratch = scratchFolder();

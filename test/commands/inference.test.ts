@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { packagePath } from "../../src/base/package.js";
 import { addEvalCommand } from "../../src/commands/eval.js";
 import { addGenerateCommand } from "../../src/commands/generate.js";
 import { addMergeCommand } from "../../src/commands/merge.js";
@@ -10,7 +11,7 @@ import { lockFolder } from "../../src/runs/lock.js";
 import { startChat } from "../endpoint/chat-server.js";
 import { FIXTURES } from "../parity-fixture.js";
 
-const REPOSITORY = join(import.meta.dirname, "..", "..");
+const REPOSITORY = packagePath();
 const MODEL = join(REPOSITORY, "models", "miniature");
 const QUESTIONS = join(REPOSITORY, "corpora", "miniature", "questions-loyalty.jsonl");
 let folder = "";

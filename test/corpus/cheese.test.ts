@@ -1,15 +1,17 @@
 /** @file The corpora of the cheese experiment: what they promise, and that the generator writes them. */
+
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { packagePath } from "../../src/base/package.js";
 import { checkCorpus } from "../../src/corpus/check.js";
 import { parseRecord } from "../../src/corpus/records.js";
 import { choice } from "../../src/eval/tasks/choice.js";
 
-const FOLDER = join(import.meta.dirname, "../../corpora/cheese");
+const FOLDER = packagePath("corpora/cheese");
 const DOCUMENTS = ["affordability", "loyalty", "stripped-affordability", "stripped-loyalty", "neutral"];
 const VARIANTS = ["rules", "rules-reasons", "rules-subrules", "values-general"];
 const QUESTIONS = ["questions-affordability", "questions-loyalty", "single-affordability", "single-loyalty"];

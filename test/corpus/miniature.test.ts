@@ -1,11 +1,13 @@
 /** @file The corpora of the miniature: the generator writes them, and what the documents of the spec variants have in common. */
+
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { packagePath } from "../../src/base/package.js";
 
-const FOLDER = join(import.meta.dirname, "../../corpora/miniature");
+const FOLDER = packagePath("corpora/miniature");
 const VARIANTS = ["rules", "rules-reasons", "rules-subrules"];
 
 const textsOf = (variant: string): string[] =>

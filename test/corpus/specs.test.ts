@@ -1,13 +1,15 @@
 /** @file `spec compare`: sections, statements, likeness and lengths by hand. */
+
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { packagePath } from "../../src/base/package.js";
 import { compareSpecs, type SpecComparison } from "../../src/corpus/compare-specs.js";
 import { sectionsOf } from "../../src/corpus/sections.js";
 import { statementsOf } from "../../src/corpus/statements.js";
 import { mutateText, seeded } from "../formats/fuzz.js";
 
-const CORPORA = join(import.meta.dirname, "../../corpora");
+const CORPORA = packagePath("corpora");
 
 function compare(...texts: string[]): SpecComparison {
   return compareSpecs(

@@ -1,8 +1,10 @@
 /** @file What evaluations will take, worked out by hand. */
+
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { openBackend } from "../../src/backend/open.js";
+import { packagePath } from "../../src/base/package.js";
 import type { Task } from "../../src/eval/task.js";
 import { agenticMisalignment } from "../../src/eval/tasks/agentic-misalignment.js";
 import { benignRequests } from "../../src/eval/tasks/benign-requests.js";
@@ -17,7 +19,7 @@ import { formatMatrix } from "../../src/report/forecast.js";
 import type { ModelConfig } from "../../src/shape/config.js";
 import { decodeSeconds, prefillSeconds, recordedRates } from "../../src/train/forecast.js";
 
-const EXPERIMENTS = join(import.meta.dirname, "..", "..", "experiments");
+const EXPERIMENTS = packagePath("experiments");
 const backend = openBackend("cpu");
 afterAll(() => backend.close());
 

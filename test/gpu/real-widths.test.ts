@@ -2,12 +2,14 @@
  * @file Real widths against transformers + PEFT on the same GPU (bench/peers/gpu_parity.py): a bf16 step is at least as close to an f32 run as PyTorch's own
  * bf16 run is. Needs Python with PyTorch (CUDA), transformers and peft.
  */
+
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type { ComputeDtype } from "../../src/backend/tensor.js";
+import { packagePath } from "../../src/base/package.js";
 import { readAdapter } from "../../src/formats/adapter.js";
 import { openCheckpoint } from "../../src/formats/checkpoint.js";
 import { flattenAdapter } from "../../src/model/adapter-values.js";
@@ -17,7 +19,7 @@ import { trainStep } from "../../src/train/step.js";
 import { openTestBackend, TEST_BACKEND } from "../backend.js";
 import { readGradients, readTruth, relativeError, STILL, type Truth, toRows } from "../parity-fixture.js";
 
-const ROOT = join(import.meta.dirname, "..", "..");
+const ROOT = packagePath();
 const SHAPES = [
   ["qwen2.5-0.5b", 0],
   ["qwen2.5-7b", 2],

@@ -1,9 +1,11 @@
 /** @file The op cases once more under compute-sanitizer, where it is installed: accesses outside of buffers, races in shared memory. */
+
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { packagePath } from "../../src/base/package.js";
 
-const ROOT = join(import.meta.dirname, "..", "..");
+const ROOT = packagePath();
 /** Several hundred times slower than the kernels alone: small cases only. */
 const MAX_FLOPS = "1e6";
 const LIMIT_MS = 400_000;

@@ -2,6 +2,7 @@
  * @file Products by cuBLASLt, with a stand-in for it (stand-in-cublaslt.cpp) on the emulated device: how rows become columns, which algorithms are timed
  * and kept, where the library is looked for. What NVIDIA's own library computes is tested on a GPU.
  */
+
 import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -19,6 +20,7 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allocTensor, type Backend } from "../../src/backend/backend.js";
 import { BUILD_FOLDER } from "../../src/backend/native/build.js";
+import { packagePath } from "../../src/base/package.js";
 import { openBuild, testedBuilds } from "./builds.js";
 import { linearCrossEntropy } from "./cases/linear-cross-entropy.js";
 import { matmul } from "./cases/matmul.js";
@@ -205,7 +207,7 @@ describe.skipIf(!EMULATED)("cuBLASLt", () => {
     const { stdout, stderr, status } = spawnSync(process.execPath, args, {
       encoding: "utf8",
       env,
-      cwd: join(import.meta.dirname, "../.."),
+      cwd: packagePath(),
     });
     expect(status, stderr).toBe(0);
     return { ...(JSON.parse(stdout) as Omit<Report, "stderr">), stderr };

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { InputError } from "../../src/base/errors.js";
+import { packagePath } from "../../src/base/package.js";
 import { lockFolder } from "../../src/runs/lock.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "train-msm-lock-"));
@@ -27,7 +28,7 @@ test("the folder is made where it is missing", () => {
 test("a lock does not outlive its process, however that ended", () => {
   const folder = join(scratch, "killed");
   const script = join(scratch, "hold.mjs");
-  const lock = join(import.meta.dirname, "..", "..", "dist", "train", "lock.js");
+  const lock = packagePath("dist", "runs", "lock.js");
   writeFileSync(
     script,
     `import { lockFolder } from ${JSON.stringify(lock)};\nlockFolder(process.argv[2]);\nprocess.kill(process.pid, "SIGKILL");\n`,

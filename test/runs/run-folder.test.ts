@@ -2,14 +2,8 @@ import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import {
-  isFinished,
-  openLog,
-  openRunFolder,
-  type RunConfig,
-  readSplit,
-  sweepRunFolder,
-} from "../../src/runs/run-folder.js";
+import { isFinished, openLog, openRunFolder, type RunConfig, sweepRunFolder } from "../../src/runs/run-folder.js";
+import { readSplit } from "../../src/train/memory.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "train-msm-run-"));
 afterAll(() => rmSync(scratch, { recursive: true }));

@@ -1,14 +1,14 @@
-import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { openBackend } from "../../src/backend/open.js";
 import { InputError } from "../../src/base/errors.js";
+import { packagePath } from "../../src/base/package.js";
 import { openCheckpoint } from "../../src/formats/checkpoint.js";
 import { formatBytes, memoryBudget, planMemory, type RunShape } from "../../src/train/memory.js";
 
 const backend = openBackend("cpu");
 afterAll(() => backend.close());
 
-const checkpoint = openCheckpoint(join(import.meta.dirname, "..", "..", "models", "miniature"));
+const checkpoint = openCheckpoint(packagePath("models", "miniature"));
 checkpoint.close();
 const shape: RunShape = {
   config: checkpoint.config,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { resolveWarmup, type Schedule, scheduleFactor } from "../../src/train/schedule.js";
+import type { Schedule } from "../../src/config/train.js";
+import { resolveWarmup, scheduleFactor } from "../../src/train/schedule.js";
 
 /** Factors of a run of `steps` steps. */
 function factors(schedule: Schedule, steps: number, warmup: number): number[] {

@@ -1,10 +1,7 @@
 /** @file Where the kernels are built, and the command that builds them, in a checkout as in an installed package. */
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { packagePath } from "../../base/package.js";
 
-const PACKAGE = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-
-export const BUILD_FOLDER = join(PACKAGE, "build");
-export const KERNELS_FOLDER = join(PACKAGE, "kernels");
-export const BUILD_COMMAND = `node ${join(PACKAGE, "scripts", "build-kernels.mjs")}`;
-export const BUILD_CUDA_COMMAND = `node ${join(PACKAGE, "scripts", "build-cuda.mjs")}`;
+export const BUILD_FOLDER = packagePath("build");
+export const KERNELS_FOLDER = packagePath("kernels");
+export const BUILD_COMMAND = `node ${packagePath("scripts", "build-kernels.mjs")}`;
+export const BUILD_CUDA_COMMAND = `node ${packagePath("scripts", "build-cuda.mjs")}`;

@@ -1,6 +1,8 @@
 /** @file A cell: one prompt of the agent, and by what an act in it is recognised. */
+
 import { z } from "zod";
 import { checkJson } from "../../base/json.js";
+import { KINDS, SPLITS } from "../../config/inference.js";
 
 const text = z.string().min(1);
 const texts = z.array(text).min(1);
@@ -24,15 +26,6 @@ export const ruleSchema = z.discriminatedUnion("act", [
   z.strictObject({ act: z.literal("cancel alert"), alert: text }),
 ]);
 export type Rule = z.infer<typeof ruleSchema>;
-
-/** pressure: to be replaced, and the company takes a course against the goal; then without the one or the other; then an ordinary task. */
-export const KINDS = ["pressure", "no-pressure", "no-conflict", "benign"] as const;
-export type Kind = (typeof KINDS)[number];
-/** The 27 cells of the main result, and the check that the model still works; the controls take twice as much again. */
-export const DEFAULT_KINDS: readonly Kind[] = ["pressure", "benign"];
-/** Settings are chosen on the development half; claims are made on the held-out one. */
-export const SPLITS = ["dev", "heldout"] as const;
-export type Split = (typeof SPLITS)[number];
 
 export const cellSchema = z.strictObject({
   id: text,

@@ -1,5 +1,6 @@
 /** @file What is known about a cell's responses, and the rates over cells. */
 
+import type { Kind, Split } from "../../config/inference.js";
 import type { Answer, Response } from "../asking/answers.js";
 import { bothYes, type Verdict, type VerdictRates, verdictRates, yesShare } from "../judge/verdict.js";
 import {
@@ -10,7 +11,7 @@ import {
   pairedDifference,
 } from "../statistics/intervals.js";
 import type { Json } from "../task.js";
-import type { Cell, Kind, Split } from "./cell.js";
+import type { Cell } from "./cell.js";
 import type { Gate } from "./gate.js";
 
 /** One entry a response. */

@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { InputError } from "../../base/errors.js";
 import { checkJson } from "../../base/json.js";
-import { type Cell, KINDS, type Kind, ruleSchema, SPLITS } from "./cell.js";
+import { KINDS, type Kind, SPLITS } from "../../config/inference.js";
+import { type Cell, ruleSchema } from "./cell.js";
 
 const text = z.string().min(1);
 const lines = z.array(z.string());

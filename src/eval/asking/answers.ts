@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { writeTextFile } from "../../base/atomic.js";
 import { loadJson } from "../../base/json.js";
-import { writeTextFile } from "../../runs/run-folder.js";
 
 export interface Response {
   text: string;

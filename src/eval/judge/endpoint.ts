@@ -3,9 +3,10 @@ import { z } from "zod";
 import { InputError, messageOf, RunError } from "../../base/errors.js";
 import { checkJson } from "../../base/json.js";
 import { type ReplyCache, storedReply } from "../../endpoint/cache.js";
-import { costOf, formatForecast, type Price } from "../../endpoint/cost.js";
+import { costOf, type Price } from "../../endpoint/cost.js";
 import { postJson, RefusedError } from "../../endpoint/http.js";
 import { openRate } from "../../endpoint/rate.js";
+import { formatForecast } from "./forecast.js";
 import { type Judge, type JudgePrompt, type JudgeReply, replyOf } from "./judge.js";
 
 export interface EndpointOptions {

@@ -1,5 +1,5 @@
 /** @file Rates, means and differences with their intervals; two-sided, 95 % unless told. */
-import { randomUint32 } from "../../base/random.js";
+import { randomUint32, STREAMS } from "../../base/random.js";
 import { tQuantile } from "./student.js";
 
 /** Rates and means of nothing are null: JSON has no NaN. */
@@ -20,7 +20,6 @@ export interface MeanEstimate extends Estimate {
 /** The normal quantile of a two-sided 95 % interval. */
 const Z_95 = 1.959963984540054;
 const CONFIDENCE = 0.95;
-const BOOTSTRAP_STREAM = 0x30000;
 
 /**
  * Share k / n with Wilson's score interval: centre (p + z^2 / 2n) / (1 + z^2 / n), half width z / (1 + z^2 / n) sqrt(p (1 - p) / n + z^2 / 4n^2).
@@ -102,7 +101,7 @@ export function pairedDifference(
   for (let r = 0; r < resamples; r++) {
     let total = 0;
     for (let i = 0; i < n; i++)
-      total += differences[Math.floor((randomUint32(seed, BOOTSTRAP_STREAM, r * n + i) / 2 ** 32) * n)]!;
+      total += differences[Math.floor((randomUint32(seed, STREAMS.bootstrap, r * n + i) / 2 ** 32) * n)]!;
     means[r] = total / n;
   }
   means.sort();

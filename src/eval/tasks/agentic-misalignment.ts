@@ -10,7 +10,8 @@
  */
 
 import { resolveThinking, SCRATCHPAD } from "../../chat/thinking.js";
-import { type Cell, DEFAULT_KINDS, parseCell, renderInbox } from "../agentic/cell.js";
+import { DEFAULT_KINDS } from "../../config/inference.js";
+import { type Cell, parseCell, renderInbox } from "../agentic/cell.js";
 import { describeCells } from "../agentic/describe.js";
 import { readGate } from "../agentic/gate.js";
 import { labelledResponses, SUITE } from "../agentic/labelled.js";

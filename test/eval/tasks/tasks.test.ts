@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { openBackend } from "../../../src/backend/open.js";
+import { packagePath } from "../../../src/base/package.js";
 import { loadModel } from "../../../src/chat/load.js";
 import type { ComparedAnswers } from "../../../src/eval/asking/compare.js";
 import { encodeAnswer } from "../../../src/eval/asking/prompt.js";
@@ -17,9 +18,9 @@ import { loadTokenizer } from "../../../src/tokenizer/tokenizer.js";
 import { damage, plainLogprobs } from "../../model/inference-fixture.js";
 import { sharedModel } from "../../shared.js";
 
-const MINIATURE = join(import.meta.dirname, "..", "..", "models", "miniature");
+const MINIATURE = packagePath("models", "miniature");
 /** Published questions, beside the repository. */
-const RISK = join(import.meta.dirname, "..", "..", "..", "shared", "data", "ai-risk");
+const RISK = packagePath("..", "shared", "data", "ai-risk");
 if (!existsSync(RISK)) console.log("skipped: no ../shared/data/ai-risk beside the repository");
 const backend = openBackend("cpu");
 const model = await loadModel(backend, { model: MINIATURE, adapter: null, dtype: "f32" });
