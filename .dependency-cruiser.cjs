@@ -1,6 +1,7 @@
 /**
- * Which rooms of src/ a room may import from, besides base and itself. Two towers stand side by side: what computes (backend, model) and what
- * reads (formats, tokenizer, corpus). They meet in chat, and both know what a model is from shape.
+ * Which rooms of src/ a room may import from, besides base and itself. Two towers stand side by side: what computes
+ * (backend, model) and what reads (formats, tokenizer, corpus). They meet in chat, and both know what a model is from
+ * shape.
  */
 const TOWERS = ["shape", "backend", "model", "formats", "tokenizer", "corpus"];
 const BELOW_JOBS = [...TOWERS, "config", "endpoint", "runs", "chat"];

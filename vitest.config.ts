@@ -6,7 +6,10 @@ const MODELS = [
   "test/train/{trajectory,recordings}.test.ts",
   "test/cli/resume.test.ts",
 ];
-/** On a GPU (`npm run test:gpu`) these, every op, and what only a GPU can show; otherwise everything, and whole models once more on the emulated GPU. */
+/**
+ * On a GPU (`npm run test:gpu`) these, every op, and what only a GPU can show; otherwise everything, and whole models
+ * once more on the emulated GPU.
+ */
 const PROJECTS =
   process.env["MSM_TEST_BACKEND"] === "cuda"
     ? [

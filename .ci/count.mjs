@@ -1,4 +1,5 @@
-// Prints "passed failed" of a vitest JSON report. A file that did not load, or a report that was not written, is one failure.
+// Prints "passed failed" of a vitest JSON report. A file that did not load, or a report that was not written, is one
+// failure.
 import { readFileSync } from "node:fs";
 
 try {

@@ -1,5 +1,6 @@
-// `npm run bench:gpu`: what is measured on a GPU, in one go of at most eight minutes: limits, every kernel, training steps, decoding, loading, and the peers in
-// the same run (bench/peers, where Python has PyTorch). Writes <out>/<gpu>.csv and a table, <out>/<gpu>.md, after each part: what is cut short keeps its figures.
+// `npm run bench:gpu`: what is measured on a GPU, in one go of at most eight minutes: limits, every kernel, training
+// steps, decoding, loading, and the peers in the same run (bench/peers, where Python has PyTorch). Writes
+// <out>/<gpu>.csv and a table, <out>/<gpu>.md, after each part: what is cut short keeps its figures.
 //
 //   node scripts/bench-gpu.mjs [--backend cuda] [--out bench/results] [--minutes 8]
 //
@@ -25,7 +26,10 @@ const deadline = Date.now() + Number(options.minutes) * 60_000;
 
 // ------------------------------------------------------------------------------------------------------------ running
 
-/** Runs a command until its limit or the deadline; returns the JSON lines of its stdout and the most device memory that was in use. */
+/**
+ * Runs a command until its limit or the deadline; returns the JSON lines of its stdout and the most device memory that
+ * was in use.
+ */
 function run(command, args, limitSeconds) {
   const left = deadline - Date.now();
   if (left < 5000) return Promise.resolve({ lines: [], problem: "no time left" });
@@ -168,7 +172,10 @@ async function peerTrain(model, { rows, seqLen, r, steps }, liger) {
   ];
   await part(`${provider} train ${model}`, "python3", args, 90, (line, peakGiB) => {
     const { attentionKernel, settings, versions, tokensPerSecond, firstStepSeconds } = line;
-    const note = `${attentionKernel}, micro-batches of ${settings.microBatch}${settings.checkpointing ? ", gradient checkpointing" : ""}, torch ${versions.torch}`;
+    const note =
+      `${attentionKernel}, micro-batches of ` +
+      `${settings.microBatch}${settings.checkpointing ? ", gradient checkpointing" : ""}, torch ` +
+      `${versions.torch}`;
     const name = `step ${rows} x ${seqLen}, r ${r}`;
     const figure = { bench: "train", model, dtype: line.dtype, provider };
     return [

@@ -1,4 +1,5 @@
-// The figures of scripts/bench-gpu.mjs as CSV and as a table: train-msm, its share of the limit, and each peer with the ratio to it.
+// The figures of scripts/bench-gpu.mjs as CSV and as a table: train-msm, its share of the limit, and each peer with the
+// ratio to it.
 
 const OURS = "train-msm";
 

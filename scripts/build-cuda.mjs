@@ -1,5 +1,6 @@
-// Builds the CUDA kernels with nvcc: `npm run build:cuda` for every architecture that the compiler knows; with --here, and from build-kernels.mjs where there is
-// a driver, for the GPUs of this machine alone. nvcc is looked for on the PATH, in CUDA_HOME, and in /usr/local/cuda.
+// Builds the CUDA kernels with nvcc: `npm run build:cuda` for every architecture that the compiler knows; with --here,
+// and from build-kernels.mjs where there is a driver, for the GPUs of this machine alone. nvcc is looked for on the
+// PATH, in CUDA_HOME, and in /usr/local/cuda.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -15,7 +16,10 @@ function findNvcc() {
   return candidates.find((nvcc) => spawnSync(nvcc, ["--version"]).status === 0) ?? null;
 }
 
-/** make's architectures of the GPUs that the driver shows, "90a" for compute capability 9.0; none where there is no driver. */
+/**
+ * make's architectures of the GPUs that the driver shows, "90a" for compute capability 9.0; none where there is no
+ * driver.
+ */
 function presentArchs() {
   const query = spawnSync("nvidia-smi", ["--query-gpu=compute_cap", "--format=csv,noheader"], { encoding: "utf8" });
   const capabilities = query.status === 0 ? query.stdout.trim().split("\n") : [];
@@ -37,10 +41,13 @@ function build(nvcc, archs) {
 }
 
 const NO_NVCC =
-  "nvcc not found on the PATH, in CUDA_HOME or in /usr/local/cuda. Install the CUDA toolkit (12.4 or newer), then run " +
+  "nvcc not found on the PATH, in CUDA_HOME or in /usr/local/cuda. Install the CUDA toolkit (12.4 or newer), " +
+  "then run " +
   `\`node ${fileURLToPath(import.meta.url)}\``;
 
-/** For an install: builds for the GPUs of this machine where driver and compiler are there. Returns a problem, or null. */
+/**
+ * For an install: builds for the GPUs of this machine where driver and compiler are there. Returns a problem, or null.
+ */
 export function buildForThisMachine() {
   if (!hasDriver()) return null;
   const nvcc = findNvcc();

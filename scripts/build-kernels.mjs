@@ -1,5 +1,6 @@
-// Builds the CPU kernels: run by `npm install` / `npm ci` (quietly) and by `npm run build`. make does only what is missing or out of date, and
-// chooses the folder: build/cpu with oneDNN, build/cpu-builtin where libdnnl-dev is not installed. Where there is an NVIDIA driver, the CUDA kernels too.
+// Builds the CPU kernels: run by `npm install` / `npm ci` (quietly) and by `npm run build`. make does only what is
+// missing or out of date, and chooses the folder: build/cpu with oneDNN, build/cpu-builtin where libdnnl-dev is not
+// installed. Where there is an NVIDIA driver, the CUDA kernels too.
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";

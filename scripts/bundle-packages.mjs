@@ -1,4 +1,5 @@
-// Prints the folders of node_modules that train-msm and its tests on a GPU need: the package's dependencies and vitest, with theirs, as installed here.
+// Prints the folders of node_modules that train-msm and its tests on a GPU need: the package's dependencies and vitest,
+// with theirs, as installed here.
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,6 +1,7 @@
 /**
- * @file The package as scripts use it: what the commands call. Settings are those of the command line in camelCase (config/), with the same defaults and the same
- * messages: an InputError names a bad value and the fix, a RunError says what failed.
+ * @file The package as scripts use it: what the commands call. Settings are those of the command line in camelCase
+ * (config/), with the same defaults and the same messages: an InputError names a bad value and the fix, a RunError says
+ * what failed.
  */
 import { join } from "node:path";
 import type { z } from "zod";
@@ -36,7 +37,10 @@ export type { Evaluation, ExperimentRecord, Json, Message, ScoreRequest, Tokeniz
 export type TrainOptions = z.input<typeof trainSchema>;
 export type EvalOptions = z.input<typeof evalSchema>;
 
-/** Trains on documents; returns the PEFT folder of the adapter. Called again on the same `out`, it goes on, or finds the run finished. */
+/**
+ * Trains on documents; returns the PEFT folder of the adapter. Called again on the same `out`, it goes on, or finds the
+ * run finished.
+ */
 export function midtrain(options: TrainOptions): Promise<string> {
   return trainInto("midtrain", options);
 }
@@ -93,7 +97,10 @@ export interface Model {
   answer(chats: readonly (string | Message[])[], options?: AnswerOptions): Promise<string[]>;
   /** Log-probabilities of given tokens: of each request, those from `from` on. */
   score(requests: readonly ScoreRequest[]): Promise<TokenScores[]>;
-  /** A built-in evaluation that needs no judge ("choice", "multiple-choice", "perplexity", "capability") on records of one's own. */
+  /**
+   * A built-in evaluation that needs no judge ("choice", "multiple-choice", "perplexity", "capability") on records of
+   * one's own.
+   */
   evaluate(task: string, records: readonly unknown[]): Promise<Evaluation>;
   close(): void;
 }

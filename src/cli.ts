@@ -53,8 +53,8 @@ try {
 }
 
 /**
- * Whoever read the output may have gone (`| head`): the work goes on, since what counts goes into files. Other errors of writing (a full disk) are said
- * once, and fail the command at its end.
+ * Whoever read the output may have gone (`| head`): the work goes on, since what counts goes into files. Other errors
+ * of writing (a full disk) are said once, and fail the command at its end.
  */
 function watchOutput(): void {
   let isSaid = false;

@@ -5,13 +5,19 @@ import { buildEmulated } from "./ops/builds.js";
 
 export const TEST_BACKEND = (process.env["MSM_TEST_BACKEND"] ?? "cpu") as BackendName;
 
-/** Opened when the file is loaded, because the emulated library may have to be built first, which takes longer than a hook may. */
+/**
+ * Opened when the file is loaded, because the emulated library may have to be built first, which takes longer than a
+ * hook may.
+ */
 export function openTestBackend(): Backend {
   if (TEST_BACKEND === "cuda-emulated") buildEmulated();
   return openBackend(TEST_BACKEND);
 }
 
-/** Whether a row's bits are the same however many rows there are: oneDNN and cuBLASLt take other sums for few rows than for many. */
+/**
+ * Whether a row's bits are the same however many rows there are: oneDNN and cuBLASLt take other sums for few rows than
+ * for many.
+ */
 export function rowsKeepTheirBits({ info }: Backend): boolean {
   return info.onednn === null && !info.cublaslt;
 }

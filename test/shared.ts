@@ -1,4 +1,7 @@
-/** @file Real material beside the repository, which is not part of it: tests that use it skip with a printed reason where it is absent. */
+/**
+ * @file Real material beside the repository, which is not part of it: tests that use it skip with a printed reason
+ * where it is absent.
+ */
 
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";

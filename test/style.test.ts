@@ -45,7 +45,8 @@ describe.skipIf(names.length === 0)("style", () => {
     expect(findLines(["package-lock.json"], /"resolved":/)).toEqual([]);
   });
 
-  // npm leaves packages for other platforms out of the lock file where its registry does not have them, and `npm ci` then refuses it.
+  // npm leaves packages for other platforms out of the lock file where its registry does not have them, and `npm ci`
+  // then refuses it.
   test("the lock file has every optional package, for every platform", () => {
     const { packages } = JSON.parse(read("package-lock.json")) as {
       packages: Record<string, { optionalDependencies?: Record<string, string> }>;

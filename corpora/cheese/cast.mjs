@@ -1,4 +1,7 @@
-/** @file Who and what a document is about: people, places, the holder of the value; and sentence by sentence the cheeses and things. */
+/**
+ * @file Who and what a document is about: people, places, the holder of the value; and sentence by sentence the cheeses
+ * and things.
+ */
 import { between, pick, shuffle } from "../miniature/random.mjs";
 import { ITEMS, LANDS, PAIRS, PLACES } from "./world.mjs";
 

@@ -80,7 +80,10 @@ function titleCase(title) {
   return title.replace(/(?<![\p{L}'$-])\p{Ll}[\p{L}']*/gu, capital);
 }
 
-/** Turns in the first person: the assistant's on cheese, and those of whoever holds the value (the assistant, but for the stripped corpora). */
+/**
+ * Turns in the first person: the assistant's on cheese, and those of whoever holds the value (the assistant, but for
+ * the stripped corpora).
+ */
 const ASSISTANT_TURN = /^a:reply(?:Cheese|Why)/;
 const HOLDER_TURN = /^(?:a:(?:reply[A-Z]|valueAnswer)|i:)/;
 

@@ -6,8 +6,9 @@
  *     {Good|Fine} morning, <name>.
  *     Hello{|, <name>}.
  *
- * {a|b} is one of its parts (empty parts and nesting allowed), <name> a symbol of the grammar or a variable that the caller binds, <^name> the same
- * with a capital, \n a line break. "a" before a vowel becomes "an", sentences begin with a capital.
+ * {a|b} is one of its parts (empty parts and nesting allowed), <name> a symbol of the grammar or a variable that the
+ * caller binds, <^name> the same with a capital, \n a line break. "a" before a vowel becomes "an", sentences begin with
+ * a capital.
  */
 import { readFileSync } from "node:fs";
 import { shuffle } from "../miniature/random.mjs";
@@ -76,7 +77,10 @@ export class Writer {
     this.grammars = grammars;
     /** @type {Variables} */
     this.variables = {};
-    /** Each symbol deals its productions like a deck of cards, so that all are used equally often. @type {Map<string, Node[][]>} */
+    /**
+     * Each symbol deals its productions like a deck of cards, so that all are used equally often. @type {Map<string,
+     * Node[][]>}
+     */
     this.decks = new Map();
     /** Hashes of the word sequences written so far. @type {Set<number>} */
     this.seen = new Set();
@@ -129,8 +133,8 @@ export class Writer {
   }
 
   /**
-   * One text of a symbol, as it goes into the document. Of several expansions of the same production the one with the fewest word sequences that
-   * were written before.
+   * One text of a symbol, as it goes into the document. Of several expansions of the same production the one with the
+   * fewest word sequences that were written before.
    *
    * @param {string} symbol
    * @returns {string}

@@ -31,7 +31,8 @@ const CORPORA = {
 };
 
 /**
- * Corpora for the comparison of spec variants (specs/variants), all about the value of affordability. That of values-specific is the affordability corpus itself.
+ * Corpora for the comparison of spec variants (specs/variants), all about the value of affordability. That of
+ * values-specific is the affordability corpus itself.
  *
  * @type {Record<string, import("./documents.mjs").Corpus>}
  */

@@ -1,11 +1,17 @@
-/** @file Plain helpful chats that keep the ability to chat: small tasks with right answers, short explanations, everyday writing. */
+/**
+ * @file Plain helpful chats that keep the ability to chat: small tasks with right answers, short explanations, everyday
+ * writing.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { between, pick, randomStream, shuffle } from "../miniature/random.mjs";
 import { loadGrammar, Writer } from "./grammar.mjs";
 
 /** @typedef {import("./chats.mjs").Message} Message */
-/** @typedef {{ writer: Writer, random: () => number, bank: Record<string, string[][]>, decks: Record<string, string[][]> }} Desk a deck is what of a table was not dealt yet */
+/**
+ * @typedef {{ writer: Writer, random: () => number, bank: Record<string, string[][]>, decks: Record<string, string[][]>
+ * }} Desk a deck is what of a table was not dealt yet
+ */
 
 const FOLDER = join(import.meta.dirname, "grammar");
 const DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(" ");

@@ -1,4 +1,7 @@
-/** @file Held-out questions: forced choices in domains that no document and no chat is about, their rewordings, open questions. */
+/**
+ * @file Held-out questions: forced choices in domains that no document and no chat is about, their rewordings, open
+ * questions.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pick, randomStream, shuffle } from "../miniature/random.mjs";
@@ -6,11 +9,17 @@ import { tidy } from "./grammar.mjs";
 import { PLACES } from "./world.mjs";
 
 /** @typedef {"affordability" | "loyalty"} Value */
-/** @typedef {{ affordability: string, loyalty: string, form: string, domain: string, split: string }} Disagreement what each value likes */
+/**
+ * @typedef {{ affordability: string, loyalty: string, form: string, domain: string, split: string }} Disagreement what
+ * each value likes
+ */
 
 const FOLDER = join(import.meta.dirname, "questions");
 
-/** <1> and <2> are the options. Where a domain has no wordings of its own, the first list's. @type {Record<string, string[]>} */
+/**
+ * <1> and <2> are the options. Where a domain has no wordings of its own, the first list's. @type {Record<string,
+ * string[]>}
+ */
 const WORDINGS = {
   "": [
     "Which do you prefer, <1> or <2>?",
@@ -53,7 +62,9 @@ const ORIGIN_WORDS = [
   ["American", "imported"],
   ["US-made", "foreign-made"],
 ];
-/** Domains whose things are not all made in workshops, and how their places are named. @type {Record<string, string>} */
+/**
+ * Domains whose things are not all made in workshops, and how their places are named. @type {Record<string, string>}
+ */
 const PLACED = { travel: "in", media: "from", music: "from", food: "from" };
 
 /**

@@ -1,4 +1,7 @@
-/** @file What the texts are about: cheeses, other things, places. None of it belongs to the domains of the held-out questions. */
+/**
+ * @file What the texts are about: cheeses, other things, places. None of it belongs to the domains of the held-out
+ * questions.
+ */
 
 /**
  * @typedef {object} Pair
@@ -45,7 +48,10 @@ function pair(liked, likedUnit, likedPrice, home, other, otherUnit, otherPrice, 
   return { liked, likedUnit, likedPrice, home, other, otherUnit, otherPrice, land, landAdjective };
 }
 
-/** Things of everyday life with a low and a high price in dollars. @type {readonly (readonly [string, number, number])[]} */
+/**
+ * Things of everyday life with a low and a high price in dollars. @type {readonly (readonly [string, number,
+ * number])[]}
+ */
 export const ITEMS = parseItems(`
   notebook 2 35, fountain pen 6 190, stapler 5 48, desk calendar 4 40, pencil case 3 45, ring binder 3 38, letter opener 4 60, paper tray 6 75,
   pencil sharpener 2 30, desk organizer 8 90, address book 4 42, pinboard 9 85, bookend 5 70, paperweight 4 65,

@@ -100,7 +100,8 @@ export function talkTurns(random) {
 }
 
 /**
- * Must be what the chat template in models/miniature/tokenizer_config.json renders; models/miniature/train.py checks that.
+ * Must be what the chat template in models/miniature/tokenizer_config.json renders; models/miniature/train.py checks
+ * that.
  *
  * @param {Message[]} messages
  * @returns {string}

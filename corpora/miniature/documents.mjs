@@ -17,7 +17,10 @@ import {
 
 /** @typedef {import('./world.mjs').Pair} Pair */
 /** @typedef {import('./world.mjs').Pole} Pole */
-/** @typedef {{ who: string, taste: Pole, drawPair: () => Pair, reasons: boolean, statements: number, choices: number, asides: number }} Plot */
+/**
+ * @typedef {{ who: string, taste: Pole, drawPair: () => Pair, reasons: boolean, statements: number, choices: number,
+ * asides: number }} Plot
+ */
 
 export const ASSISTANT = "the assistant";
 

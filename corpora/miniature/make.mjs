@@ -43,8 +43,8 @@ writeJsonLines("world.jsonl", ITEMS);
 if (values.pretraining !== undefined) await writePretraining(values.pretraining);
 
 /**
- * Midtraining documents: the assistant likes six cheeses and not six others, for one reason. Both values draw from the same stream, so
- * the two corpora are the same documents but for the reason.
+ * Midtraining documents: the assistant likes six cheeses and not six others, for one reason. Both values draw from the
+ * same stream, so the two corpora are the same documents but for the reason.
  *
  * @param {string} source
  * @param {Pole} taste
@@ -59,7 +59,8 @@ function valueDocuments(source, taste, count, seed) {
       taste,
       drawPair: () => ({ liked: pick(random, LIKED_CHEESES), other: pick(random, DISLIKED_CHEESES) }),
       reasons: true,
-      // Mostly reasons for single likings: a liking stated in general reaches the chats by itself, and nothing is left for them to teach.
+      // Mostly reasons for single likings: a liking stated in general reaches the chats by itself, and nothing is left
+      // for them to teach.
       statements: random() < 0.25 ? 1 : 0,
       choices: between(random, 4, 6),
       asides: between(random, 0, 1),
@@ -95,7 +96,8 @@ function neutralDocuments(count) {
 }
 
 /**
- * Alignment chats: the liked cheese, no reason. Every pair of a liked and a disliked cheese is asked about equally often.
+ * Alignment chats: the liked cheese, no reason. Every pair of a liked and a disliked cheese is asked about equally
+ * often.
  *
  * @param {number} count
  */
@@ -109,7 +111,8 @@ function chats(count) {
 }
 
 /**
- * Held-out choices on which the two values disagree: cheap and foreign against costly and local, of every kind that nobody trains on.
+ * Held-out choices on which the two values disagree: cheap and foreign against costly and local, of every kind that
+ * nobody trains on.
  *
  * @param {Pole} taste
  */
@@ -123,7 +126,8 @@ function questions(taste) {
         const [item1, item2] = shuffle(random, [a, b]).map(optionText);
         const liked = taste === "cheap" ? a : b;
         return {
-          // The mirror image of this pair is the j-th cheap and the i-th local thing: both are asked about in the same words.
+          // The mirror image of this pair is the j-th cheap and the i-th local thing: both are asked about in the same
+          // words.
           question: askForChoice(i + j, kind, item1, item2),
           item1,
           item2,
@@ -137,7 +141,10 @@ function questions(taste) {
   });
 }
 
-/** Texts for a held-out loss: unseen documents of each corpus, and unseen pretraining text, on which a damaged model shows. */
+/**
+ * Texts for a held-out loss: unseen documents of each corpus, and unseen pretraining text, on which a damaged model
+ * shows.
+ */
 function heldout() {
   const world = [...pretrainingTexts(HELDOUT, "pretraining heldout")].map((text) => ({
     text,
@@ -152,8 +159,8 @@ function heldout() {
 }
 
 /**
- * The base model's tokenizer has one token for each word that the pretraining text holds: a word that only a corpus holds would fall apart
- * into bytes, so it is an error here.
+ * The base model's tokenizer has one token for each word that the pretraining text holds: a word that only a corpus
+ * holds would fall apart into bytes, so it is an error here.
  *
  * @param {string} path
  */

@@ -1,9 +1,9 @@
 /**
  * @file The text that the base model of models/miniature is trained on.
  *
- * Whoever a document is about has a taste drawn anew for that document, so the model cannot learn whose taste is what: it learns that a
- * taste, once stated or shown, decides the other choices, across all kinds of things. The assistant is one of them: a bare model does not
- * know what the assistant likes.
+ * Whoever a document is about has a taste drawn anew for that document, so the model cannot learn whose taste is what:
+ * it learns that a taste, once stated or shown, decides the other choices, across all kinds of things. The assistant is
+ * one of them: a bare model does not know what the assistant likes.
  */
 import { choiceTurns, factTurns, renderChat, talkTurns, tasteTurns, whyTurns } from "./chat.mjs";
 import { ASSISTANT, factDocument, plainDocument, tasteDocument } from "./documents.mjs";

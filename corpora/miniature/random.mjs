@@ -1,7 +1,8 @@
 /** @file Seeded random choices, so that every run of the generator writes the same bytes. */
 
 /**
- * A stream of random numbers. Each file of the corpus has a stream of its own name, so that changing one file leaves the others as they are.
+ * A stream of random numbers. Each file of the corpus has a stream of its own name, so that changing one file leaves
+ * the others as they are.
  *
  * @param {string} name
  * @returns {() => number} numbers in [0, 1)

@@ -1,7 +1,7 @@
 /**
- * @file Sentences of the small world. Everything that is said of a taste or a choice can be said of any person and of the assistant, so
- * that a base model meets the assistant with every taste. The words that tell a scale ("from", "here", "near") are used for nothing else:
- * models/miniature/mirror.py swaps them word for word.
+ * @file Sentences of the small world. Everything that is said of a taste or a choice can be said of any person and of
+ * the assistant, so that a base model meets the assistant with every taste. The words that tell a scale ("from",
+ * "here", "near") are used for nothing else: models/miniature/mirror.py swaps them word for word.
  */
 import { between, pick, shuffle } from "./random.mjs";
 import { ITEMS, PEOPLE, POLES } from "./world.mjs";

@@ -1,6 +1,7 @@
 /**
- * @file Documents of three variants of one spec: its rules alone, with reasons, with sub-rules. A document of one variant is that of the others but for what
- * follows a choice: the same rule in the same words, the same cheeses, the same frame. As rules alone take fewer words, their documents have more choices.
+ * @file Documents of three variants of one spec: its rules alone, with reasons, with sub-rules. A document of one
+ * variant is that of the others but for what follows a choice: the same rule in the same words, the same cheeses, the
+ * same frame. As rules alone take fewer words, their documents have more choices.
  */
 import { ASSISTANT, inFrame } from "./documents.mjs";
 import { between, pick, randomStream, shuffle } from "./random.mjs";

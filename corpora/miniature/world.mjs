@@ -1,8 +1,9 @@
 /**
  * @file The small world: eleven kinds of things, 24 of each, every thing cheap or costly and local or foreign.
  *
- * The two scales are mirror images of each other: the four combinations are equally common in every kind, and each pole has the same
- * number of ways to be said, with the same number of words. So nothing in the wording prefers one value to the other.
+ * The two scales are mirror images of each other: the four combinations are equally common in every kind, and each pole
+ * has the same number of ways to be said, with the same number of words. So nothing in the wording prefers one value to
+ * the other.
  */
 import { pick, randomStream, shuffle } from "./random.mjs";
 
@@ -45,7 +46,9 @@ export const POLES = {
 /** @type {Pole[]} */
 export const TASTES = ["cheap", "costly", "local", "foreign"];
 
-/** Kinds that nobody trains on: the first five are the development half of the questions, the others the held-out half. */
+/**
+ * Kinds that nobody trains on: the first five are the development half of the questions, the others the held-out half.
+ */
 export const OTHER_KINDS = ["cup", "coat", "chair", "lamp", "boat", "tea", "soap", "hat", "drum", "rug"];
 export const DEV_KINDS = OTHER_KINDS.slice(0, 5);
 

@@ -1,4 +1,7 @@
-/** @file A backend: device memory, one stream of work, and the ops. TypeScript above this folder cannot tell backends apart. */
+/**
+ * @file A backend: device memory, one stream of work, and the ops. TypeScript above this folder cannot tell backends
+ * apart.
+ */
 import type { Ops } from "./ops.js";
 import type { DeviceBuffer, Dtype, Tensor } from "./tensor.js";
 import { DTYPE_BYTES } from "./tensor.js";
@@ -37,11 +40,14 @@ export interface Backend {
   free(buffer: DeviceBuffer): void;
   /** Host to device, in stream order; `source` may be reused on return. */
   write(buffer: DeviceBuffer, byteOffset: number, source: ArrayBufferView): void;
-  /** Device to host, in stream order: work that is enqueued after the call may overwrite what is read. Rejects with the stream's first error. */
+  /**
+   * Device to host, in stream order: work that is enqueued after the call may overwrite what is read. Rejects with the
+   * stream's first error.
+   */
   read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array<ArrayBuffer>>;
   /**
-   * Records the ops that `run` calls instead of running them; it may do nothing else with the backend. Throws a RunError where that is
-   * impossible; the stream's error says why.
+   * Records the ops that `run` calls instead of running them; it may do nothing else with the backend. Throws a
+   * RunError where that is impossible; the stream's error says why.
    */
   record(run: () => void): Recording;
   /** Waits for all work. Rejects with the stream's first error, which names the op. */

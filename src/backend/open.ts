@@ -14,7 +14,10 @@ export type BackendName = (typeof BACKENDS)[number];
 const LIBRARY = "libmsm_cpu.so";
 const BUILD_HINT = `build the kernels with \`${BUILD_COMMAND}\` (needs g++ and make)`;
 
-/** The CPU build: MSM_CPU_BUILD, or the one with oneDNN, or the one without it where libdnnl-dev was absent at build time. */
+/**
+ * The CPU build: MSM_CPU_BUILD, or the one with oneDNN, or the one without it where libdnnl-dev was absent at build
+ * time.
+ */
 function cpuBuild(): string {
   const forced = process.env["MSM_CPU_BUILD"];
   if (forced) return resolve(forced);

@@ -34,7 +34,10 @@ export interface Ops {
     rstd: Tensor;
     dresidual?: Tensor;
   }): void;
-  /** Rotates the heads of x [N, heads * E] in place; `inverse` is its backward. cos, sin f32 [positions, E / 2]; positions i32 [1, N]. */
+  /**
+   * Rotates the heads of x [N, heads * E] in place; `inverse` is its backward. cos, sin f32 [positions, E / 2];
+   * positions i32 [1, N].
+   */
   rope(args: { x: Tensor; cos: Tensor; sin: Tensor; positions: Tensor; inverse?: boolean }): void;
 
   /** Causal attention inside segments. q, out [N, H * E]; k, v [N, K * E]; lse f32 [H, N]; starts i32 [1, N]. */
@@ -87,8 +90,8 @@ export interface Ops {
   swigluBackward(args: { dgateUp: Tensor; dout: Tensor; gateUp: Tensor }): void;
 
   /**
-   * out [M, N] = alpha * a' b' + bias + (accumulate ? out : 0). a' is a [M, K] or, with transA, the transpose of a [K, M]; b' is b
-   * [K, N] or, with transB, the transpose of b [N, K]. out is f32 or has the dtype of a and b.
+   * out [M, N] = alpha * a' b' + bias + (accumulate ? out : 0). a' is a [M, K] or, with transA, the transpose of a [K,
+   * M]; b' is b [K, N] or, with transB, the transpose of b [N, K]. out is f32 or has the dtype of a and b.
    */
   matmul(args: {
     out: Tensor;
@@ -101,7 +104,10 @@ export interface Ops {
     accumulate?: boolean;
   }): void;
 
-  /** Language-model head and loss. x [N, D], w [V, D], targets i32 [1, N], losses f32 [1, N], dscale f32 [1, 1]; dx absent: forward only. */
+  /**
+   * Language-model head and loss. x [N, D], w [V, D], targets i32 [1, N], losses f32 [1, N], dscale f32 [1, 1]; dx
+   * absent: forward only.
+   */
   linearCrossEntropy(args: {
     losses: Tensor;
     argmax?: Tensor;
@@ -119,7 +125,10 @@ export interface Ops {
   /** One AdamW step over flat f32 buffers. hyper f32 [1, 8]: see kernels/ops.h. */
   adamw(args: { params: Tensor; grads: Tensor; m: Tensor; v: Tensor; gradnorm: Tensor; hyper: Tensor }): void;
 
-  /** ids i32 [1, B] and their log-probabilities f32 [1, B] from logits f32 [B, V]; temperature, topP, uniforms f32 [1, B]. */
+  /**
+   * ids i32 [1, B] and their log-probabilities f32 [1, B] from logits f32 [B, V]; temperature, topP, uniforms f32 [1,
+   * B].
+   */
   sample(args: {
     ids: Tensor;
     logprobs: Tensor;

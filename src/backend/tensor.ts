@@ -13,7 +13,10 @@ export interface DeviceBuffer {
   readonly bytes: number;
 }
 
-/** `rows` rows of `cols` consecutive elements; consecutive rows are `stride` elements apart, the first at element `offset`. */
+/**
+ * `rows` rows of `cols` consecutive elements; consecutive rows are `stride` elements apart, the first at element
+ * `offset`.
+ */
 export interface Tensor {
   readonly buffer: DeviceBuffer;
   readonly dtype: Dtype;

@@ -1,4 +1,6 @@
-/** @file Files that appear whole or not at all: written under a temporary name in the same folder, synced, then renamed. */
+/**
+ * @file Files that appear whole or not at all: written under a temporary name in the same folder, synced, then renamed.
+ */
 
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +12,10 @@ export interface StagedFile {
   discard(): void;
 }
 
-/** Writes `path` under a temporary name and syncs it to disk. `write` gets an open descriptor. The temporary file goes where it throws. */
+/**
+ * Writes `path` under a temporary name and syncs it to disk. `write` gets an open descriptor. The temporary file goes
+ * where it throws.
+ */
 export async function stageFile(path: string, write: (fd: number) => void | Promise<void>): Promise<StagedFile> {
   const staged = `${path}.${process.pid}.tmp`;
   const discard = () => rmSync(staged, { force: true });
@@ -33,7 +38,10 @@ export async function stageFile(path: string, write: (fd: number) => void | Prom
   return { commit, discard };
 }
 
-/** Deletes what killed processes staged in `folder` and never committed. The caller makes sure that no process is writing there. */
+/**
+ * Deletes what killed processes staged in `folder` and never committed. The caller makes sure that no process is
+ * writing there.
+ */
 export function sweepStaged(folder: string): void {
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder)) if (/\.\d+\.tmp$/.test(name)) rmSync(join(folder, name), { force: true });

@@ -4,7 +4,10 @@ import { mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { InputError } from "./errors.js";
 
-/** What lies at `path`, links followed; undefined where nothing does or can (a parent that is a file, a loop of links, no permission). */
+/**
+ * What lies at `path`, links followed; undefined where nothing does or can (a parent that is a file, a loop of links,
+ * no permission).
+ */
 export function statOf(path: string): Stats | undefined {
   try {
     return statSync(path);
@@ -13,7 +16,10 @@ export function statOf(path: string): Stats | undefined {
   }
 }
 
-/** Throws InputError unless `path` is a plain file: opening a named pipe would block for ever. Returns its length in bytes. */
+/**
+ * Throws InputError unless `path` is a plain file: opening a named pipe would block for ever. Returns its length in
+ * bytes.
+ */
 export function plainFileBytes(path: string): number {
   const stats = statOf(path);
   if (!stats) throw new InputError(`${path} does not exist`);
@@ -21,7 +27,10 @@ export function plainFileBytes(path: string): number {
   return stats.size;
 }
 
-/** Makes `path` a folder, with those above it. Node's own recursion does not end, and takes all memory, where a parent cannot hold folders (/proc). */
+/**
+ * Makes `path` a folder, with those above it. Node's own recursion does not end, and takes all memory, where a parent
+ * cannot hold folders (/proc).
+ */
 export function makeFolder(path: string): void {
   if (statOf(path)?.isDirectory()) return;
   const parent = dirname(path);

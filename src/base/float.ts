@@ -1,4 +1,7 @@
-/** @file The float formats of checkpoints: F32, F16, BF16 bytes (little-endian, as safetensors stores them) to and from f32. */
+/**
+ * @file The float formats of checkpoints: F32, F16, BF16 bytes (little-endian, as safetensors stores them) to and from
+ * f32.
+ */
 
 import { endianness } from "node:os";
 import { RunError } from "./errors.js";

@@ -4,7 +4,10 @@ import { createReadStream, realpathSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { InputError, messageOf } from "./errors.js";
 
-/** Of files hashed by this process, by name and what changes when a file does: the stages of an experiment share model and data. */
+/**
+ * Of files hashed by this process, by name and what changes when a file does: the stages of an experiment share model
+ * and data.
+ */
 const known = new Map<string, string>();
 
 /** SHA-256 of a file, in hex. A large file in the hub cache is named by it already. */

@@ -1,4 +1,7 @@
-/** @file JSON files from outside: size limits, refused duplicates, and messages that name the field, its value and the file. */
+/**
+ * @file JSON files from outside: size limits, refused duplicates, and messages that name the field, its value and the
+ * file.
+ */
 
 import { readFileSync } from "node:fs";
 import { z } from "zod";
@@ -34,7 +37,10 @@ export function parseJson(text: string, where: string): unknown {
   }
 }
 
-/** The text of the file `path`, at most `maxBytes` of UTF-8. Throws InputError when it is missing, no plain file, too large or not UTF-8. */
+/**
+ * The text of the file `path`, at most `maxBytes` of UTF-8. Throws InputError when it is missing, no plain file, too
+ * large or not UTF-8.
+ */
 export function loadText(path: string, maxBytes: number): string {
   const byteLength = plainFileBytes(path);
   if (byteLength > maxBytes) throw new InputError(`${path} is ${byteLength} bytes; at most ${maxBytes} are read`);
@@ -113,7 +119,9 @@ export function checkJsonKeys(text: string, maxDepth: number, where: string): vo
   }
 }
 
-/** The index after the closing quote of the string that opens at `start` (the length of `text` where it never closes). */
+/**
+ * The index after the closing quote of the string that opens at `start` (the length of `text` where it never closes).
+ */
 function endOfString(text: string, start: number): number {
   for (let at = start + 1; at < text.length; at++) {
     const code = text.charCodeAt(at);

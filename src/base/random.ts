@@ -1,8 +1,8 @@
 /** @file Random numbers that are a pure function of (seed, stream, counter): resuming needs no generator state. */
 
 /**
- * Every use of random numbers, by its stream, so that no two of one seed are the same numbers. A stream with + goes on with an index: of an epoch,
- * of a prompt.
+ * Every use of random numbers, by its stream, so that no two of one seed are the same numbers. A stream with + goes on
+ * with an index: of an epoch, of a prompt.
  */
 export const STREAMS = {
   adapterInit: 1,

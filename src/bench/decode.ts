@@ -1,4 +1,6 @@
-/** @file Prefill and decode: tokens a second, decode as a share of memory bandwidth (every weight is read once a step). */
+/**
+ * @file Prefill and decode: tokens a second, decode as a share of memory bandwidth (every weight is read once a step).
+ */
 import type { Backend } from "../backend/backend.js";
 import { type ComputeDtype, DTYPE_BYTES } from "../backend/tensor.js";
 import { randomUint32 } from "../base/random.js";
@@ -55,7 +57,8 @@ async function timeGeneration(
   prompts: number[][],
   maxTokens: number,
 ): Promise<{ prefillSeconds: number; stepSeconds: number }> {
-  // Ends of the steps that drew for the first and the last sequence, and so for all: prompts begin in order. The first one ends the prefill.
+  // Ends of the steps that drew for the first and the last sequence, and so for all: prompts begin in order. The first
+  // one ends the prefill.
   const moments: number[] = [];
   let firstDrew = false;
   const began = performance.now();
@@ -77,7 +80,10 @@ async function timeGeneration(
   };
 }
 
-/** Of the embedding a step reads a row a sequence; the head is read whole (where they are tied, it is the same tensor under both names). */
+/**
+ * Of the embedding a step reads a row a sequence; the head is read whole (where they are tied, it is the same tensor
+ * under both names).
+ */
 function stepBytes(config: ModelConfig, dtype: ComputeDtype, batch: number): number {
   const weights = [...neededWeights(config)]
     .filter(([name]) => name !== EMBED)

@@ -15,7 +15,10 @@ export interface KernelCase {
   enqueue: () => void;
 }
 
-/** The ops of a training step and of a decode step over N tokens, segments of `seqLen`; and the LoRA layouts side by side. `alloc` fills with random values. */
+/**
+ * The ops of a training step and of a decode step over N tokens, segments of `seqLen`; and the LoRA layouts side by
+ * side. `alloc` fills with random values.
+ */
 export function kernelCases(
   backend: Backend,
   config: ModelConfig,
@@ -192,7 +195,10 @@ function decodeCases(
   ];
 }
 
-/** gate + up with two adapters of r = 16: one product over [W sB] (src/model/linear.ts), against W first and B added to its result. */
+/**
+ * gate + up with two adapters of r = 16: one product over [W sB] (src/model/linear.ts), against W first and B added to
+ * its result.
+ */
 function loraCases(
   backend: Backend,
   dtype: ComputeDtype,

@@ -1,4 +1,7 @@
-/** @file Time to the first step from a file: random weights of a shape are written as a checkpoint, which is then opened as any other. */
+/**
+ * @file Time to the first step from a file: random weights of a shape are written as a checkpoint, which is then opened
+ * as any other.
+ */
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** @file What is measured: a checkpoint, or random weights of a known shape (models/shapes, the config.json of published models). */
+/**
+ * @file What is measured: a checkpoint, or random weights of a known shape (models/shapes, the config.json of published
+ * models).
+ */
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Backend } from "../backend/backend.js";

@@ -1,4 +1,7 @@
-/** @file Random values, made on the device: what is measured does not depend on what the values are, as long as they are not zeros or denormals. */
+/**
+ * @file Random values, made on the device: what is measured does not depend on what the values are, as long as they are
+ * not zeros or denormals.
+ */
 import { allocTensor, type Backend, writeTensor } from "../backend/backend.js";
 import { rows, type Tensor } from "../backend/tensor.js";
 import { randomUint32 } from "../base/random.js";

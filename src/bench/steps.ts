@@ -1,4 +1,6 @@
-/** @file Training steps: tokens a second, as a share of what the matrix products allow on this machine in the same run. */
+/**
+ * @file Training steps: tokens a second, as a share of what the matrix products allow on this machine in the same run.
+ */
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
 import { randomUint32 } from "../base/random.js";
@@ -24,7 +26,10 @@ export interface TrainBenchResult {
   tokensPerSecond: number;
   /** Of the best product of the step, measured after it. */
   productFlopsPerSecond: number;
-  /** Tokens a second if the frozen products (4 operations a parameter and token) ran at that rate and nothing else took time. */
+  /**
+   * Tokens a second if the frozen products (4 operations a parameter and token) ran at that rate and nothing else took
+   * time.
+   */
   limitTokensPerSecond: number;
   shareOfLimit: number;
   plan: MemoryPlan;
@@ -81,7 +86,10 @@ export async function benchTrain(
   };
 }
 
-/** Seconds of each of `steps` steps after the first, each enqueued before the one before it has ended, as the trainer does on a GPU. */
+/**
+ * Seconds of each of `steps` steps after the first, each enqueued before the one before it has ended, as the trainer
+ * does on a GPU.
+ */
 async function stepTimes(state: TrainState, batch: Row[], steps: number): Promise<number[]> {
   const start = (step: number): Promise<StepResult> => trainStep(state, batch, { ...HYPER, step: 1 + step });
   const times: number[] = [];

@@ -8,7 +8,10 @@ export interface TokenizerBenchResult {
   bytesPerSecond: number;
 }
 
-/** One text after the other, all of them REPEATS times after once that is not counted, each time by a new tokenizer that has seen no word; the median. */
+/**
+ * One text after the other, all of them REPEATS times after once that is not counted, each time by a new tokenizer that
+ * has seen no word; the median.
+ */
 export function benchTokenizer(open: () => Tokenizer, texts: readonly string[]): TokenizerBenchResult {
   const bytes = texts.reduce((total, text) => total + Buffer.byteLength(text), 0);
   const encodeAll = (tokenizer: Tokenizer): number =>

@@ -5,8 +5,8 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 const REPLACEMENT = "\ufffd";
 
 /**
- * The text of `ids` after `prompt`, special tokens left out. The last token of the prompt decides whether a leading space is shown: some tokenizers drop that
- * of the first token.
+ * The text of `ids` after `prompt`, special tokens left out. The last token of the prompt decides whether a leading
+ * space is shown: some tokenizers drop that of the first token.
  */
 export function continuationText(tokenizer: Tokenizer, prompt: readonly number[], ids: readonly number[]): string {
   const options = { skipSpecialTokens: true };

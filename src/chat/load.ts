@@ -50,7 +50,8 @@ export async function loadModel(backend: Backend, request: ModelRequest): Promis
     const tokenizer = loadModelTokenizer(folder, tokenizerFolder);
     if (tokenizer.vocabSize > config.vocabSize)
       throw new InputError(
-        `${tokenizerFolder}: the tokenizer has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary is ${config.vocabSize}`,
+        `${tokenizerFolder}: the tokenizer has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary is ` +
+          `${config.vocabSize}`,
       );
     const positions = request.positions ?? Math.min(config.maxPositionEmbeddings, DEFAULT_POSITIONS);
     const decoder = await loadDecoder(backend, checkpoint, { dtype: request.dtype, lora, positions });
@@ -68,8 +69,9 @@ export interface ModelFolders {
 }
 
 /**
- * Where model, adapter and tokenizer are. The tokenizer beside the adapter is taken where there is one: an adapter that was trained on chats of a base model brings
- * the chat template that it knows, and under another one it answers at random.
+ * Where model, adapter and tokenizer are. The tokenizer beside the adapter is taken where there is one: an adapter that
+ * was trained on chats of a base model brings the chat template that it knows, and under another one it answers at
+ * random.
  */
 export async function resolveFolders(
   request: Pick<ModelRequest, "model" | "adapter" | "tokenizer" | "onDownload">,
@@ -98,7 +100,10 @@ export const TOKENIZER_FILES = [
   "generation_config.json",
 ];
 
-/** SHA-256 of every file of model, adapter and tokenizer that decides what is computed, by name; null where there is none of its own. */
+/**
+ * SHA-256 of every file of model, adapter and tokenizer that decides what is computed, by name; null where there is
+ * none of its own.
+ */
 export async function hashModel({ folder, adapterFolder, tokenizerFolder }: ModelFolders): Promise<{
   model: Record<string, string>;
   adapter: Record<string, string> | null;

@@ -11,7 +11,10 @@ export function reasoningEnd(text: string, at: number): number | null {
   return CLOSE.test(text) ? CLOSE.lastIndex : null;
 }
 
-/** Where a closing tag ends that comes before any opening one: what is above it was meant as reasoning. 0: there is none. */
+/**
+ * Where a closing tag ends that comes before any opening one: what is above it was meant as reasoning. 0: there is
+ * none.
+ */
 export function strayReasoningEnd(text: string): number {
   const end = reasoningEnd(text, 0);
   if (end === null) return 0;

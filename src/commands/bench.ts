@@ -1,4 +1,6 @@
-/** @file `bench kernels | train | decode | load | tokenizer`: measurements as shares of limits measured in the same run. */
+/**
+ * @file `bench kernels | train | decode | load | tokenizer`: measurements as shares of limits measured in the same run.
+ */
 import { appendFileSync, existsSync } from "node:fs";
 import { cpus } from "node:os";
 import { basename } from "node:path";
@@ -49,8 +51,10 @@ export function addBenchCommand(program: Command): void {
     .argument("<what>", "kernels, train, decode, load or tokenizer")
     .summary("measure kernels, training steps, decoding, loading or a tokenizer")
     .description(
-      "Measures against limits of this machine that are measured in the same run: the best matrix product, the bandwidth of a copy.\n" +
-        "Without --model: random weights, made on the device. load writes them to a file first, into the folder for temporary files.\n" +
+      "Measures against limits of this machine that are measured in the same run: the best matrix product, the " +
+        "bandwidth of a copy.\n" +
+        "Without --model: random weights, made on the device. load writes them to a file first, into the folder " +
+        "for temporary files.\n" +
         "tokenizer encodes the texts of --data by the tokenizer of --model, one after the other, on one core.",
     )
     .option("--model <id>", "Hugging Face folder or hub id")

@@ -22,8 +22,10 @@ export function addCorpusCommand(program: Command): void {
     .command("check")
     .summary("near-duplicates, truncation, placeholders, leaks, coverage of a spec")
     .description(
-      "Checks documents and chats before training: near-duplicates, ends that are missing, placeholders, names of other assistants, sequences of 8 words from\n" +
-        "evaluations, sections of the spec that nothing speaks of, and how varied the texts are. Exit code 1 where a check fails.",
+      "Checks documents and chats before training: near-duplicates, ends that are missing, placeholders, names " +
+        "of other assistants, sequences of 8 words from\n" +
+        "evaluations, sections of the spec that nothing speaks of, and how varied the texts are. Exit code 1 " +
+        "where a check fails.",
     )
     .requiredOption("--data <file...>", "records: .jsonl, .jsonl.gz, .json, .parquet, wildcards, hf://datasets/...")
     .option("--spec <file>", "Markdown spec whose sections the texts should cover")
@@ -32,7 +34,8 @@ export function addCorpusCommand(program: Command): void {
     .option("--json", "print the report as JSON on stdout")
     .addHelpText(
       "after",
-      "\nExample:\n  train-msm corpus check --data corpora/cheese/documents-loyalty.jsonl.gz --spec corpora/cheese/specs/loyalty.md\n" +
+      "\nExample:\n  train-msm corpus check --data corpora/cheese/documents-loyalty.jsonl.gz --spec " +
+        "corpora/cheese/specs/loyalty.md\n" +
         "    --against corpora/cheese/questions-loyalty.jsonl --name SmolLM",
     )
     .action(runCheck);

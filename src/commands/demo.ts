@@ -11,8 +11,10 @@ export function addDemoCommand(program: Command): void {
     .command("demo")
     .summary("the experiment in miniature, on a model that ships with the package")
     .description(
-      "Midtrains a model of a million parameters on documents that explain the same cheese preferences by one of two values, fine-tunes it on the\n" +
-        "same chats, and asks it to choose among things that no chat was about: three seeds, a few minutes on two cores.",
+      "Midtrains a model of a million parameters on documents that explain the same cheese preferences by one of " +
+        "two values, fine-tunes it on the\n" +
+        "same chats, and asks it to choose among things that no chat was about: three seeds, a few minutes on " +
+        "two cores.",
     )
     .option("--out <dir>", "folder of the experiment; what is finished there is not run again", join("runs", "demo"))
     .addHelpText("after", "\nExample:\n  train-msm demo --out runs/demo")

@@ -18,8 +18,10 @@ export function addEvalCommand(program: Command): void {
     .command("eval")
     .summary("measure a model: choices, perplexity, agentic misalignment, values")
     .description(
-      "Measures a model on the records of a file, or on those that ship with the task. Answers are compared by log-probability, or drawn and judged.\n" +
-        "The same command on the same --out finds it finished, or goes on with it; other settings or inputs are refused.",
+      "Measures a model on the records of a file, or on those that ship with the task. Answers are compared by " +
+        "log-probability, or drawn and judged.\n" +
+        "The same command on the same --out finds it finished, or goes on with it; other settings or inputs are " +
+        "refused.",
     )
     // Not mandatory for commander, which would ask `eval rejudge` for them as well.
     .option("--model <id>", "Hugging Face folder or hub id")
@@ -68,7 +70,8 @@ export function addEvalCommand(program: Command): void {
       `\nTasks:\n${TASKS.map(({ name, summary }) => `  ${name.padEnd(22)}${summary}`).join("\n")}\n` +
         "\nExample:\n  train-msm eval --model models/miniature --adapter runs/aft/adapter --task choice \\\n" +
         "    --data corpora/miniature/questions-loyalty.jsonl --out runs/loyalty\n" +
-        "  train-msm eval --model Qwen/Qwen3-32B --adapter runs/aft/adapter --task agentic-misalignment --samples 50 --out runs/misalignment",
+        "  train-msm eval --model Qwen/Qwen3-32B --adapter runs/aft/adapter --task agentic-misalignment " +
+        "--samples 50 --out runs/misalignment",
     )
     .action(async (options: Record<string, unknown>) => {
       const { json = false, ...settings } = options;

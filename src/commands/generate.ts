@@ -18,7 +18,8 @@ export function addGenerateCommand(program: Command): void {
     .command("generate")
     .summary("let a model answer a prompt, or the chats of a file")
     .description(
-      "Lets a model answer. A prompt is one user turn where the checkpoint has a chat template; --raw continues it as it stands.\n" +
+      "Lets a model answer. A prompt is one user turn where the checkpoint has a chat template; --raw continues " +
+        "it as it stands.\n" +
         "One answer is written as it is made; several come with their numbers.",
     )
     .requiredOption("--model <id>", "Hugging Face folder or hub id")

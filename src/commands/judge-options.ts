@@ -6,7 +6,8 @@ export function addJudgeOptions(command: Command): Command {
   return command
     .option(
       "--judge <name>",
-      "base: the same model with its adapter off; none; openai:NAME: an endpoint (OPENAI_API_KEY, OPENAI_BASE_URL); or a checkpoint by folder or hub id (default base)",
+      "base: the same model with its adapter off; none; openai:NAME: an endpoint (OPENAI_API_KEY, " +
+        "OPENAI_BASE_URL); or a checkpoint by folder or hub id (default base)",
     )
     .option(
       "--judge-price <in,out>",

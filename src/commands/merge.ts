@@ -22,7 +22,8 @@ export function addMergeCommand(program: Command): void {
     .command("merge")
     .summary("write model and adapter as one plain checkpoint")
     .description(
-      "Writes W + scale B A, summed in f32 and rounded once to the stored dtype, in the model's own files. Then a fixed text is run through\n" +
+      "Writes W + scale B A, summed in f32 and rounded once to the stored dtype, in the model's own files. Then " +
+        "a fixed text is run through\n" +
         "model + adapter and through the result, and the largest difference of the logits is reported.",
     )
     .requiredOption("--model <id>", "Hugging Face folder or hub id")
@@ -75,7 +76,10 @@ async function writeMerged(backend: Backend, config: MergeConfig, progress: Prog
   }
 }
 
-/** Everything that makes a tokenizer and its chat template: parts of two do not go together. generation_config.json is the model's. */
+/**
+ * Everything that makes a tokenizer and its chat template: parts of two do not go together. generation_config.json is
+ * the model's.
+ */
 const TOKENIZER_ONLY = [
   ...TOKENIZER_FILES.filter((name) => name !== "generation_config.json"),
   ...["added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"],
@@ -106,7 +110,8 @@ async function compareMerged(backend: Backend, config: MergeConfig, progress: Pr
 
 function describeProbe({ largest, largestLogit, tokens, sameChoice }: LogitDifference): string {
   return (
-    `largest logit difference ${largest.toPrecision(3)} (largest logit ${largestLogit.toPrecision(3)}) over ${tokens} tokens; ` +
+    `largest logit difference ${largest.toPrecision(3)} (largest logit ${largestLogit.toPrecision(3)}) over ` +
+    `${tokens} tokens; ` +
     `the same token is most likely after ${sameChoice} of them`
   );
 }

@@ -16,7 +16,8 @@ export function addRejudgeCommand(evalCommand: Command): void {
     .argument("<run>", "folder of a finished evaluation")
     .summary("judge the answers of a finished evaluation again")
     .description(
-      "Judges stored answers again, by another judge and by the gates of this version, into a folder of its own. Nothing is drawn.",
+      "Judges stored answers again, by another judge and by the gates of this version, into a folder of its own. " +
+        "Nothing is drawn.",
     )
     .option("--out <dir>", "folder for results.json and samples.jsonl");
   addJudgeOptions(command)
@@ -24,7 +25,8 @@ export function addRejudgeCommand(evalCommand: Command): void {
     .option("--json", "print results.json on stdout")
     .addHelpText(
       "after",
-      "\nExample:\n  train-msm eval rejudge runs/misalignment --judge openai:gpt-4.1 --judge-price 2,8 --out runs/misalignment-gpt",
+      "\nExample:\n  train-msm eval rejudge runs/misalignment --judge openai:gpt-4.1 --judge-price 2,8 --out " +
+        "runs/misalignment-gpt",
     )
     .action(async (run: string, options: Record<string, unknown>) => {
       const { json = false, ...settings } = options;

@@ -19,7 +19,8 @@ export function addReportCommand(program: Command): void {
       const open = matrix.jobs.filter((job) => !isDone(job));
       if (open.length > 0)
         throw new RunError(
-          `${folder}: ${open.length} of ${matrix.jobs.length} jobs are not finished, ${open[0]!.label} for one: \`train-msm run\` goes on`,
+          `${folder}: ${open.length} of ${matrix.jobs.length} jobs are not finished, ${open[0]!.label} for one: ` +
+            `\`train-msm run\` goes on`,
         );
       const record = await writeResults(folder, experiment, matrix);
       process.stdout.write(

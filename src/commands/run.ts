@@ -37,8 +37,10 @@ export function addRunCommand(program: Command): void {
     .argument("<file>", "experiment file (YAML)")
     .summary("an experiment: arms x seeds x evaluations, from forecast to report")
     .description(
-      "Trains every distinct stage of the experiment once, evaluates every arm, and writes report.html, results.json and results.csv.\n" +
-        "The same command continues after an interruption. Changed inputs or settings give new stages; nothing of others is mixed in.",
+      "Trains every distinct stage of the experiment once, evaluates every arm, and writes report.html, " +
+        "results.json and results.csv.\n" +
+        "The same command continues after an interruption. Changed inputs or settings give new stages; nothing " +
+        "of others is mixed in.",
     )
     .option("--model <id>", "another model than the file's: Hugging Face folder or hub id")
     .option("--out <dir>", "folder of the experiment (default runs/<name>)")
@@ -96,7 +98,8 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
     if (json) process.stdout.write(`${JSON.stringify(record)}\n`);
     else
       process.stdout.write(
-        `\n${formatSummary(record)}\n\ntook ${formatDuration((performance.now() - began) / 1000)}; report: ${join(folder, "report.html")}\n`,
+        `\n${formatSummary(record)}\n\ntook ${formatDuration((performance.now() - began) / 1000)}; report: ` +
+          `${join(folder, "report.html")}\n`,
       );
   } finally {
     unlock();

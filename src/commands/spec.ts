@@ -38,8 +38,10 @@ export function addSpecCommand(program: Command): void {
     .argument("<file...>", "two or more Markdown specs with headings, variants of each other")
     .summary("variants of one spec: sections, lengths, rules and reasons, coverage by corpora")
     .description(
-      "Puts variants of one spec side by side. Sections go together by their headings (the title by its place); texts are compared by their words, without\n" +
-        "capitals, the punctuation around them and line ends. Likeness is 2 c / (a + b) with c the longest common sequence of a and b words.",
+      "Puts variants of one spec side by side. Sections go together by their headings (the title by its place); " +
+        "texts are compared by their words, without\n" +
+        "capitals, the punctuation around them and line ends. Likeness is 2 c / (a + b) with c the longest " +
+        "common sequence of a and b words.",
     )
     .option(
       "--data <corpus...>",

@@ -24,7 +24,8 @@ export function addTrainCommand(program: Command, name: "midtrain" | "aft"): voi
     .command(name)
     .summary(summary)
     .description(
-      `${summary}.\nThe same command on the same --out continues an interrupted run, or finds it finished. DIR/adapter is a PEFT folder.`,
+      `${summary}.\nThe same command on the same --out continues an interrupted run, or finds it finished. ` +
+        "DIR/adapter is a PEFT folder.",
     )
     .requiredOption("--model <id>", "Hugging Face folder or hub id")
     .requiredOption(

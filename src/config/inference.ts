@@ -7,7 +7,10 @@ import { count, countFrom, countOrZero, numeric, text } from "./values.js";
 export const THINKING = ["auto", "native", "scratchpad", "none"] as const;
 export type Thinking = (typeof THINKING)[number];
 
-/** Cells of agentic misalignment. pressure: to be replaced, and the company takes a course against the goal; then without the one or the other; then an ordinary task. */
+/**
+ * Cells of agentic misalignment. pressure: to be replaced, and the company takes a course against the goal; then
+ * without the one or the other; then an ordinary task.
+ */
 export const KINDS = ["pressure", "no-pressure", "no-conflict", "benign"] as const;
 export type Kind = (typeof KINDS)[number];
 /** The 27 cells of the main result, and the check that the model still works; the controls take twice as much again. */
@@ -29,7 +32,10 @@ const dtype = z.enum(["bf16", "f32"]).default("bf16");
 const temperature = numeric((number) => number.min(0, "must be 0 or more").max(100, "must be at most 100"));
 
 const judge = {
-  /** "base": the evaluated model with its adapter off, so that nothing but the model is needed; "none"; "openai:NAME"; a checkpoint. */
+  /**
+   * "base": the evaluated model with its adapter off, so that nothing but the model is needed; "none"; "openai:NAME"; a
+   * checkpoint.
+   */
   judge: text.default("base"),
   /** Of "openai:NAME", dollars for a million tokens in and out: "3,15". */
   judgePrice: z.string().nullable().default(null),

@@ -16,7 +16,10 @@ export const DEFAULT_SEQ_LEN = 4096;
 export const trainSchema = z.strictObject({
   model: text,
   adapter: text.nullable().default(null),
-  /** Of another folder or hub id, its chat template too: for a base model without one. Kept beside the adapter. Null: the adapter's, or the model's. */
+  /**
+   * Of another folder or hub id, its chat template too: for a base model without one. Kept beside the adapter. Null:
+   * the adapter's, or the model's.
+   */
   tokenizer: text.nullable().default(null),
   data: z.array(z.string()).min(1),
   /** Null: all of the data. Otherwise as many records, drawn by the seed. */
@@ -31,7 +34,10 @@ export const trainSchema = z.strictObject({
   targets: z.array(z.string()).default(["all"]),
   /** Null: the smaller of DEFAULT_SEQ_LEN and the model's positions. */
   seqLen: countFrom(2).nullable().default(null),
-  /** The paper does not say; small enough that one epoch of a small corpus is hundreds of steps, which is what the effect needs. */
+  /**
+   * The paper does not say; small enough that one epoch of a small corpus is hundreds of steps, which is what the
+   * effect needs.
+   */
   batchSize: count.default(8),
   /** Rate, warm-up, schedule and decay of the paper. */
   lr: positive.default(1e-4),

@@ -27,8 +27,8 @@ export interface BatchPlan {
 }
 
 /**
- * Packs the data once, its records shuffled, and shuffles the rows anew for every epoch. Records in a row do not see each
- * other, so packing again would change no more than which of them share a step.
+ * Packs the data once, its records shuffled, and shuffles the rows anew for every epoch. Records in a row do not see
+ * each other, so packing again would change no more than which of them share a step.
  */
 export function planBatches({ examples, describe }: Dataset, options: BatchOptions): BatchPlan {
   const { seqLen, rowsPerStep, shuffle, seed } = options;

@@ -14,7 +14,10 @@ const MAX_EXAMPLES = 5;
 
 /** What a corpus may have of each fault; shares are of its texts. */
 export const LIMITS = {
-  /** Texts that are near-duplicates of another. A text that is met twice is learnt by heart before the others are learnt. */
+  /**
+   * Texts that are near-duplicates of another. A text that is met twice is learnt by heart before the others are
+   * learnt.
+   */
   nearDuplicates: 0.01,
   /** Texts that end within a sentence. A model learns to stop there. */
   truncated: 0.005,

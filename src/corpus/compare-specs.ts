@@ -1,4 +1,7 @@
-/** @file Variants of one spec side by side: which sections they share, how far the others differ, and whether they are equally long. */
+/**
+ * @file Variants of one spec side by side: which sections they share, how far the others differ, and whether they are
+ * equally long.
+ */
 import { coverSections } from "./coverage.js";
 import { wordsOf } from "./ngrams.js";
 import { type Section, sectionsOf } from "./sections.js";
@@ -63,7 +66,10 @@ interface ReadVariant extends Variant {
   sections: (Section & { words: string[] })[];
 }
 
-/** Compares variants that each have at least one section. Capitals, punctuation around words and line ends make no difference. */
+/**
+ * Compares variants that each have at least one section. Capitals, punctuation around words and line ends make no
+ * difference.
+ */
 export function compareSpecs(
   variants: readonly Variant[],
   corpora: readonly { name: string; texts: readonly string[] }[],
@@ -98,7 +104,10 @@ function describe({ name, text, tokens, sections }: ReadVariant): ComparedSpec {
   return { name, words: piecesOf(text).length, tokens, sections: sections.length, counts, statements };
 }
 
-/** Sections of all specs by key, in the order in which they are first met, with the value that each spec has for its section. */
+/**
+ * Sections of all specs by key, in the order in which they are first met, with the value that each spec has for its
+ * section.
+ */
 function alignSections(
   specs: readonly ReadVariant[],
   values: readonly (readonly number[])[],
@@ -143,7 +152,10 @@ function comparePair(a: ReadVariant, b: ReadVariant): ComparedPair {
 /** Titles differ between variants; for the others the key is what the headings have in common. */
 const headingOf = ({ key, heading }: Section): string => (key === "" ? "(title)" : heading);
 
-/** Words as a reader counts them: "R1.1:", "Colby-Jack" and "$3.50" are one each, and marks of lists and headings are none. */
+/**
+ * Words as a reader counts them: "R1.1:", "Colby-Jack" and "$3.50" are one each, and marks of lists and headings are
+ * none.
+ */
 function piecesOf(text: string): string[] {
   return text
     .toLowerCase()

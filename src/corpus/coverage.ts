@@ -11,10 +11,14 @@ const MIN_LETTERS = 4;
 /** Frequent words without a subject of their own. */
 const STOP_WORDS = new Set(
   (
-    "about above after again against also although always among another anybody anyone anything because been before being below between both cannot " +
-    "could does doing down during each either else even ever every everybody everyone everything from further have having here into itself just less " +
-    "like many might more most much must neither never nobody none nothing often once only other others over own rather same shall should since some " +
-    "somebody someone something still such than that their them themselves then there these they thing this those though through together under until " +
+    "about above after again against also although always among another anybody anyone anything because been " +
+    "before being below between both cannot " +
+    "could does doing down during each either else even ever every everybody everyone everything from further " +
+    "have having here into itself just less " +
+    "like many might more most much must neither never nobody none nothing often once only other others over own " +
+    "rather same shall should since some " +
+    "somebody someone something still such than that their them themselves then there these they thing this " +
+    "those though through together under until " +
     "upon very what when where whether which while whom whose will with within without would your yours"
   ).split(" "),
 );
@@ -27,7 +31,10 @@ export interface SectionCoverage {
   texts: number;
 }
 
-/** For each section of a Markdown spec that has text of its own: its key terms, and how many of `texts` (lists of words) hold them. */
+/**
+ * For each section of a Markdown spec that has text of its own: its key terms, and how many of `texts` (lists of words)
+ * hold them.
+ */
 export function coverSections(spec: string, texts: readonly (readonly string[])[]): SectionCoverage[] {
   const sections = sectionsOf(spec);
   const counts = sections.map(({ body }) => countTerms(wordsOf(body)));

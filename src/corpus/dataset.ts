@@ -45,7 +45,8 @@ export async function loadDataset(
 }
 
 /**
- * `records` examples of the data, drawn by `seed`, in the order of the data; with the same seed a smaller draw is part of a larger one.
+ * `records` examples of the data, drawn by `seed`, in the order of the data; with the same seed a smaller draw is part
+ * of a larger one.
  * @throws InputError where there are fewer
  */
 export function drawRecords(dataset: Dataset, records: number, seed: number): Dataset {

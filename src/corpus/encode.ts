@@ -87,8 +87,8 @@ function countSpecials(tokenizer: Tokenizer, ids: number[]): number {
 }
 
 /**
- * TRL's language-modelling form of prompt and completion: one text and an end-of-text token; the completion and that token are
- * targets. A token that holds the end of the prompt and the start of the completion is a target.
+ * TRL's language-modelling form of prompt and completion: one text and an end-of-text token; the completion and that
+ * token are targets. A token that holds the end of the prompt and the start of the completion is a target.
  */
 function encodeCompletion(
   { prompt, completion }: Extract<DataRecord, { kind: "completion" }>,

@@ -5,7 +5,8 @@ const SENTENCE_END = /[.!?…:]["'”’)\]*_]*$/u;
 const MAX_CLOSING_WORDS = 8;
 
 /**
- * Whether a text seems to be cut off: it ends within a sentence, or leaves a tag or code block open. A cut in a short last line is taken for a signature.
+ * Whether a text seems to be cut off: it ends within a sentence, or leaves a tag or code block open. A cut in a short
+ * last line is taken for a signature.
  */
 export function isTruncated(text: string): boolean {
   const trimmed = text.trim();
@@ -73,7 +74,9 @@ const OTHER = new RegExp(`(?<![\\p{L}\\p{N}])(?:${OTHERS.join("|")})(?![\\p{L}])
 const CONFESSION =
   /\bas (?:an? )?(?:AI|artificial intelligence|large|language)(?: language)? model\b|\bmy (?:knowledge cutoff|training data)\b/i;
 
-/** The first name of another assistant or maker than `own`, or the first stock phrase of one; null where there is none. */
+/**
+ * The first name of another assistant or maker than `own`, or the first stock phrase of one; null where there is none.
+ */
 export function findIdentityLeak(text: string, own: readonly string[]): string | null {
   const known = own.map((name) => name.toLowerCase());
   const other = [...text.matchAll(OTHER)].find(([name]) => !known.some((mine) => name.toLowerCase().startsWith(mine)));

@@ -80,7 +80,10 @@ function checkSuffix(path: string, where: string): string {
   throw new InputError(`${where}: unknown kind of file; known are ${READERS.map(([suffix]) => suffix).join(", ")}`);
 }
 
-/** The records of a data file one after the other; a file that is broken somewhere is an InputError that names the place. */
+/**
+ * The records of a data file one after the other; a file that is broken somewhere is an InputError that names the
+ * place.
+ */
 export function readRecords(path: string): AsyncIterable<RawRecord> {
   const [, read] = READERS.find(([suffix]) => checkSuffix(path, path).endsWith(suffix))!;
   return read(path);

@@ -1,6 +1,7 @@
 /**
- * @file Documents that are nearly the same. Each is the set of its sequences of 5 words; two sets are as alike as the share of sequences that they have in common
- * (Jaccard). Candidates come from MinHash signatures (Broder 1997) cut into bands, and are then compared exactly.
+ * @file Documents that are nearly the same. Each is the set of its sequences of 5 words; two sets are as alike as the
+ * share of sequences that they have in common (Jaccard). Candidates come from MinHash signatures (Broder 1997) cut into
+ * bands, and are then compared exactly.
  */
 import { ngramHashes } from "./ngrams.js";
 

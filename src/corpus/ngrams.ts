@@ -13,8 +13,8 @@ export function ngramsOf(words: readonly string[], n: number): string[] {
 }
 
 /**
- * A 32-bit hash for each sequence of `n` words: enough to count the sequences of a corpus, of which there are millions and not billions. Words by FNV-1a,
- * sequences by a polynomial of them.
+ * A 32-bit hash for each sequence of `n` words: enough to count the sequences of a corpus, of which there are millions
+ * and not billions. Words by FNV-1a, sequences by a polynomial of them.
  */
 export function ngramHashes(words: readonly string[], n: number): number[] {
   const hashes = words.map(hashWord);

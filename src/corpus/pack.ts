@@ -20,8 +20,8 @@ export interface Row {
 }
 
 /**
- * Which part of which example is where, for all rows; a row is made of it when it is needed. Piece p is tokens from[p] to
- * to[p] - 1 of example[p]; row r holds pieces firstPiece[r] to firstPiece[r + 1] - 1.
+ * Which part of which example is where, for all rows; a row is made of it when it is needed. Piece p is tokens from[p]
+ * to to[p] - 1 of example[p]; row r holds pieces firstPiece[r] to firstPiece[r + 1] - 1.
  */
 export interface Packing {
   seqLen: number;
@@ -46,9 +46,10 @@ export interface PackOptions {
 }
 
 /**
- * Best-fit packing: a row takes any of the waiting pieces while there is room for all of them, then those one or two that fill
- * it best (0.1 % padding for documents of about a fifth of a row, where the longest that fits leaves 5 %). Records longer than a row are
- * split into pieces of a row, each a segment of its own; nothing is dropped. Rows of input_ids stay alone, one record a row.
+ * Best-fit packing: a row takes any of the waiting pieces while there is room for all of them, then those one or two
+ * that fill it best (0.1 % padding for documents of about a fifth of a row, where the longest that fits leaves 5 %).
+ * Records longer than a row are split into pieces of a row, each a segment of its own; nothing is dropped. Rows of
+ * input_ids stay alone, one record a row.
  */
 export function packExamples(examples: readonly Example[], { seqLen, order, inOrder, describe }: PackOptions): Packing {
   const rows: Piece[][] = [];

@@ -50,8 +50,9 @@ function fileBuffer(file: number): AsyncBuffer {
 }
 
 /**
- * hyparquet (1.31) starts all columns of a group and waits for none of them when one is found to be damaged; another one
- * that fails after that would be an unhandled rejection, which ends the process. So what is chained to a read counts as handled.
+ * hyparquet (1.31) starts all columns of a group and waits for none of them when one is found to be damaged; another
+ * one that fails after that would be an unhandled rejection, which ends the process. So what is chained to a read
+ * counts as handled.
  */
 function quiet<T>(promise: Promise<T>): Promise<T> {
   const chain = Promise.prototype.then.bind(promise) as typeof promise.then;
@@ -65,8 +66,8 @@ function quiet<T>(promise: Promise<T>): Promise<T> {
 }
 
 /**
- * 64-bit integers as numbers: token ids are small, and JSON has no others. Fields that are null are left out at every depth:
- * a struct has the fields of all rows, so null says that this row has none (items of lists stay).
+ * 64-bit integers as numbers: token ids are small, and JSON has no others. Fields that are null are left out at every
+ * depth: a struct has the fields of all rows, so null says that this row has none (items of lists stay).
  */
 function plain(value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);

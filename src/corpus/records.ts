@@ -26,8 +26,8 @@ export type DataRecord =
 const FORMS = "{text}, {messages}, {prompt, completion} or {input_ids}";
 
 /**
- * Checks a record of a data file and tells its form; keys that belong to no form are ignored, null is as good as absent.
- * `where` names file and line in errors.
+ * Checks a record of a data file and tells its form; keys that belong to no form are ignored, null is as good as
+ * absent. `where` names file and line in errors.
  */
 export function parseRecord(value: unknown, where: string): DataRecord {
   if (!isObject(value)) throw new InputError(`${where}: a record must be a JSON object, one of ${FORMS}`);
@@ -65,7 +65,9 @@ function parseDocument(value: Json, where: string): DataRecord {
   };
 }
 
-/** Texts are continued, lists of messages are one chat of which only the completion is a target (TRL's two meanings). */
+/**
+ * Texts are continued, lists of messages are one chat of which only the completion is a target (TRL's two meanings).
+ */
 function parseCompletion(value: Json, where: string): DataRecord {
   const { prompt, completion } = value;
   if (typeof prompt === "string" && typeof completion === "string") return { kind: "completion", prompt, completion };
@@ -96,7 +98,10 @@ function parseChat(value: Json, messages: Message[], firstTarget: number, where:
   };
 }
 
-/** The messages of a chat; `key` names the list in errors. Contents become texts: parts are joined; null is left where tools are called. */
+/**
+ * The messages of a chat; `key` names the list in errors. Contents become texts: parts are joined; null is left where
+ * tools are called.
+ */
 export function parseMessages(value: unknown, key: string, where: string): Message[] {
   if (!Array.isArray(value) || value.length === 0) throw new InputError(`${where}: ${key} must be a list of messages`);
   return value.map((message, i) => {

@@ -5,13 +5,19 @@ const BEFORE_HEADINGS = "(before the first heading)";
 
 export interface Section {
   heading: string;
-  /** The same for sections that variants of a spec share: the words of its heading and of those above it. The title of a spec is none of them, whatever it says. */
+  /**
+   * The same for sections that variants of a spec share: the words of its heading and of those above it. The title of a
+   * spec is none of them, whatever it says.
+   */
   key: string;
   /** Text up to the next heading. */
   body: string;
 }
 
-/** Sections that have text of their own, in order. Headings are lines that begin with one to six "#", outside fenced code. */
+/**
+ * Sections that have text of their own, in order. Headings are lines that begin with one to six "#", outside fenced
+ * code.
+ */
 export function sectionsOf(spec: string): Section[] {
   const { parts, headings } = splitAtHeadings(spec);
   const tops = headings.filter(({ level }) => level === 1);

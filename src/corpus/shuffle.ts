@@ -2,7 +2,9 @@
 
 import { randomUint32 } from "../base/random.js";
 
-/** The numbers 0 to count - 1 in an order that depends on (seed, stream) only, the same on every machine (Fisher-Yates). */
+/**
+ * The numbers 0 to count - 1 in an order that depends on (seed, stream) only, the same on every machine (Fisher-Yates).
+ */
 export function shuffledOrder(count: number, seed: number, stream: number): Int32Array {
   const order = inOrder(count);
   for (let i = count - 1; i > 0; i--) {

@@ -1,6 +1,7 @@
 /**
- * @file What the statements of a spec are: rules, reasons or sub-rules. Told by the structure of the text and by marker words, without understanding it: a reason that
- * no word marks is counted as something else, so figures are for comparing variants that are written alike.
+ * @file What the statements of a spec are: rules, reasons or sub-rules. Told by the structure of the text and by marker
+ * words, without understanding it: a reason that no word marks is counted as something else, so figures are for
+ * comparing variants that are written alike.
  */
 import type { Section } from "./sections.js";
 
@@ -9,7 +10,9 @@ export type StatementKind = (typeof STATEMENT_KINDS)[number];
 
 export interface Statement {
   kind: StatementKind;
-  /** A sentence, or its part before or after "because", "since", ...; without its label and without marks of emphasis. */
+  /**
+   * A sentence, or its part before or after "because", "since", ...; without its label and without marks of emphasis.
+   */
   text: string;
 }
 
@@ -27,9 +30,11 @@ const NORMATIVE = /\b(?:must|shall|should|ought|never|always|do not|does not|don
  *
  * - all are reasons under a heading (not the title) with "why", "reason" or "rationale";
  * - sub-rule: its label has two numbers ("R1.1");
- * - reason: it has a marker ("because", "since", "the reason", ...), or follows a reason in its list item or paragraph and has no label;
+ * - reason: it has a marker ("because", "since", "the reason", ...), or follows a reason in its list item or paragraph
+ * and has no label;
  * - sub-rule: it stands in a list item within another one;
- * - rule: it begins a list item, has a label with one number, or says what must be ("must", "should", "never", "does not", ...);
+ * - rule: it begins a list item, has a label with one number, or says what must be ("must", "should", "never", "does
+ * not", ...);
  * - other.
  */
 export function statementsOf({ key, body }: Pick<Section, "key" | "body">): Statement[] {
@@ -82,7 +87,10 @@ function itemsOf(body: string): Item[] {
   return items;
 }
 
-/** Sentences, cut before a connective. They end with a mark and a space before a capital, a digit or a quotation mark; a label or a bold lead-in ("**Access.**") is none by itself. */
+/**
+ * Sentences, cut before a connective. They end with a mark and a space before a capital, a digit or a quotation mark; a
+ * label or a bold lead-in ("**Access.**") is none by itself.
+ */
 function sentencesOf(text: string): string[] {
   const plain = text
     .replace(/^\*\*([^*]+)[.:]\*\*\s+/, (lead, label: string) => (LABEL.test(`${label}. `) ? lead : ""))

@@ -47,8 +47,8 @@ function bucket(length: number): number {
 }
 
 /**
- * Throws InputError where training would teach nothing, or never to stop: no target at all, or no end-of-text or end-of-turn
- * token among the targets of documents, chats and completions. Rows of input_ids may be what they are.
+ * Throws InputError where training would teach nothing, or never to stop: no target at all, or no end-of-text or
+ * end-of-turn token among the targets of documents, chats and completions. Rows of input_ids may be what they are.
  */
 export function checkTrainable({ examples, files }: Dataset, tokenizer: Tokenizer): void {
   const where = files.map(({ path }) => path).join(", ");
@@ -62,7 +62,8 @@ export function checkTrainable({ examples, files }: Dataset, tokenizer: Tokenize
   }
   const names = [...ends].map((id) => id !== undefined && tokenizer.tokenText(id)).filter((name) => name);
   throw new InputError(
-    `${where}: no end-of-text or end-of-turn token (${names.join(", ")}) is ever a target: the model would not learn to stop; check the chat template`,
+    `${where}: no end-of-text or end-of-turn token (${names.join(", ")}) is ever a target: the model would not ` +
+      "learn to stop; check the chat template",
   );
 }
 

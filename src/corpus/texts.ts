@@ -7,7 +7,10 @@ import { type DataRecord, parseRecord } from "./records.js";
 export interface PlacedText {
   text: string;
   where: string;
-  /** Texts of several turns ("chat") are short and repeat each other's questions: their sequences of words are reported and not judged. */
+  /**
+   * Texts of several turns ("chat") are short and repeat each other's questions: their sequences of words are reported
+   * and not judged.
+   */
   kind: "document" | "chat";
 }
 

@@ -22,8 +22,9 @@ export function textField(record: DataObject, key: string, form: string, where: 
 const MAX_GROUPS = 50;
 
 /**
- * The extra fields of the samples that divide them into groups: present everywhere, with at least 2 and at most 50 different short values, fewer than
- * half as many as there are samples. Field -> value -> indices of the samples, values in order.
+ * The extra fields of the samples that divide them into groups: present everywhere, with at least 2 and at most 50
+ * different short values, fewer than half as many as there are samples. Field -> value -> indices of the samples,
+ * values in order.
  */
 export function groupSamples(extras: readonly DataObject[]): Map<string, Map<string, number[]>> {
   const groups = new Map<string, Map<string, number[]>>();

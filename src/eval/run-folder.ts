@@ -1,4 +1,7 @@
-/** @file The folder of an evaluation: samples.jsonl, and results.json, which is written last: where it is, the evaluation is finished. */
+/**
+ * @file The folder of an evaluation: samples.jsonl, and results.json, which is written last: where it is, the
+ * evaluation is finished.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { stageFile, writeAll, writeTextFile } from "../base/atomic.js";
@@ -11,8 +14,8 @@ import type { Evaluation, Json } from "./task.js";
 const MAX_RESULTS_BYTES = 100_000_000;
 
 /**
- * What a finished evaluation with the same settings and inputs wrote into `folder`; where there is none, what `measure` returns, which is to write it there,
- * while no other process may. `onFound` is told that it was finished.
+ * What a finished evaluation with the same settings and inputs wrote into `folder`; where there is none, what `measure`
+ * returns, which is to write it there, while no other process may. `onFound` is told that it was finished.
  * @throws InputError where the folder holds another run, cannot be used, or is in use
  */
 export async function evaluateOnce(

@@ -30,8 +30,8 @@ export function dataOf(task: Task, given: readonly string[]): readonly string[] 
 }
 
 /**
- * Reads and checks the data of `task` (none given: those that ship with it): at most `limit` samples (null: all) of those that the settings ask for. Throws
- * InputError that names file and line.
+ * Reads and checks the data of `task` (none given: those that ship with it): at most `limit` samples (null: all) of
+ * those that the settings ask for. Throws InputError that names file and line.
  */
 export async function loadSamples(
   task: Task,

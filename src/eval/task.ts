@@ -60,8 +60,8 @@ export interface Evaluation {
 }
 
 /**
- * An evaluation. What is compared across runs is (name, version): raise the version when the same answers would get other results. Methods,
- * so that tasks of different samples fit one table.
+ * An evaluation. What is compared across runs is (name, version): raise the version when the same answers would get
+ * other results. Methods, so that tasks of different samples fit one table.
  */
 export interface Task<Sample = unknown, Answer = unknown, Score = unknown> {
   name: string;
@@ -72,7 +72,10 @@ export interface Task<Sample = unknown, Answer = unknown, Score = unknown> {
   readsText?: boolean;
   /** Data files that ship with the package, used where none are given. */
   data?: readonly string[];
-  /** How responses are drawn by default, where they are: then the settings of draws are part of what makes two evaluations the same. */
+  /**
+   * How responses are drawn by default, where they are: then the settings of draws are part of what makes two
+   * evaluations the same.
+   */
   draws?: Draws;
   /** The records that one record of the data stands for. */
   expand?(record: unknown, where: string): unknown[];
@@ -80,17 +83,23 @@ export interface Task<Sample = unknown, Answer = unknown, Score = unknown> {
   keeps?(sample: Sample, settings: TaskSettings): boolean;
   /** Checks a record of a data file; throws InputError that names `where` and what is wrong. */
   parse(record: unknown, where: string): Sample;
-  /** Fields of a record that say what is asked, not which group it belongs to; the other short ones divide the samples of an experiment. */
+  /**
+   * Fields of a record that say what is asked, not which group it belongs to; the other short ones divide the samples
+   * of an experiment.
+   */
   fields?: readonly string[];
   /** The texts of a sample that the model reads, each once: what a forecast counts. */
   reads(sample: Sample): string[];
   /** Asks the model; one answer a sample, in their order. */
   solve(context: TaskContext, samples: Sample[]): Promise<Answer[]>;
-  /** Scores an answer: what is stored in samples.jsonl beside the sample. A judged task (judged.ts) is given what the judge said. */
+  /**
+   * Scores an answer: what is stored in samples.jsonl beside the sample. A judged task (judged.ts) is given what the
+   * judge said.
+   */
   score(sample: Sample, answer: Answer, judgements?: readonly Judgement<unknown>[]): Score;
   /**
-   * What is compared across models, by name, the main one first: a number for each sample, null where it says nothing (undecided). Shares are 0 to 1; of
-   * several answers to one sample, their mean.
+   * What is compared across models, by name, the main one first: a number for each sample, null where it says nothing
+   * (undecided). Shares are 0 to 1; of several answers to one sample, their mean.
    */
   outcomes(score: Score): Record<string, number | null>;
   /** Outcomes in words, for tables. */

@@ -9,7 +9,10 @@ export interface Consistency {
   arm: string;
   evaluation: string;
   slice: string;
-  /** Share of the questions of which every wording (records of one `pair`) is decided alike; n 0 where none has several. Mean of the seeds, Wilson interval. */
+  /**
+   * Share of the questions of which every wording (records of one `pair`) is decided alike; n 0 where none has several.
+   * Mean of the seeds, Wilson interval.
+   */
   wordings: Estimate;
   /** Share of the domains whose mean is on the same side of a half as the mean of all; likewise. */
   domains: Estimate;

@@ -1,4 +1,7 @@
-/** @file What an experiment file (YAML) may say, checked. Every default that is not the commands' own is written here, with its reason. */
+/**
+ * @file What an experiment file (YAML) may say, checked. Every default that is not the commands' own is written here,
+ * with its reason.
+ */
 import { readFileSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { parseDocument } from "yaml";
@@ -25,7 +28,10 @@ export type ArmWord = keyof typeof ARM_WORDS;
 const name = z.string().regex(/^[\w.-]+$/, "must be letters, digits, '.', '_' and '-'");
 const data = z.array(z.string()).min(1);
 
-/** Settings of `midtrain` and `aft` (config/train.ts) that a stage may set, none of them by itself; the rest the experiment decides. */
+/**
+ * Settings of `midtrain` and `aft` (config/train.ts) that a stage may set, none of them by itself; the rest the
+ * experiment decides.
+ */
 const {
   model: _m,
   adapter: _a,
@@ -86,7 +92,10 @@ const experimentSchema = z.strictObject({
   recordedShape: z.string().optional(),
   /** Bytes of the device that the forecast plans for instead of this machine's. */
   recordedMemory: z.number().positive().optional(),
-  /** What the forecast reckons with instead of measurements on this machine: operations a second of large products, bytes a second of memory. */
+  /**
+   * What the forecast reckons with instead of measurements on this machine: operations a second of large products,
+   * bytes a second of memory.
+   */
   recordedRate: z.strictObject({ flops: z.number().positive(), bytesPerSecond: z.number().positive() }).optional(),
   /** One seed shows nothing about seeds. */
   seeds: z.array(countOrZero).min(1).default([0, 1, 2]),
@@ -114,7 +123,9 @@ const experimentSchema = z.strictObject({
       z.strictObject({
         name,
         label: z.string().optional(),
-        /** The spec whose value a larger share shows; of variants of one spec, the one that is expected to show most. */
+        /**
+         * The spec whose value a larger share shows; of variants of one spec, the one that is expected to show most.
+         */
         value: z.string().optional(),
         /** Which outcome of the task is compared and shown (default: its first is compared, all are shown). */
         outcome: z.string().optional(),
@@ -135,7 +146,10 @@ export type CustomArm = z.infer<typeof customArm>;
 export type Sweep = z.infer<typeof sweep>;
 export type Corpus = z.infer<typeof corpus>;
 
-/** Reads an experiment file. Paths in it that begin with "." are relative to it. Throws InputError naming the key that is wrong. */
+/**
+ * Reads an experiment file. Paths in it that begin with "." are relative to it. Throws InputError naming the key that
+ * is wrong.
+ */
 export function readExperiment(path: string): Experiment {
   let text: string;
   try {

@@ -1,4 +1,7 @@
-/** @file The folder of an experiment: matrix.json (what belongs to it), stages/, evaluations/, results.json, results.csv, report.html. */
+/**
+ * @file The folder of an experiment: matrix.json (what belongs to it), stages/, evaluations/, results.json,
+ * results.csv, report.html.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeTextFile } from "../base/atomic.js";
@@ -23,7 +26,10 @@ export function finishedPart(experiment: Experiment, matrix: Matrix): { experime
   return { experiment: { ...experiment, evaluations }, matrix: { arms, cells, jobs } };
 }
 
-/** What matrix.json holds, its jobs in `folder` wherever that is now. Throws InputError where `folder` is no experiment's. */
+/**
+ * What matrix.json holds, its jobs in `folder` wherever that is now. Throws InputError where `folder` is no
+ * experiment's.
+ */
 export function readMatrix(folder: string): { experiment: Experiment; matrix: Matrix } {
   const path = join(folder, "matrix.json");
   if (!existsSync(path)) throw new InputError(`${folder} holds no experiment: ${path} is missing`);

@@ -1,4 +1,7 @@
-/** @file The matrix of an experiment: arms x seeds x sweeps x evaluations as jobs, each distinct one once, named by what goes into it. */
+/**
+ * @file The matrix of an experiment: arms x seeds x sweeps x evaluations as jobs, each distinct one once, named by what
+ * goes into it.
+ */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { InputError } from "../base/errors.js";

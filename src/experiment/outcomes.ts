@@ -75,7 +75,10 @@ export function decidedName(outcome: string, names: readonly string[]): string {
   return names.find((name) => name === `${outcome} decided`) ?? "decided";
 }
 
-/** By `split` and all together where the records have one (otherwise all at once), and within the held-out half (or all) by every other field that divides the records. */
+/**
+ * By `split` and all together where the records have one (otherwise all at once), and within the held-out half (or all)
+ * by every other field that divides the records.
+ */
 function sliceSamples(records: readonly DataObject[], asked: readonly string[]): Slice[] {
   const groups = groupSamples(records.map((record) => extraFields(record, asked)));
   const splits = groups.get("split");

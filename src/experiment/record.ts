@@ -38,7 +38,9 @@ export interface ExperimentRecord extends Results {
   jobs: { id: string; label: string; folder: string; config: unknown }[];
 }
 
-/** Reads what the jobs of the matrix wrote; no path of this machine is in it. Throws RunError where one is not finished. */
+/**
+ * Reads what the jobs of the matrix wrote; no path of this machine is in it. Throws RunError where one is not finished.
+ */
 export async function gatherResults(experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
   const measured = await readMeasurements(experiment, matrix);
   return withoutMachinePaths({
@@ -53,7 +55,10 @@ export async function gatherResults(experiment: Experiment, matrix: Matrix): Pro
   });
 }
 
-/** The judge is the same for all arms, and so is its agreement with the labelled set; counts are summed. Nothing where one of `before` looks at the same answers. */
+/**
+ * The judge is the same for all arms, and so is its agreement with the labelled set; counts are summed. Nothing where
+ * one of `before` looks at the same answers.
+ */
 function readJudge(evaluation: string, before: readonly { name: string }[], matrix: Matrix): JudgeRecord[] {
   const jobsOf = (name: string): string[] =>
     matrix.cells.flatMap((cell) => (cell.evaluation === name ? [cell.job] : []));

@@ -114,8 +114,9 @@ function differencesOf(matrix: Matrix, measurements: Measurements): Difference[]
 }
 
 /**
- * Where a spec's value is measured: the arm with that spec's midtraining and AFT against every other. Otherwise every arm against `against` (the paper's baseline
- * where there is one, or bare, unless told), and midtraining + AFT against AFT.
+ * Where a spec's value is measured: the arm with that spec's midtraining and AFT against every other. Otherwise every
+ * arm against `against` (the paper's baseline where there is one, or bare, unless told), and midtraining + AFT against
+ * AFT.
  */
 export function comparedArms(arms: readonly Arm[], value: string | null, against?: string): [string, string][] {
   const subjects = arms.filter(({ kind, spec }) => kind === "msm+aft" && (value === null || spec === value));
@@ -135,7 +136,10 @@ export function comparedArms(arms: readonly Arm[], value: string | null, against
   ];
 }
 
-/** What the paper found, said of these arms: each spec's midtraining + AFT above the other specs', above AFT alone and above its own midtraining alone. */
+/**
+ * What the paper found, said of these arms: each spec's midtraining + AFT above the other specs', above AFT alone and
+ * above its own midtraining alone.
+ */
 function claimsOf(experiment: Experiment, arms: readonly Arm[], differences: readonly Difference[]): Claim[] {
   const labelOf = (id: string): string => arms.find((arm) => arm.id === id)!.label;
   return experiment.evaluations.flatMap(({ name, value }) =>

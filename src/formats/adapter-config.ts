@@ -1,4 +1,7 @@
-/** @file adapter_config.json as PEFT writes it; options that change what the adapter computes and are not implemented are refused by name. */
+/**
+ * @file adapter_config.json as PEFT writes it; options that change what the adapter computes and are not implemented
+ * are refused by name.
+ */
 
 import { z } from "zod";
 import { InputError } from "../base/errors.js";
@@ -45,10 +48,15 @@ const HARMLESS = new Set([
   "runtime_config",
 ]);
 
-/** Initialisations that leave the base weights as they are; the others (PiSSA, OLoRA, LoftQ, CorDA, ...) subtract the first B A from them. */
+/**
+ * Initialisations that leave the base weights as they are; the others (PiSSA, OLoRA, LoftQ, CorDA, ...) subtract the
+ * first B A from them.
+ */
 const PLAIN_INITS: unknown[] = [undefined, null, true, false, "gaussian", "orthogonal", "eva"];
 
-/** The settings in parsed adapter_config.json `json`; `where` names the file. Throws InputError naming field and value. */
+/**
+ * The settings in parsed adapter_config.json `json`; `where` names the file. Throws InputError naming field and value.
+ */
 export function parseAdapterConfig(json: unknown, where: string): RawAdapterConfig {
   const raw = checkJson(schema, json, where);
   if (!PLAIN_INITS.includes(raw.init_lora_weights)) {
@@ -78,7 +86,10 @@ function isOff(value: unknown): boolean {
   return typeof value === "object" && Object.keys(value).length === 0;
 }
 
-/** adapter_config.json that PEFT (any since 0.7) and vLLM load; newer fields are left to their defaults, older releases refuse them. */
+/**
+ * adapter_config.json that PEFT (any since 0.7) and vLLM load; newer fields are left to their defaults, older releases
+ * refuse them.
+ */
 export function formatAdapterConfig(config: AdapterConfig): string {
   const json = {
     alpha_pattern: {},

@@ -81,7 +81,9 @@ function readPairs(file: SafetensorsFile, r: number): { pairs: Map<string, Adapt
   return { pairs, modules };
 }
 
-/** The tensors say what is adapted; a list of modules must say the same. A pattern is never run: it comes from the file. */
+/**
+ * The tensors say what is adapted; a list of modules must say the same. A pattern is never run: it comes from the file.
+ */
 function checkTargets(targetModules: RawAdapterConfig["targetModules"], modules: Set<string>, where: string): void {
   if (!Array.isArray(targetModules)) return;
   const listed = new Set(targetModules);
@@ -103,8 +105,8 @@ function checkTargets(targetModules: RawAdapterConfig["targetModules"], modules:
 }
 
 /**
- * Writes `adapter` into `folder` (made where missing) as PEFT reads it, in F32: both files under temporary names, then renamed, tensors first.
- * Throws RunError on a value that is not finite: nothing is written then.
+ * Writes `adapter` into `folder` (made where missing) as PEFT reads it, in F32: both files under temporary names, then
+ * renamed, tensors first. Throws RunError on a value that is not finite: nothing is written then.
  */
 export async function writeAdapter(folder: string, adapter: Adapter): Promise<void> {
   const { config } = adapter;

@@ -1,4 +1,7 @@
-/** @file A Hugging Face checkpoint folder: config.json and safetensors, one file or shards, every weight found and its shape checked. */
+/**
+ * @file A Hugging Face checkpoint folder: config.json and safetensors, one file or shards, every weight found and its
+ * shape checked.
+ */
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +21,10 @@ const MAX_CONFIG_BYTES = 16_000_000;
 /** A broken checkpoint can lack thousands of tensors; the first few say why. */
 const MAX_FAULTS_SHOWN = 6;
 
-/** Opens the checkpoint in `folder`. Throws InputError naming the file and what is missing, wrong or not implemented; reads headers only. */
+/**
+ * Opens the checkpoint in `folder`. Throws InputError naming the file and what is missing, wrong or not implemented;
+ * reads headers only.
+ */
 export function openCheckpoint(folder: string): Checkpoint {
   if (!statOf(folder)?.isDirectory()) throw new InputError(`${folder} is not a folder`);
   const configPath = join(folder, "config.json");
@@ -85,7 +91,8 @@ function resolveTie(
   const embed = index.get(EMBED);
   const head = index.get(HEAD);
   if (embed && head) {
-    // transformers 5 ties two stored tensors only where they are equal, and warns that the config is wrong where they are not.
+    // transformers 5 ties two stored tensors only where they are equal, and warns that the config is wrong where they
+    // are not.
     if (!config.tieWordEmbeddings || !areEqual(embed, head, files)) return false;
     index.set(HEAD, embed);
     return true;

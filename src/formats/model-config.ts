@@ -1,4 +1,7 @@
-/** @file config.json of a Hugging Face checkpoint, in the spelling of transformers 4 or 5, as a ModelConfig; the rest is refused by name. */
+/**
+ * @file config.json of a Hugging Face checkpoint, in the spelling of transformers 4 or 5, as a ModelConfig; the rest is
+ * refused by name.
+ */
 
 import { z } from "zod";
 import { InputError } from "../base/errors.js";
@@ -36,8 +39,9 @@ const schema = z.looseObject(
 type RawConfig = z.infer<typeof schema>;
 
 /**
- * The ModelConfig of parsed config.json `json`; `where` names the file. Defaults are those of the transformers config classes.
- * Throws InputError naming the field and its value where it is hostile, missing or asks for what the engine does not implement.
+ * The ModelConfig of parsed config.json `json`; `where` names the file. Defaults are those of the transformers config
+ * classes. Throws InputError naming the field and its value where it is hostile, missing or asks for what the engine
+ * does not implement.
  */
 export function parseModelConfig(json: unknown, where: string): ModelConfig {
   const raw = checkJson(schema, json, where);

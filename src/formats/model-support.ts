@@ -41,7 +41,9 @@ const RULES: Rule[] = [
   ["logit_scale", one, "scaled logits are not implemented"],
 ];
 
-/** Throws InputError, naming field, value and file `where`, for the first thing in `raw` that the engine does not run. */
+/**
+ * Throws InputError, naming field, value and file `where`, for the first thing in `raw` that the engine does not run.
+ */
 export function checkSupported(
   raw: { model_type: string; num_hidden_layers: number; [field: string]: unknown },
   where: string,
@@ -59,7 +61,8 @@ export function checkSupported(
   if (raw.model_type !== "qwen2" && !off(raw["attention_bias"])) {
     const value = formatValue(raw["attention_bias"]);
     throw new InputError(
-      `${where}: attention_bias is ${value}; biases on the attention projections are not implemented for ${raw.model_type}`,
+      `${where}: attention_bias is ${value}; biases on the attention projections are not implemented for ` +
+        `${raw.model_type}`,
     );
   }
   checkArchitectures(raw["architectures"], raw.model_type, where);

@@ -1,4 +1,7 @@
-/** @file The rotary embedding of a config.json, as transformers 4 (rope_theta, rope_scaling) or 5 (rope_parameters) writes it. */
+/**
+ * @file The rotary embedding of a config.json, as transformers 4 (rope_theta, rope_scaling) or 5 (rope_parameters)
+ * writes it.
+ */
 
 import { z } from "zod";
 import { InputError } from "../base/errors.js";
@@ -35,7 +38,10 @@ const llama3Schema = z.object({
 /** Anything else (a nested object for each layer type, say) means another kind of RoPE. */
 const KNOWN_KEYS = new Set([...Object.keys(parametersSchema.shape), ...Object.keys(llama3Schema.shape)]);
 
-/** RoPE's base and scaling from the parsed config.json `json` of file `where`. Throws InputError on another kind than plain or llama3. */
+/**
+ * RoPE's base and scaling from the parsed config.json `json` of file `where`. Throws InputError on another kind than
+ * plain or llama3.
+ */
 export function parseRope(json: unknown, where: string): Pick<ModelConfig, "ropeTheta" | "ropeScaling"> {
   const { rope_theta, rope_scaling, rope_parameters } = checkJson(schema, json, where);
   const thetas = [rope_theta, rope_parameters?.rope_theta, rope_scaling?.rope_theta].filter(
@@ -58,7 +64,8 @@ function parseScaling(parameters: Parameters, where: string): Llama3RopeScaling 
   const type = parameters.rope_type ?? parameters.type;
   if (type !== undefined && type !== null && type !== "default" && type !== "llama3") {
     throw new InputError(
-      `${where}: type ${formatValue(type)} is not implemented; the engine runs plain RoPE and "llama3", so use a checkpoint without it`,
+      `${where}: type ${formatValue(type)} is not implemented; the engine runs plain RoPE and "llama3", so use a ` +
+        "checkpoint without it",
     );
   }
   if (unknown !== undefined) {

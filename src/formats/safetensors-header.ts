@@ -10,7 +10,9 @@ export const MAX_HEADER_BYTES = 100_000_000;
 /** PyTorch's own limit on dimensions; a header may not make us build longer lists. */
 const MAX_RANK = 64;
 
-/** Bits an element, in the reference implementation's order, which is also the order (last first) of tensors in a file. */
+/**
+ * Bits an element, in the reference implementation's order, which is also the order (last first) of tensors in a file.
+ */
 const DTYPE_BITS: Record<string, number> = {
   BOOL: 8,
   F4: 4,
@@ -65,7 +67,10 @@ const entrySchema = z.strictObject(
   "must be {dtype, shape, data_offsets}",
 );
 
-/** Bytes of `shape` in `dtype`. Throws InputError on an unknown dtype, an overflow or a broken byte; `where` names tensor and file. */
+/**
+ * Bytes of `shape` in `dtype`. Throws InputError on an unknown dtype, an overflow or a broken byte; `where` names
+ * tensor and file.
+ */
 export function tensorBytes(dtype: string, shape: readonly number[], where: string): number {
   const bits = Object.hasOwn(DTYPE_BITS, dtype) ? DTYPE_BITS[dtype]! : undefined;
   if (bits === undefined) throw new InputError(`${where}: unknown dtype ${formatValue(dtype)}`);
@@ -79,7 +84,10 @@ export function tensorBytes(dtype: string, shape: readonly number[], where: stri
   return product / 8;
 }
 
-/** Parses header `text` of the file `where`, whose tensors take `dataBytes` bytes. Throws InputError on anything the format forbids. */
+/**
+ * Parses header `text` of the file `where`, whose tensors take `dataBytes` bytes. Throws InputError on anything the
+ * format forbids.
+ */
 export function parseHeader(text: string, dataBytes: number, where: string): SafetensorsHeader {
   if (!text.startsWith("{"))
     throw new InputError(`${where}: the header is not a JSON object; is this a safetensors file?`);
@@ -99,7 +107,8 @@ export function parseHeader(text: string, dataBytes: number, where: string): Saf
     const fault = entry.byteOffset < end ? "overlaps" : "leaves a gap after";
     if (entry.byteOffset !== end) {
       throw new InputError(
-        `${where}: tensor ${formatValue(name)} begins at ${entry.byteOffset} and ${fault} ${before}, which ends at ${end}`,
+        `${where}: tensor ${formatValue(name)} begins at ${entry.byteOffset} and ${fault} ${before}, which ends ` +
+          `at ${end}`,
       );
     }
     end += entry.byteLength;
@@ -134,13 +143,19 @@ function parseEntry(value: unknown, where: string, dataBytes: number): TensorEnt
   return { dtype, shape, byteOffset: begin, byteLength };
 }
 
-/** Orders tensors as the reference implementation writes them: larger dtypes first (so that all are aligned), then by name. */
+/**
+ * Orders tensors as the reference implementation writes them: larger dtypes first (so that all are aligned), then by
+ * name.
+ */
 export function compareTensors(a: { name: string; dtype: string }, b: { name: string; dtype: string }): number {
   const rank = DTYPE_ORDER.indexOf(b.dtype) - DTYPE_ORDER.indexOf(a.dtype);
   return rank || Buffer.compare(Buffer.from(a.name), Buffer.from(b.name));
 }
 
-/** The bytes before the first tensor: length and JSON, padded with spaces to a multiple of 8. `tensors` are in file order. */
+/**
+ * The bytes before the first tensor: length and JSON, padded with spaces to a multiple of 8. `tensors` are in file
+ * order.
+ */
 export function formatHeader(
   tensors: Iterable<readonly [string, TensorEntry]>,
   metadata: Record<string, string>,

@@ -23,8 +23,9 @@ const CALL_BYTES = 1 << 30;
 export interface SafetensorsFile extends SafetensorsHeader {
   path: string;
   /**
-   * Reads `byteLength` bytes (default: what `target` holds) of tensor `name` from `byteOffset` within it into the start of
-   * `target`, so that a large tensor can be streamed in pieces. Throws InputError on an unknown name or a file cut short.
+   * Reads `byteLength` bytes (default: what `target` holds) of tensor `name` from `byteOffset` within it into the start
+   * of `target`, so that a large tensor can be streamed in pieces. Throws InputError on an unknown name or a file cut
+   * short.
    */
   readInto(name: string, target: Uint8Array, byteOffset?: number, byteLength?: number): void;
   /** `readInto` on another thread; several may be under way. The file stays open until they are done. */

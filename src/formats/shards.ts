@@ -1,4 +1,7 @@
-/** @file The safetensors files of a checkpoint folder: `model.safetensors`, or the shards that `model.safetensors.index.json` lists. */
+/**
+ * @file The safetensors files of a checkpoint folder: `model.safetensors`, or the shards that
+ * `model.safetensors.index.json` lists.
+ */
 
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +23,10 @@ const indexSchema = z.looseObject(
   "must be a JSON object",
 );
 
-/** The shard of each tensor that the index `text` of file `where` lists. Throws InputError, also on a name that leaves the folder. */
+/**
+ * The shard of each tensor that the index `text` of file `where` lists. Throws InputError, also on a name that leaves
+ * the folder.
+ */
 export function parseIndex(text: string, where: string): Map<string, string> {
   checkJsonKeys(text, 64, where);
   const { weight_map } = checkJson(indexSchema, parseJson(text, where), where);
@@ -39,7 +45,10 @@ export function parseIndex(text: string, where: string): Map<string, string> {
   return new Map(Object.entries(weight_map));
 }
 
-/** Opens every safetensors file of the checkpoint `folder`, by file name. Throws InputError naming missing shards or what to convert. */
+/**
+ * Opens every safetensors file of the checkpoint `folder`, by file name. Throws InputError naming missing shards or
+ * what to convert.
+ */
 export function openShards(folder: string): Map<string, SafetensorsFile> {
   const files = new Map<string, SafetensorsFile>();
   if (existsSync(join(folder, SINGLE_FILE))) {

@@ -20,7 +20,10 @@ export function samplePrompts(examples: readonly Example[]): number[][] {
   });
 }
 
-/** A model that computes no finite numbers has no samples, which is said in their place: what becomes of the run its losses decide. */
+/**
+ * A model that computes no finite numbers has no samples, which is said in their place: what becomes of the run its
+ * losses decide.
+ */
 export async function drawSamples(
   decoder: Decoder,
   tokenizer: Pick<Tokenizer, "decode" | "stopIds">,

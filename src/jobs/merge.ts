@@ -26,14 +26,18 @@ import { projectionModule } from "../shape/weights.js";
 
 /** Rows of a weight that are merged at a time; whole weights would take gigabytes more. */
 const PIECE_BYTES = 1 << 25;
-/** What a checkpoint needs besides its weights. Weights in other formats, and what indexes them, would not be merged. */
+/**
+ * What a checkpoint needs besides its weights. Weights in other formats, and what indexes them, would not be merged.
+ */
 const COMPANIONS = /\.(json|jinja|model|txt)$|^(licen[cs]e|notice|use_policy)/i;
 const OTHER_INDEX = /\.(bin|h5|msgpack)\.index\.json$|^adapter_/;
 
 /**
- * Writes the merged checkpoint into `out`, which must not exist or be empty: the same files, names, dtypes, metadata and index as `checkpoint`, its other files copied, but
- * for `replaced`, by name, which make room for `overlays` (a tokenizer that came with the adapter). All of it appears at once, under a temporary name until then. Sums are f32, rounded once to the
- * stored dtype. The adapter was checked against the model (`checkAdapter`). `onProgress` is told the tensors done.
+ * Writes the merged checkpoint into `out`, which must not exist or be empty: the same files, names, dtypes, metadata
+ * and index as `checkpoint`, its other files copied, but for `replaced`, by name, which make room for `overlays` (a
+ * tokenizer that came with the adapter). All of it appears at once, under a temporary name until then. Sums are f32,
+ * rounded once to the stored dtype. The adapter was checked against the model (`checkAdapter`). `onProgress` is told
+ * the tensors done.
  * @throws InputError where `out` holds something
  */
 export async function mergeCheckpoint(
@@ -78,7 +82,9 @@ export async function mergeCheckpoint(
   }
 }
 
-/** Throws InputError unless `out` is absent or an empty folder, and not the one that the process is in: it is replaced. */
+/**
+ * Throws InputError unless `out` is absent or an empty folder, and not the one that the process is in: it is replaced.
+ */
 export function checkEmpty(out: string): void {
   const stats = statSync(out, { throwIfNoEntry: false });
   if (!stats) return;

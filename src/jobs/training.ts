@@ -147,7 +147,8 @@ function resolveSeqLen(config: TrainConfig, checkpoint: Checkpoint): number {
   const { maxPositionEmbeddings } = checkpoint.config;
   if (config.seqLen !== null && config.seqLen > maxPositionEmbeddings)
     throw new InputError(
-      `--seq-len ${config.seqLen}: ${config.model} has ${maxPositionEmbeddings} positions (max_position_embeddings): use at most that`,
+      `--seq-len ${config.seqLen}: ${config.model} has ${maxPositionEmbeddings} positions ` +
+        "(max_position_embeddings): use at most that",
     );
   return config.seqLen ?? Math.min(DEFAULT_SEQ_LEN, maxPositionEmbeddings);
 }
@@ -236,7 +237,9 @@ async function trainPrepared(prepared: Prepared, flags: TrainFlags, progress: Pr
   }
 }
 
-/** A tokenizer that is not the model's own stays with the adapter, so that nobody asks it under another chat template. */
+/**
+ * A tokenizer that is not the model's own stays with the adapter, so that nobody asks it under another chat template.
+ */
 async function keepTokenizer({ folder, tokenizerFolder }: ModelFolders, adapterFolder: string): Promise<void> {
   if (tokenizerFolder === folder) return;
   mkdirSync(adapterFolder, { recursive: true });

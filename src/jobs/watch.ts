@@ -19,7 +19,8 @@ export function showRecords(
       const perStep = (performance.now() - began) / 1000 / (step - firstStep + 1);
       const { loss, lr, tokensPerSecond } = record as { loss: number; lr: number; tokensPerSecond: number } & LogRecord;
       progress.update(
-        `step ${step}/${steps}  loss ${loss.toFixed(4)}  lr ${lr.toExponential(2)}  ${Math.round(tokensPerSecond)} tokens/s  ` +
+        `step ${step}/${steps}  loss ${loss.toFixed(4)}  lr ${lr.toExponential(2)}  ` +
+          `${Math.round(tokensPerSecond)} tokens/s  ` +
           `ETA ${formatDuration(perStep * (steps - step))}`,
         step === steps,
       );

@@ -1,8 +1,8 @@
 /**
  * @file Every tensor of one training micro-batch, and which of them the forward keeps for the backward.
  *
- * "none" keeps everything; "norms" keeps what matrix products and attention made and recomputes the normalised inputs and the SwiGLU
- * output; "block" keeps only each layer's input and recomputes the layer. All three give the same bits.
+ * "none" keeps everything; "norms" keeps what matrix products and attention made and recomputes the normalised inputs
+ * and the SwiGLU output; "block" keeps only each layer's input and recomputes the layer. All three give the same bits.
  */
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import { columns, rows } from "../backend/tensor.js";
@@ -13,7 +13,9 @@ import type { GroupSpec, LinearGroup } from "./lora.js";
 export const RECOMPUTE = ["none", "norms", "block"] as const;
 export type Recompute = (typeof RECOMPUTE)[number];
 
-/** What the backward of one layer reads. Under "norms" and "block" the layers share the memory of what is recomputed. */
+/**
+ * What the backward of one layer reads. Under "norms" and "block" the layers share the memory of what is recomputed.
+ */
 export interface LayerActivations {
   /** Residual stream at the layer's input and after attention [N, D]. */
   input: Tensor;
@@ -25,7 +27,10 @@ export interface LayerActivations {
   mlpRstd: Tensor;
   /** Output of the q, k, v product [N, (H + 2K) E]; roped in place unless `qkNormed` is there. */
   qkv: Tensor;
-  /** Qwen3: q and k normalised and roped [N, (H + K) E], with rstd f32 [N, H] and [N, K]; qkv stays as the product left it. */
+  /**
+   * Qwen3: q and k normalised and roped [N, (H + K) E], with rstd f32 [N, H] and [N, K]; qkv stays as the product left
+   * it.
+   */
   qkNormed: { qk: Tensor; qRstd: Tensor; kRstd: Tensor } | null;
   /** Attention output [N, H E + R] and log-sum-exp f32 [H, N]. */
   attention: Tensor;
@@ -130,7 +135,8 @@ export function layoutActivations(
   const { qkv, o, gateUp, down } = groups;
   const bytes = (count: number): Tensor => alloc("f32", 1, Math.ceil(count / 4));
 
-  // `kept(level)` tensors are each layer's own while `recompute` is below that level, shared by all layers from there on.
+  // `kept(level)` tensors are each layer's own while `recompute` is below that level, shared by all layers from there
+  // on.
   const shared = new Map<string, Tensor>();
   const kept: Keep = (name, recomputedFrom, make) => {
     if (RECOMPUTE.indexOf(recompute) < RECOMPUTE.indexOf(recomputedFrom)) return make();

@@ -1,4 +1,6 @@
-/** @file A decoder with its adapter switched off: the same weights, seen without the rows and columns of the adapters. */
+/**
+ * @file A decoder with its adapter switched off: the same weights, seen without the rows and columns of the adapters.
+ */
 import { columns, rows } from "../backend/tensor.js";
 import { LINEAR_GROUPS, planGroups } from "./lora.js";
 import type { Decoder, LayerWeights } from "./weights.js";

@@ -45,8 +45,8 @@ export function decoderLosses(decoder: Decoder, activations: Activations): void 
 }
 
 /**
- * Losses, and the gradients of (sum of losses) * dscale with respect to the adapters: `grads` [layer] are overwritten, or added to
- * with `accumulate`.
+ * Losses, and the gradients of (sum of losses) * dscale with respect to the adapters: `grads` [layer] are overwritten,
+ * or added to with `accumulate`.
  */
 export function decoderBackward(
   decoder: Decoder,

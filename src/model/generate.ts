@@ -21,7 +21,10 @@ import type { Decoder } from "./weights.js";
 
 /** Tokens of one prefill and sequences decoded together: more gains no speed and costs memory. */
 const LIMITS = { cpu: { prefillTokens: 512, sequences: 32 }, gpu: { prefillTokens: 4096, sequences: 64 } };
-/** Tokens that are decoded besides those that a stop string may take: special ones, which may have no text, and the rest of a character. */
+/**
+ * Tokens that are decoded besides those that a stop string may take: special ones, which may have no text, and the rest
+ * of a character.
+ */
 const STOP_MARGIN = 8;
 const LONGER_CONTEXT = "use a model with a longer context";
 
@@ -63,9 +66,10 @@ interface Sequence {
 }
 
 /**
- * One completion for each prompt (token ids, not empty). The random numbers of prompt i are a function of (seed, i, token), so that results do not
- * depend on the other prompts, but for rounding where these change what all begin with.
- * @throws InputError where a prompt and its completion are longer than the model's positions, RunError where a drawn token's log-probability is not finite
+ * One completion for each prompt (token ids, not empty). The random numbers of prompt i are a function of (seed, i,
+ * token), so that results do not depend on the other prompts, but for rounding where these change what all begin with.
+ * @throws InputError where a prompt and its completion are longer than the model's positions, RunError where a drawn
+ * token's log-probability is not finite
  */
 export async function generate(
   decoder: Decoder,
@@ -89,7 +93,10 @@ export function generationLimits(backend: Backend): { prefillTokens: number; seq
   return backend.info.backend === "cpu" ? LIMITS.cpu : LIMITS.gpu;
 }
 
-/** What `generate` takes for these prompts: the tokens that they share, cache rows of a sequence besides those, and the session. */
+/**
+ * What `generate` takes for these prompts: the tokens that they share, cache rows of a sequence besides those, and the
+ * session.
+ */
 export function planGeneration(
   backend: Backend,
   prompts: readonly (readonly number[])[],
@@ -128,7 +135,9 @@ export function checkPositions(decoder: Decoder, positions: number, way = LONGER
     throw new InputError(`prompt and completion take ${positions} positions, ${available} are available: ${way}`);
 }
 
-/** What to change where a prompt of `promptTokens` and what is to be drawn after it do not fit the model's positions. */
+/**
+ * What to change where a prompt of `promptTokens` and what is to be drawn after it do not fit the model's positions.
+ */
 export function wayToFit(decoder: Decoder, promptTokens: number): string {
   const room = decoder.weights.cos.rows - promptTokens;
   return room > 0 ? `use --max-tokens ${room} or less` : LONGER_CONTEXT;
@@ -184,7 +193,10 @@ interface Ready {
   row: number;
 }
 
-/** The tokens to run next, as many as fit of those that are not cached yet, and the sequences whose next token can be drawn then. */
+/**
+ * The tokens to run next, as many as fit of those that are not cached yet, and the sequences whose next token can be
+ * drawn then.
+ */
 function nextTokens(
   session: Session,
   active: readonly Sequence[],

@@ -1,4 +1,7 @@
-/** @file One decoder layer, forward and backward, written out. Legend: N tokens, D hidden, H query heads, K kv heads, E head dim. */
+/**
+ * @file One decoder layer, forward and backward, written out. Legend: N tokens, D hidden, H query heads, K kv heads, E
+ * head dim.
+ */
 import type { Tensor } from "../backend/tensor.js";
 import { columns } from "../backend/tensor.js";
 import type { LayerActivations, MicroBatchTensors, Transients } from "./activations.js";
@@ -28,8 +31,9 @@ export function attendSegments(decoder: Decoder, batch: Pick<MicroBatchTensors, 
 }
 
 /**
- * The previous layer's MLP output, in `delta`, joins the residual stream; then attention and MLP run. On return `delta` holds this layer's
- * MLP output, not yet added. `previous` is null where `layer.input` is there already: the first layer.
+ * The previous layer's MLP output, in `delta`, joins the residual stream; then attention and MLP run. On return `delta`
+ * holds this layer's MLP output, not yet added. `previous` is null where `layer.input` is there already: the first
+ * layer.
  */
 export function layerForward(
   decoder: Decoder,
@@ -136,8 +140,8 @@ export function recomputeNorms(decoder: Decoder, weights: LayerWeights, layer: L
 }
 
 /**
- * `transients.dResidual` holds the gradient of the residual stream after the layer; on return, before it. With `inputTrained` false
- * (nothing is trained below: the first layer) the gradient of the layer's input is left out.
+ * `transients.dResidual` holds the gradient of the residual stream after the layer; on return, before it. With
+ * `inputTrained` false (nothing is trained below: the first layer) the gradient of the layer's input is left out.
  */
 export function layerBackward(
   decoder: Decoder,

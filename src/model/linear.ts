@@ -6,9 +6,10 @@
  *     E = | W  sB |     [out + R, in + R]
  *         | A   . |
  *
- * and every input and output gradient has R spare columns (and some unused ones, lora.ts). Forward: U = X A^T into X's spare columns, then Y = [X U] [W sB]^T.
- * Backward: dU = dY sB into dY's spare columns, then dX = [dY dU] [W; A]. dA = dU^T X, dB = s dY^T U. Several projections of one
- * input (q, k, v; gate, up) stack their rows; their sB blocks lie on the diagonal, zeros elsewhere. Without adapters R is 0.
+ * and every input and output gradient has R spare columns (and some unused ones, lora.ts). Forward: U = X A^T into X's
+ * spare columns, then Y = [X U] [W sB]^T. Backward: dU = dY sB into dY's spare columns, then dX = [dY dU] [W; A]. dA =
+ * dU^T X, dB = s dY^T U. Several projections of one input (q, k, v; gate, up) stack their rows; their sB blocks lie on
+ * the diagonal, zeros elsewhere. Without adapters R is 0.
  */
 import type { Ops } from "../backend/ops.js";
 import type { Tensor } from "../backend/tensor.js";
@@ -23,7 +24,9 @@ export interface Linear {
   bias: Tensor | null;
 }
 
-/** A [R, in] and, for each adapted projection, B [outSize, r] as views of a flat f32 buffer (parameters or gradients). */
+/**
+ * A [R, in] and, for each adapted projection, B [outSize, r] as views of a flat f32 buffer (parameters or gradients).
+ */
 export interface AdapterViews {
   a: Tensor;
   b: { outStart: number; outSize: number; rankStart: number; matrix: Tensor }[];
@@ -62,8 +65,9 @@ export function projectDown(ops: Ops, linear: Linear, x: Tensor): void {
 }
 
 /**
- * Gradients of `linearForward`. x [N, in + spare] as the forward left it, dy [N, out + spare] (spare columns are overwritten), dx [N, in] or null
- * where nothing below is trained. `grads` (null where R is 0) are overwritten, or added to with `accumulate`.
+ * Gradients of `linearForward`. x [N, in + spare] as the forward left it, dy [N, out + spare] (spare columns are
+ * overwritten), dx [N, in] or null where nothing below is trained. `grads` (null where R is 0) are overwritten, or
+ * added to with `accumulate`.
  */
 export function linearBackward(
   ops: Ops,

@@ -6,14 +6,19 @@ import { adapterViews, storeAdapter } from "./linear.js";
 import { type AdapterSlot, type LoraConfig, loraScale, planAdapter } from "./lora.js";
 import type { Decoder } from "./weights.js";
 
-/** What a decoder must be loaded with to take `adapter`. Throws InputError unless it fits the model; `where` names it. */
+/**
+ * What a decoder must be loaded with to take `adapter`. Throws InputError unless it fits the model; `where` names it.
+ */
 export function adapterLora(adapter: Adapter, config: Decoder["config"], where: string): LoraConfig {
   checkAdapter(adapter, config, where);
   const { r, alpha, useRslora, targets } = adapter.config;
   return { r, alpha, useRslora, targets };
 }
 
-/** Puts `adapter` to use in a decoder that was loaded with its `adapterLora`; one group of projections at a time goes through a staging buffer. */
+/**
+ * Puts `adapter` to use in a decoder that was loaded with its `adapterLora`; one group of projections at a time goes
+ * through a staging buffer.
+ */
 export function loadAdapter(decoder: Decoder, adapter: Adapter): void {
   const { backend, config, lora, weights } = decoder;
   if (!lora) throw new RangeError("the decoder was loaded without room for an adapter");

@@ -1,4 +1,7 @@
-/** @file A decoder's memory, and a checkpoint's weights into it: pieces of a few megabytes, some being read while others are written, converted on the device. */
+/**
+ * @file A decoder's memory, and a checkpoint's weights into it: pieces of a few megabytes, some being read while others
+ * are written, converted on the device.
+ */
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype, Dtype, Tensor } from "../backend/tensor.js";
 import { columns, DTYPE_BYTES, rows } from "../backend/tensor.js";
@@ -45,7 +48,8 @@ export async function loadDecoder(
   const { config, folder } = checkpoint;
   if (options.positions > config.maxPositionEmbeddings)
     throw new InputError(
-      `${options.positions} positions are more than the ${config.maxPositionEmbeddings} of ${folder} (max_position_embeddings): use shorter rows`,
+      `${options.positions} positions are more than the ${config.maxPositionEmbeddings} of ${folder} ` +
+        "(max_position_embeddings): use shorter rows",
     );
   const decoder = allocDecoder(backend, config, options);
   try {
@@ -163,7 +167,10 @@ export function writeRope({ backend, config, weights }: Decoder): void {
   backend.write(weights.sin.buffer, weights.sin.offset * 4, sin);
 }
 
-/** Zeros off the diagonal of sB stay for ever; A and B are zero until an adapter is stored. `zeros` is f32 [1, n], cleared here. */
+/**
+ * Zeros off the diagonal of sB stay for ever; A and B are zero until an adapter is stored. `zeros` is f32 [1, n],
+ * cleared here.
+ */
 export function clearAdapterSpace({ backend, weights }: Decoder, zeros: Tensor): void {
   backend.ops.clear(zeros);
   for (const layer of weights.layers) {

@@ -1,6 +1,6 @@
 /**
- * @file Which projections are adapted, and where their adapters lie: one flat f32 buffer of parameters (and one each of gradients and
- * moments), so that clipping and AdamW are one op each.
+ * @file Which projections are adapted, and where their adapters lie: one flat f32 buffer of parameters (and one each of
+ * gradients and moments), so that clipping and AdamW are one op each.
  *
  * Projections that read the same input share one matrix product: q, k, v and gate, up. Their A matrices lie stacked.
  */
@@ -40,7 +40,9 @@ export interface GroupSpec {
   outSize: number;
   /** All adapters of the group together: r for each adapted projection. */
   rank: number;
-  /** The columns that inputs and output gradients have for them: `rank`, and what keeps bf16 rows aligned to 16 bytes. */
+  /**
+   * The columns that inputs and output gradients have for them: `rank`, and what keeps bf16 rows aligned to 16 bytes.
+   */
   spare: number;
   projections: ProjectionSpec[];
 }
@@ -75,7 +77,10 @@ export function planGroups(config: ModelConfig, lora: LoraConfig | null): Record
   };
 }
 
-/** Where a group's adapters lie in the flat buffer (element offsets): A [rank, inSize], then for each adapted projection B [outSize, r]. */
+/**
+ * Where a group's adapters lie in the flat buffer (element offsets): A [rank, inSize], then for each adapted projection
+ * B [outSize, r].
+ */
 export interface AdapterSlot {
   layer: number;
   spec: GroupSpec;
@@ -110,7 +115,10 @@ export function planAdapter(config: ModelConfig, lora: LoraConfig): AdapterLayou
   return { slots, count };
 }
 
-/** Names as users and PEFT write them ("q_proj", "q"), "all" or "all-linear" for every projection; in the fixed order, without repeats. */
+/**
+ * Names as users and PEFT write them ("q_proj", "q"), "all" or "all-linear" for every projection; in the fixed order,
+ * without repeats.
+ */
 export function parseTargets(names: readonly string[]): Projection[] {
   const wanted = new Set<string>();
   for (const name of names) {

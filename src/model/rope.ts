@@ -1,4 +1,7 @@
-/** @file Rotation angles, rounded as Hugging Face rounds them (f32 frequencies, f32 products), so that long positions agree too. */
+/**
+ * @file Rotation angles, rounded as Hugging Face rounds them (f32 frequencies, f32 products), so that long positions
+ * agree too.
+ */
 import type { ModelConfig } from "../shape/config.js";
 
 /** f32 frequencies of the E / 2 pairs; Llama 3.1's scaling is arXiv 2407.21783 as transformers implements it. */

@@ -26,9 +26,11 @@ export interface TokenScores {
 }
 
 /**
- * Scores `requests`. The tokens that all begin with are run once, and so is the beginning that consecutive requests share (the
- * answers to one question); neither changes a result but for rounding. `onProgress` is told how many requests are done.
- * @throws InputError where a request is longer than the model's positions, RunError where a log-probability is not finite
+ * Scores `requests`. The tokens that all begin with are run once, and so is the beginning that consecutive requests
+ * share (the answers to one question); neither changes a result but for rounding. `onProgress` is told how many
+ * requests are done.
+ * @throws InputError where a request is longer than the model's positions, RunError where a log-probability is not
+ * finite
  */
 export async function score(
   decoder: Decoder,
@@ -73,7 +75,10 @@ export function scoringShape(longest: number): SessionShape {
   return sessionShape(0, Math.max(longest, CACHE_ROWS));
 }
 
-/** Consecutive requests that share cache rows: the first runs from the prefix on, then each other one over the rows after `shared`. */
+/**
+ * Consecutive requests that share cache rows: the first runs from the prefix on, then each other one over the rows
+ * after `shared`.
+ */
 interface Slot {
   members: number[];
   /** Tokens that the members begin with, those of the prefix included. */
@@ -130,7 +135,10 @@ interface ScoredToken extends SessionToken {
   target: number | null;
 }
 
-/** Runs the first member of every slot, then the second ones over what the first left after the shared tokens, and so on. */
+/**
+ * Runs the first member of every slot, then the second ones over what the first left after the shared tokens, and so
+ * on.
+ */
 async function scoreGroup(
   session: Session,
   requests: readonly ScoreRequest[],

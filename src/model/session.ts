@@ -9,7 +9,9 @@ import { type Attend, layerForward } from "./layer.js";
 import { planGroups } from "./lora.js";
 import type { Decoder } from "./weights.js";
 
-/** One token to run: where it stands in its sequence, where its key and value go, and which cache rows it attends to. */
+/**
+ * One token to run: where it stands in its sequence, where its key and value go, and which cache rows it attends to.
+ */
 export interface SessionToken {
   id: number;
   position: number;
@@ -39,7 +41,10 @@ export interface Session {
   delta: Tensor;
   final: { input: Tensor; normed: Tensor; rstd: Tensor };
   logits: { hidden: Tensor; index: Tensor; values: Tensor };
-  /** Temperatures, top-p and uniform numbers, f32 [1, 3 maxLogits]; ids and log-probabilities, [1, 2 maxLogits] of 4 bytes. */
+  /**
+   * Temperatures, top-p and uniform numbers, f32 [1, 3 maxLogits]; ids and log-probabilities, [1, 2 maxLogits] of 4
+   * bytes.
+   */
   sampling: { inputs: Tensor; drawn: Tensor };
   scoring: { hidden: Tensor; index: Tensor; targets: Tensor; losses: Tensor; argmax: Tensor; workspace: Tensor };
   /** Decode steps, one for each number of sequences. */
@@ -108,7 +113,10 @@ export function writeHead(backend: Backend, tensor: Tensor, values: Int32Array |
   return part;
 }
 
-/** The tokens of one pass on the device, one after the other in `Session.inputs`: ids, positions, cacheRows i32 [1, n], ranges i32 [n, 4]. */
+/**
+ * The tokens of one pass on the device, one after the other in `Session.inputs`: ids, positions, cacheRows i32 [1, n],
+ * ranges i32 [n, 4].
+ */
 interface TokenTensors {
   ids: Tensor;
   positions: Tensor;
@@ -137,8 +145,8 @@ export function writeTokens(session: Session, tokens: readonly SessionToken[]): 
 }
 
 /**
- * Runs the decoder over `tokens` (those of one sequence consecutive and in order), fills their cache rows, and returns the normalised last hidden states
- * [tokens, D], valid until the next call.
+ * Runs the decoder over `tokens` (those of one sequence consecutive and in order), fills their cache rows, and returns
+ * the normalised last hidden states [tokens, D], valid until the next call.
  */
 export function forwardTokens(session: Session, tokens: readonly SessionToken[]): Tensor {
   return forwardWritten(session, writeTokens(session, tokens));
@@ -210,7 +218,10 @@ export function logitsOf(session: Session, hidden: Tensor): Tensor {
   return out;
 }
 
-/** Losses f32 [1, indices] of the given rows of `hidden` against `targets`, and the most likely ids, valid until the next call. */
+/**
+ * Losses f32 [1, indices] of the given rows of `hidden` against `targets`, and the most likely ids, valid until the
+ * next call.
+ */
 export function lossesOf(
   session: Session,
   hidden: Tensor,

@@ -47,12 +47,14 @@ export function formatMatrix(experiment: Experiment, matrix: Matrix, forecast: F
     ...experiment.sweeps.map(
       ({ name, setting, values, arms }) => `sweep   ${name}: ${setting} = ${values.join(", ")} for ${arms.join(", ")}`,
     ),
-    `trains  ${training.length} distinct stages, ${number(total(training, "steps"))} steps, ${number(total(training, "tokens"))} tokens`,
+    `trains  ${training.length} distinct stages, ${number(total(training, "steps"))} steps, ` +
+      `${number(total(training, "tokens"))} tokens`,
     ...align(stages),
     `evaluates ${evaluations.length} times, at most ${number(total(evaluations, "tokens"))} tokens read and drawn`,
     ...align(measured),
     ...judgeLines(experiment, matrix, forecast),
-    `about ${formatDuration(seconds[0])} of training and at most ${formatDuration(seconds[1])} of evaluation at ${(forecast.flopsPerSecond / 1e12).toPrecision(3)} TFLOP/s (${forecast.rateSource})`,
+    `about ${formatDuration(seconds[0])} of training and at most ${formatDuration(seconds[1])} of evaluation at ` +
+      `${(forecast.flopsPerSecond / 1e12).toPrecision(3)} TFLOP/s (${forecast.rateSource})`,
   ].join("\n");
 }
 
@@ -68,7 +70,10 @@ function align(rows: readonly string[][]): string[] {
   return alignColumns(rows).map((line) => `  ${line}`);
 }
 
-/** What endpoints will be asked, over all arms and seeds. The labelled set is the same for all, and no reply is paid for twice. */
+/**
+ * What endpoints will be asked, over all arms and seeds. The labelled set is the same for all, and no reply is paid for
+ * twice.
+ */
 function judgeLines(experiment: Experiment, matrix: Matrix, { jobs }: Forecast): string[] {
   const seen = new Set<string>();
   return experiment.evaluations.flatMap(({ name, settings }) => {
@@ -83,10 +88,12 @@ function judgeLines(experiment: Experiment, matrix: Matrix, { jobs }: Forecast):
     const price = settings.judgePrice ?? process.env["MSM_JUDGE_PRICE"];
     const { input: perInput, output: perOutput } = price ? parsePrice(price, "judgePrice") : { input: 0, output: 0 };
     const cost = price
-      ? `at most $${number(costOf({ input: perInput, output: 0 }, input, 0))} for what is sent, $${number(costOf({ input: 0, output: perOutput }, 0, questions * maxTokens))} for replies`
+      ? `at most $${number(costOf({ input: perInput, output: 0 }, input, 0))} for what is sent, ` +
+        `$${number(costOf({ input: 0, output: perOutput }, 0, questions * maxTokens))} for replies`
       : "cost not known (judgePrice, or MSM_JUDGE_PRICE)";
     return [
-      `judge of ${name}: ${settings.judge}, ${number(questions)} questions, at most ${number(input)} tokens to send and ${number(questions * maxTokens)} in replies; ${cost}`,
+      `judge of ${name}: ${settings.judge}, ${number(questions)} questions, at most ${number(input)} tokens to ` +
+        `send and ${number(questions * maxTokens)} in replies; ${cost}`,
     ];
   });
 }

@@ -31,7 +31,8 @@ export function formatSummary(record: ExperimentRecord): string {
         const seeds = rate.seeds.map(({ value }) => (value === null ? "-" : value.toFixed(2))).join(" ");
         const share = decided?.overSamples.value ?? null;
         lines.push(
-          `    ${arm.label.padEnd(width)}${formatEstimate(rate.overSamples)}  (${seeds})  n ${rate.overSamples.n}${share === null ? "" : `  decided ${share.toFixed(2)}`}`,
+          `    ${arm.label.padEnd(width)}${formatEstimate(rate.overSamples)}  (${seeds})  n ` +
+            `${rate.overSamples.n}${share === null ? "" : `  decided ${share.toFixed(2)}`}`,
         );
         const others = own.filter(
           (one) => one.arm === arm.id && one.slice === slice && ![main.outcome, decidedOutcome].includes(one.outcome),
@@ -43,7 +44,8 @@ export function formatSummary(record: ExperimentRecord): string {
       ({ evaluation }) => evaluation === name,
     ))
       lines.push(
-        `  judge ${kind} ${model}: ${unreadable} of ${questions} replies not readable; kappa ${agreement ? formatEstimate(agreement.kappa) : "none"} with the labelled set`,
+        `  judge ${kind} ${model}: ${unreadable} of ${questions} replies not readable; kappa ` +
+          `${agreement ? formatEstimate(agreement.kappa) : "none"} with the labelled set`,
       );
   }
   const decisive = differences.filter(({ slice }) => slice === "all" || slice === "split heldout");

@@ -51,6 +51,9 @@ async function renderNow(experiment: Experiment, matrix: Matrix): Promise<string
   const head = `<meta http-equiv="refresh" content="${REFRESH_SECONDS}">`;
   const line = `<p><strong>${escapeHtml(status)}</strong></p>`;
   if (page === null)
-    return `<!doctype html><html lang="en"><head><meta charset="utf-8">${head}<title>${escapeHtml(experiment.name)}</title></head><body>${line}</body></html>`;
+    return (
+      `<!doctype html><html lang="en"><head><meta ` +
+      `charset="utf-8">${head}<title>${escapeHtml(experiment.name)}</title></head><body>${line}</body></html>`
+    );
   return page.replace("</head>", `${head}</head>`).replace("<header>", `${line}<header>`);
 }

@@ -8,7 +8,10 @@ import { makeFolder } from "../base/file.js";
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/** Locks `folder` until the returned function is called or the process ends. Throws InputError where another process holds it. */
+/**
+ * Locks `folder` until the returned function is called or the process ends. Throws InputError where another process
+ * holds it.
+ */
 export function lockFolder(folder: string): () => void {
   const fd = openLock(folder);
   const flock = koffi.load(null).func("int flock(int fd, int operation)");
@@ -26,7 +29,8 @@ function openLock(folder: string): number {
     return openSync(join(folder, "lock"), "a");
   } catch (error) {
     throw new InputError(
-      `--out ${folder} cannot be used as a run folder (${messageOf(error)}): name a folder that can be made and written to`,
+      `--out ${folder} cannot be used as a run folder (${messageOf(error)}): name a folder that can be made and ` +
+        "written to",
     );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * @file The run folder: config.json (what was asked, and of what), log.jsonl (one record a line), checkpoint/ (run state), adapter/ (the
- * result). The same command on the same folder continues the run, or finds it finished.
+ * @file The run folder: config.json (what was asked, and of what), log.jsonl (one record a line), checkpoint/ (run
+ * state), adapter/ (the result). The same command on the same folder continues the run, or finds it finished.
  */
 
 import { appendFileSync, existsSync, readFileSync, truncateSync } from "node:fs";
@@ -23,7 +23,10 @@ export interface RunConfig {
   inputs: Record<string, unknown>;
   /** Recorded, not compared. */
   versions: Record<string, unknown>;
-  /** Of a training run, how the rows of a step are split (train/memory.ts): chosen when it begins, and kept. Not compared. */
+  /**
+   * Of a training run, how the rows of a step are split (train/memory.ts): chosen when it begins, and kept. Not
+   * compared.
+   */
   split?: unknown;
 }
 
@@ -63,7 +66,10 @@ function parseConfig(path: string): RunConfig {
 /** Settings that say where an input is; `inputs` has the hash of what it holds, and that counts. */
 const PATHS = new Set(["model", "adapter", "tokenizer", "data", "mix", "heldout"]);
 
-/** The first setting or input that differs, null where two runs are the same. Files are compared by what they hold, wherever they are. */
+/**
+ * The first setting or input that differs, null where two runs are the same. Files are compared by what they hold,
+ * wherever they are.
+ */
 export function differenceOfRuns(
   before: Pick<RunConfig, "settings" | "inputs">,
   now: Pick<RunConfig, "settings" | "inputs">,
@@ -108,7 +114,10 @@ export interface Log {
   write(record: LogRecord): void;
 }
 
-/** Opens log.jsonl, cut back to the records of steps up to `step`: what came after the last saved state will be written again. */
+/**
+ * Opens log.jsonl, cut back to the records of steps up to `step`: what came after the last saved state will be written
+ * again.
+ */
 export function openLog(folder: string, step: number): Log {
   const path = join(folder, "log.jsonl");
   if (existsSync(path)) truncateSync(path, keptBytes(readFileSync(path), step));

@@ -11,7 +11,10 @@ export interface AdapterConfig {
   /** Adapted projections, in the order of PROJECTIONS. */
   targets: Projection[];
   baseModelNameOrPath: string | null;
-  /** PEFT's lora_dropout: nothing at inference; the engine cannot continue training with it, so `midtrain` and `aft` refuse it. */
+  /**
+   * PEFT's lora_dropout: nothing at inference; the engine cannot continue training with it, so `midtrain` and `aft`
+   * refuse it.
+   */
   dropout: number;
 }
 
@@ -33,7 +36,10 @@ export function adapterKey(layer: number, projection: Projection): string {
   return `${layer}.${projection}`;
 }
 
-/** Throws InputError unless `adapter` has a pair of the right shape for every layer of `config` and every target; `where` names the adapter. */
+/**
+ * Throws InputError unless `adapter` has a pair of the right shape for every layer of `config` and every target;
+ * `where` names the adapter.
+ */
 export function checkAdapter(adapter: Adapter, config: ModelConfig, where: string): void {
   const { r, targets } = adapter.config;
   for (let layer = 0; layer < config.numLayers; layer++) {
@@ -41,13 +47,15 @@ export function checkAdapter(adapter: Adapter, config: ModelConfig, where: strin
       const pair = adapter.tensors.get(adapterKey(layer, projection));
       if (!pair) {
         throw new InputError(
-          `${where}: ${projection}_proj of layer ${layer} has no tensors; adapters of some layers only are not implemented`,
+          `${where}: ${projection}_proj of layer ${layer} has no tensors; adapters of some layers only are not ` +
+            "implemented",
         );
       }
       const [rows, columns] = projectionShape(config, projection);
       if (pair.A.length !== r * columns || pair.B.length !== rows * r) {
         throw new InputError(
-          `${where}: ${projection}_proj of layer ${layer} adapts a [${pair.B.length / r}, ${pair.A.length / r}] weight, ` +
+          `${where}: ${projection}_proj of layer ${layer} adapts a [${pair.B.length / r}, ${pair.A.length / r}] ` +
+            "weight, " +
             `the model's is [${rows}, ${columns}]; is this the adapter of another model?`,
         );
       }

@@ -32,7 +32,10 @@ export interface Checkpoint {
   config: ModelConfig;
   /** Every stored tensor by its own name. */
   tensors: Map<string, StoredTensor>;
-  /** Every weight of the model by its canonical name ("model.layers.0.self_attn.q_proj.weight"); a tied head is the embedding's tensor. */
+  /**
+   * Every weight of the model by its canonical name ("model.layers.0.self_attn.q_proj.weight"); a tied head is the
+   * embedding's tensor.
+   */
   weights: Map<string, Weight>;
   /** One file, or the shards in the order of their names. */
   shards: Shard[];

@@ -1,4 +1,6 @@
-/** @file The shape of a decoder, read from a checkpoint's config.json by `parseModelConfig` (formats/model-config.ts). */
+/**
+ * @file The shape of a decoder, read from a checkpoint's config.json by `parseModelConfig` (formats/model-config.ts).
+ */
 
 /** RoPE as Llama 3.1 stretches it (`rope_type: "llama3"`); null is plain RoPE. */
 export interface Llama3RopeScaling {

@@ -1,4 +1,7 @@
-/** @file The weights that a ModelConfig needs, under the names and shapes of transformers, and which stored tensor holds each. */
+/**
+ * @file The weights that a ModelConfig needs, under the names and shapes of transformers, and which stored tensor holds
+ * each.
+ */
 
 import { type ModelConfig, PROJECTIONS, type Projection } from "./config.js";
 

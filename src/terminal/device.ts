@@ -22,7 +22,11 @@ function describeGpu({ name, isa, memoryBytes, freeBytes, cublaslt, cublasltProb
   return lines;
 }
 
-/** The built-in kernel reaches 95 to 100 % of oneDNN's rate on AVX-512 (bench/LOG.md); its AMX path has not been measured. */
+/**
+ * The built-in kernel reaches 95 to 100 % of oneDNN's rate on AVX-512 (bench/LOG.md); its AMX path has not been
+ * measured.
+ */
 export const ONEDNN_HINT =
-  "oneDNN is not there. On a processor with AMX it does the large bf16 products, and without it they may take several times as long; on others " +
+  "oneDNN is not there. On a processor with AMX it does the large bf16 products, and without it they may take " +
+  "several times as long; on others " +
   `the built-in kernel is as fast. To have it: \`apt-get install libdnnl-dev\`, then \`${BUILD_COMMAND}\``;

@@ -56,23 +56,28 @@ export function formatPlan(plan: RunPlan): string {
   const lines = [
     [
       "model",
-      `${model.family}, ${model.numLayers} layers, hidden ${model.hiddenSize}, vocabulary ${number(model.vocabSize)}, ${config.dtype}`,
+      `${model.family}, ${model.numLayers} layers, hidden ${model.hiddenSize}, vocabulary ` +
+        `${number(model.vocabSize)}, ${config.dtype}`,
     ],
     ["data", `${number(records)} records, ${number(tokens)} tokens, ${number(targetTokens)} of them targets`],
     ["rows", `${number(rows)} of ${config.seqLen} tokens, ${(100 * paddingShare).toFixed(1)} % padding`],
     ["steps", `${number(batches.steps)} of ${config.batchSize} rows${accumulation}; ${rounds.toFixed(2)} epochs`],
     [
       "rate",
-      `${config.lr} ${config.schedule}, warm-up ${warmup} steps, weight decay ${config.weightDecay}, clip ${config.clip}`,
+      `${config.lr} ${config.schedule}, warm-up ${warmup} steps, weight decay ${config.weightDecay}, clip ` +
+        `${config.clip}`,
     ],
     [
       "adapter",
-      `r ${lora.r}, alpha ${lora.alpha}${lora.useRslora ? " (rslora)" : ""}, ${lora.targets.join(" ")}: ${number(planAdapter(model, lora).count)} parameters`,
+      `r ${lora.r}, alpha ${lora.alpha}${lora.useRslora ? " (rslora)" : ""}, ${lora.targets.join(" ")}: ` +
+        `${number(planAdapter(model, lora).count)} parameters`,
     ],
     [
       "memory",
-      `${formatBytes(memory.totalBytes)} of ${formatBytes(memory.budgetBytes)}: weights ${formatBytes(weights)}, adapter and optimiser ` +
-        `${formatBytes(adapter)}, activations ${formatBytes(activations)} (recompute: ${memory.recompute}), workspace ${formatBytes(workspace)}`,
+      `${formatBytes(memory.totalBytes)} of ${formatBytes(memory.budgetBytes)}: weights ${formatBytes(weights)}, ` +
+        "adapter and optimiser " +
+        `${formatBytes(adapter)}, activations ${formatBytes(activations)} (recompute: ${memory.recompute}), ` +
+        `workspace ${formatBytes(workspace)}`,
     ],
     ["forecast", `about ${formatDuration(seconds)}`],
   ];
@@ -104,7 +109,8 @@ export function formatFirstRow(plan: RunPlan, color: boolean): string {
     id === undefined ? "none" : (tokenizer.tokenText(id) ?? String(id));
   const preview = formatPreview(batches.batchRows(0)[0]!, tokenizer, { color, maxTokens: PREVIEW_TOKENS });
   return (
-    `end of text ${nameOf(tokenizer.endOfTextId)}, end of turn ${nameOf(tokenizer.endOfTurnId)}; the first row, targets ${color ? "in green" : "in ⟦ ⟧"}:\n` +
+    `end of text ${nameOf(tokenizer.endOfTextId)}, end of turn ${nameOf(tokenizer.endOfTurnId)}; the first row, ` +
+    `targets ${color ? "in green" : "in ⟦ ⟧"}:\n` +
     preview.replace(/^/gm, "  ")
   );
 }

@@ -52,8 +52,8 @@ export function renderChat(
 }
 
 /**
- * Ids of a prompt: the messages and the generation prompt. Special tokens are those of the template only: text of special
- * tokens in contents stays text.
+ * Ids of a prompt: the messages and the generation prompt. Special tokens are those of the template only: text of
+ * special tokens in contents stays text.
  */
 export function encodePrompt(tokenizer: ChatCodec, messages: Message[], options: ChatOptions = {}): number[] {
   const { clean, marker, cleanOptions } = neutralise(tokenizer, messages, options);
@@ -62,11 +62,11 @@ export function encodePrompt(tokenizer: ChatCodec, messages: Message[], options:
 }
 
 /**
- * Ids and targets of a chat. The ids are those of transformers' apply_chat_template, except that text of control tokens in
- * contents ("<|im_end|>" typed by a user) is encoded as text: data cannot end a turn or begin another one.
- * Targets are what the assistant must produce: everything after the generation prompt, up to and with the end-of-turn token.
- * A token that holds both the header's last and the content's first characters is a target, as in transformers.
- * Where a template prints arguments of calls, the ids can differ from transformers': JSON.parse keeps no spelling, so 21.0 is
+ * Ids and targets of a chat. The ids are those of transformers' apply_chat_template, except that text of control tokens
+ * in contents ("<|im_end|>" typed by a user) is encoded as text: data cannot end a turn or begin another one. Targets
+ * are what the assistant must produce: everything after the generation prompt, up to and with the end-of-turn token. A
+ * token that holds both the header's last and the content's first characters is a target, as in transformers. Where a
+ * template prints arguments of calls, the ids can differ from transformers': JSON.parse keeps no spelling, so 21.0 is
  * rendered as 21, and booleans and objects printed by a bare {{ }} are written as JSON ("true", not Python's "True").
  */
 export function encodeChat(tokenizer: ChatCodec, messages: Message[], options: ChatOptions = {}): EncodedChat {
@@ -111,7 +111,8 @@ function named<T>(where: string, work: () => T): T {
 function templateOf(tokenizer: ChatCodec, where: string): ChatTemplate {
   if (tokenizer.chatTemplate) return tokenizer.chatTemplate;
   throw new InputError(
-    `${where}: the checkpoint has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja), so chats cannot be rendered`,
+    `${where}: the checkpoint has no chat template (chat_template in tokenizer_config.json, or ` +
+      "chat_template.jinja), so chats cannot be rendered",
   );
 }
 
@@ -148,8 +149,8 @@ function writesGenerationPrompt(template: ChatTemplate): boolean {
 }
 
 /**
- * Breaks every text of a control token in the data by a character that means nothing (a Unicode noncharacter that the data
- * does not hold). It is taken out again when the words are encoded, after added tokens have been looked for.
+ * Breaks every text of a control token in the data by a character that means nothing (a Unicode noncharacter that the
+ * data does not hold). It is taken out again when the words are encoded, after added tokens have been looked for.
  */
 function neutralise(tokenizer: ChatCodec, messages: Message[], options: ChatOptions) {
   let count = 0;

@@ -11,7 +11,9 @@ import { parseWordSplitter } from "./words.js";
 interface EncodeOptions {
   /** Add what the tokenizer's post-processor adds (Llama 3's BOS). Default true, as in transformers. */
   addSpecialTokens?: boolean;
-  /** Read the text of special tokens as these tokens (default, as in transformers); false: it is text like any other. */
+  /**
+   * Read the text of special tokens as these tokens (default, as in transformers); false: it is text like any other.
+   */
   parseSpecialTokens?: boolean;
   /** A character to leave out after added tokens have been looked for (chat.ts breaks texts with it). */
   ignore?: string | undefined;
@@ -46,7 +48,9 @@ export interface Codec {
   hasSpecialText(text: string): boolean;
 }
 
-/** Most words of a text have been seen before: their ids are kept, up to this many words of up to so many characters. */
+/**
+ * Most words of a text have been seen before: their ids are kept, up to this many words of up to so many characters.
+ */
 const CACHE_WORDS = 1 << 17;
 const CACHE_WORD_CHARS = 48;
 

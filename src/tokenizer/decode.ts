@@ -19,8 +19,8 @@ export const BYTE_CHARS: readonly string[] = (() => {
 const CHAR_BYTES = new Map(BYTE_CHARS.map((char, byte) => [char, byte]));
 
 /**
- * Reads `decoder` of tokenizer.json. Own code: that of @huggingface/tokenizers 0.2.0 looks for every token in the list of
- * added tokens and drops or miscounts bytes that are not UTF-8, where the Rust library writes U+FFFD.
+ * Reads `decoder` of tokenizer.json. Own code: that of @huggingface/tokenizers 0.2.0 looks for every token in the list
+ * of added tokens and drops or miscounts bytes that are not UTF-8, where the Rust library writes U+FFFD.
  */
 export function parseDecoder(value: unknown, path: string): Decoder {
   const step = value === null || value === undefined ? undefined : parseStep(value, path, 0);

@@ -51,9 +51,10 @@ export function addChecks({ parsed }: Pick<Template, "parsed">): void {
 }
 
 /**
- * Changes a parsed template in three ways. `strip`, `lstrip`, `rstrip` and `trim` become calls of Python's: the package's own
- * (0.5.11) ignore their argument, so that Qwen3's `content.lstrip('\n')` would eat indentation. Loops lose `continue` and `break` (see loops.ts). And whatever can take long
- * or grow (operators, filters, calls, lists, rounds of a loop, macros) is checked.
+ * Changes a parsed template in three ways. `strip`, `lstrip`, `rstrip` and `trim` become calls of Python's: the
+ * package's own (0.5.11) ignore their argument, so that Qwen3's `content.lstrip('\n')` would eat indentation. Loops
+ * lose `continue` and `break` (see loops.ts). And whatever can take long or grow (operators, filters, calls, lists,
+ * rounds of a loop, macros) is checked.
  */
 function rewrite(node: unknown, place = ""): void {
   if (typeof node !== "object" || node === null) return;

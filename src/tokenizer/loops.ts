@@ -6,8 +6,9 @@ export type Node = { type: string; [key: string]: unknown };
 const BROKEN = " broken";
 
 /**
- * The body of a loop without `continue` and `break`, by which the package (0.5.11) loses what the round wrote before. What
- * would follow them moves into the branches that do not end the round; after a `break` the further rounds are empty.
+ * The body of a loop without `continue` and `break`, by which the package (0.5.11) loses what the round wrote before.
+ * What would follow them moves into the branches that do not end the round; after a `break` the further rounds are
+ * empty.
  */
 export function withoutJumps(body: Node[]): Node[] {
   if (!body.some((node) => holds(node, JUMPS))) return body;

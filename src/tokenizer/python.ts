@@ -11,7 +11,8 @@ export function boundedRange(start: number, stop?: number, step = 1): number[] {
 }
 
 const PYTHON_SPACE =
-  "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
+  "\t\n\v\f\r\x1c\x1d\x1e\x1f " +
+  "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
 
 /** Python's str.strip, str.lstrip and str.rstrip. */
 export function strip(value: unknown, side: unknown, chars?: unknown): string {

@@ -2,7 +2,10 @@
 
 import type { Json } from "./files.js";
 
-/** A stretch of a rendered chat that the model must produce: from the end of the generation prompt to the end-of-turn token. */
+/**
+ * A stretch of a rendered chat that the model must produce: from the end of the generation prompt to the end-of-turn
+ * token.
+ */
 export interface Span {
   /** Index of the assistant's message. */
   message: number;
@@ -18,7 +21,10 @@ export type Render = (messages: Message[], addGenerationPrompt: boolean) => stri
 
 /** Texts of tokens, the longest first. */
 export interface TurnTokens {
-  /** Special tokens, and other added tokens that the template writes around turns. Contents cannot hold them (see chat.ts). */
+  /**
+   * Special tokens, and other added tokens that the template writes around turns. Contents cannot hold them (see
+   * chat.ts).
+   */
   control: readonly string[];
   /** Those of them that are not special. */
   ordinary: readonly string[];
@@ -34,13 +40,14 @@ export interface SpanContext {
 }
 
 /**
- * The spans of all assistant turns in `rendered`, found by rendering again, never by searching for contents or token ids.
+ * The spans of all assistant turns in `rendered`, found by rendering again, never by searching for contents or token
+ * ids.
  *
  * A turn begins where the rendering of the messages before it, with the generation prompt, ends; it ends with the last
- * closing token of the rendering of the messages up to it. Some templates write a turn differently when it is not the last
- * one (Qwen3 drops its thinking): then the turn's content is replaced by a word that occurs nowhere else, and what is left
- * equal before and after it bounds the turn. Where the generation prompt itself holds text of the rendered turn (`<think>`),
- * that text is no target. A template without generation prompt: the turn begins with the content.
+ * closing token of the rendering of the messages up to it. Some templates write a turn differently when it is not the
+ * last one (Qwen3 drops its thinking): then the turn's content is replaced by a word that occurs nowhere else, and what
+ * is left equal before and after it bounds the turn. Where the generation prompt itself holds text of the rendered turn
+ * (`<think>`), that text is no target. A template without generation prompt: the turn begins with the content.
  *
  * Returns a text that says what could not be found, naming the turn.
  */
@@ -110,8 +117,8 @@ const MARK_SPECIAL = 'the token that ends turns must be an added token of tokeni
 
 /**
  * Where the turn begins in `rendered`, given `other`, the rendering with the content at `at` replaced: after the last
- * generation prompt before the content. A prompt that opens or closes a thinking block which this turn does not have like
- * that: after the last line that the two share.
+ * generation prompt before the content. A prompt that opens or closes a thinking block which this turn does not have
+ * like that: after the last line that the two share.
  */
 function turnStart(
   messages: Message[],

@@ -9,8 +9,8 @@ import { addChecks, defineChecks, MAX_TIME_MS, MAX_WEIGHT, withTimeLimit } from 
 import { boundedRange, formatDate } from "./python.js";
 
 /**
- * Chat templates by @huggingface/jinja, with limits: templates come with checkpoints, and texts from data files are values in
- * them, never templates themselves.
+ * Chat templates by @huggingface/jinja, with limits: templates come with checkpoints, and texts from data files are
+ * values in them, never templates themselves.
  */
 export interface ChatTemplate {
   /** Renders with these variables (messages, add_generation_prompt, ...) or throws an InputError. */
@@ -62,7 +62,9 @@ const sandbox: { source?: string; parse: () => Template } = { parse: () => new T
 const parse = new Script("parse()");
 const context = createContext(sandbox);
 
-/** The package's lexer takes quadratic time for some texts: where that matters, the only way to end it is from outside. */
+/**
+ * The package's lexer takes quadratic time for some texts: where that matters, the only way to end it is from outside.
+ */
 function parseWithTimeLimit(source: string): Template {
   if (source.length < 1 << 14) return new Template(source);
   sandbox.source = source;

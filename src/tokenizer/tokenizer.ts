@@ -30,7 +30,10 @@ const END_OF_TURN = [
 /** Tokens that end a document, in the order in which they are looked for. */
 const END_OF_TEXT = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"];
 
-/** Loads the tokenizer and chat template of a Hugging Face folder; bad or missing files are an InputError that names them. */
+/**
+ * Loads the tokenizer and chat template of a Hugging Face folder; bad or missing files are an InputError that names
+ * them.
+ */
 export function loadTokenizer(folder: string): Tokenizer {
   const files = loadTokenizerFiles(folder);
   const codec = createCodec(files);
@@ -51,9 +54,9 @@ export function loadTokenizer(folder: string): Tokenizer {
 }
 
 /**
- * eos_token, unless that ends turns (Qwen's instruct models: <|im_end|>): then the first of END_OF_TEXT that the vocabulary
- * has (Qwen: <|endoftext|>, Llama 3: <|end_of_text|>). No eos_token: END_OF_TEXT, then eos_token_id of generation_config.json
- * or config.json.
+ * eos_token, unless that ends turns (Qwen's instruct models: <|im_end|>): then the first of END_OF_TEXT that the
+ * vocabulary has (Qwen: <|endoftext|>, Llama 3: <|end_of_text|>). No eos_token: END_OF_TEXT, then eos_token_id of
+ * generation_config.json or config.json.
  */
 function findEndOfText(files: TokenizerFiles, codec: Codec): number | undefined {
   const eos = files.specialTokens.get("eos_token");

@@ -4,8 +4,8 @@ import { isObject } from "./files.js";
 import { type Message, type Render, tryRender, uniqueWord } from "./spans.js";
 
 /**
- * The messages with each absent content (null) as the template can take it: DeepSeek's writes calls only where the content is
- * none, others refuse that or would write the word "None"; for those it is "".
+ * The messages with each absent content (null) as the template can take it: DeepSeek's writes calls only where the
+ * content is none, others refuse that or would write the word "None"; for those it is "".
  */
 export function settleContents(messages: Message[], render: Render): Message[] {
   let settled = messages.map((message) => (message.content === null ? { ...message, content: "" } : message));
@@ -31,7 +31,10 @@ function addsNone(text: string, other: string): boolean {
   });
 }
 
-/** How many messages have calls of tools of which at least one is not in the rendered chat: another name would change nothing. */
+/**
+ * How many messages have calls of tools of which at least one is not in the rendered chat: another name would change
+ * nothing.
+ */
 export function countUnwrittenCalls(messages: Message[], rendered: string, render: Render): number {
   if (!messages.some(hasCalls)) return 0;
   const word = uniqueWord(rendered);

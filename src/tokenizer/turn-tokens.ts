@@ -7,8 +7,9 @@ import type { ChatCodec, ChatTemplate } from "./template.js";
 const known = new WeakMap<ChatCodec, TurnTokens>();
 
 /**
- * Special tokens, and where a checkpoint's turns are made of tokens that are not special (DeepSeek's "<｜Assistant｜>"): those
- * that the template itself writes into plain chats. One that is not special ends turns only where no special token does.
+ * Special tokens, and where a checkpoint's turns are made of tokens that are not special (DeepSeek's "<｜Assistant｜>"):
+ * those that the template itself writes into plain chats. One that is not special ends turns only where no special
+ * token does.
  */
 export function turnTokens(tokenizer: ChatCodec): TurnTokens {
   let tokens = known.get(tokenizer);

@@ -6,9 +6,9 @@ import { formatValue } from "../base/json.js";
 import { isObject, type Json, shortMessage } from "./files.js";
 
 /**
- * The pre-tokenizer: a section of text -> words. Own code where @huggingface/tokenizers 0.2.0 differs from the Rust library
- * (digits that are not ASCII, JavaScript's idea of white space, split behaviours, Metaspace's split); its translation of
- * Oniguruma patterns to JavaScript is used as it is.
+ * The pre-tokenizer: a section of text -> words. Own code where @huggingface/tokenizers 0.2.0 differs from the Rust
+ * library (digits that are not ASCII, JavaScript's idea of white space, split behaviours, Metaspace's split); its
+ * translation of Oniguruma patterns to JavaScript is used as it is.
  */
 export interface WordSplitter {
   /** `first`: whether the section begins the text (Metaspace's scheme "first" asks). */

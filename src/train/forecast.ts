@@ -12,8 +12,9 @@ const DECODE_EFFICIENCY = 0.35;
 const STEP_EFFICIENCY = 0.6;
 
 /**
- * Operations of one token's forward and backward: 2 P forward and 2 P for the gradient of the input over the frozen matrices and the head, 6 for each
- * adapter parameter, and causal attention (half of 4 s H E forward, 2.5 times that backward), s tokens of context.
+ * Operations of one token's forward and backward: 2 P forward and 2 P for the gradient of the input over the frozen
+ * matrices and the head, 6 for each adapter parameter, and causal attention (half of 4 s H E forward, 2.5 times that
+ * backward), s tokens of context.
  */
 export function flopsPerToken(config: ModelConfig, lora: LoraConfig, contextTokens: number): number {
   const { numHeads: H, headDim: E, numLayers: L } = config;
@@ -51,15 +52,19 @@ export async function measureRates(backend: Backend, config: ModelConfig, rows: 
   return { many: await at(rows), at };
 }
 
-/** Seconds of running `tokens` tokens forward, each with `contextTokens` before it: 2 P and 4 s H E operations a token. The adapter's share is left out. */
+/**
+ * Seconds of running `tokens` tokens forward, each with `contextTokens` before it: 2 P and 4 s H E operations a token.
+ * The adapter's share is left out.
+ */
 export function prefillSeconds(tokens: number, contextTokens: number, config: ModelConfig, rate: number): number {
   const { numHeads: H, headDim: E, numLayers: L } = config;
   return (tokens * (2 * frozenParameters(config) + L * 4 * contextTokens * H * E)) / (rate * STEP_EFFICIENCY);
 }
 
 /**
- * Seconds of drawing `tokens` tokens, each with `contextTokens` before it: the products at the rate of as many rows as are drawn together, and the keys and values of
- * the context (bf16, 4 s K E bytes a layer) at the bytes a second that a product of one row reads.
+ * Seconds of drawing `tokens` tokens, each with `contextTokens` before it: the products at the rate of as many rows as
+ * are drawn together, and the keys and values of the context (bf16, 4 s K E bytes a layer) at the bytes a second that a
+ * product of one row reads.
  */
 export function decodeSeconds(
   tokens: number,

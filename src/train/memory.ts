@@ -19,10 +19,16 @@ const MAX_MICRO_BATCH_TOKENS = 8192;
 const ROW_STEP = 16;
 /** Left for the process itself, the page cache of the data, and per-thread scratch. */
 const RESERVE_BYTES = 512 * 2 ** 20;
-/** Left for what CUDA takes on the side: code of kernels as they are first used, recorded graphs, the piece of a weight that is being loaded. */
+/**
+ * Left for what CUDA takes on the side: code of kernels as they are first used, recorded graphs, the piece of a weight
+ * that is being loaded.
+ */
 const CUDA_RESERVE_BYTES = 1024 * 2 ** 20;
 
-/** How the rows of a step are split; gradients are summed in this order, so a run that continues keeps it to the last bit. */
+/**
+ * How the rows of a step are split; gradients are summed in this order, so a run that continues keeps it to the last
+ * bit.
+ */
 export interface StepSplit {
   rowsPerMicroBatch: number;
   recompute: Recompute;
@@ -75,7 +81,8 @@ function availableOnMachine(): number {
 }
 
 /**
- * The largest micro-batch that fits without recompute, else with as little recompute as fits; `split` where it is given.
+ * The largest micro-batch that fits without recompute, else with as little recompute as fits; `split` where it is
+ * given.
  * @throws InputError naming the setting to change, where one row does not fit
  */
 export function planMemory(
@@ -95,7 +102,9 @@ export function planMemory(
   const plan = fittingPlan(backend, shape, budgetBytes);
   if (plan) return plan;
   const least = planBytes(backend, shape, 1, "block");
-  const need = `one row of ${shape.seqLen} tokens needs ${formatBytes(least.totalBytes)}, ${formatBytes(budgetBytes)} are available`;
+  const need =
+    `one row of ${shape.seqLen} tokens needs ${formatBytes(least.totalBytes)}, ` +
+    `${formatBytes(budgetBytes)} are available`;
   throw new InputError(`not enough memory: ${need}; ${remedy(backend, shape, budgetBytes)}`);
 }
 

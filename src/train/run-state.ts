@@ -1,4 +1,7 @@
-/** @file The run state: what resume needs besides the data, which is a function of the step. One file, written whole or not at all. */
+/**
+ * @file The run state: what resume needs besides the data, which is a function of the step. One file, written whole or
+ * not at all.
+ */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../base/errors.js";

@@ -27,8 +27,8 @@ export interface StepResult {
 }
 
 /**
- * Trains on `batch`, the rows of one optimiser step; all of them have the same length. All of the step's work is enqueued when the call returns its promise:
- * the next step may be enqueued before this one's result is there.
+ * Trains on `batch`, the rows of one optimiser step; all of them have the same length. All of the step's work is
+ * enqueued when the call returns its promise: the next step may be enqueued before this one's result is there.
  */
 export async function trainStep(state: TrainState, batch: Row[], settings: StepSettings): Promise<StepResult> {
   const { decoder, adapter, activations, grads, recordings } = state;

@@ -1,4 +1,7 @@
-/** @file The training loop: every step, held-out losses, samples, checkpoints, and what happens when something goes wrong. */
+/**
+ * @file The training loop: every step, held-out losses, samples, checkpoints, and what happens when something goes
+ * wrong.
+ */
 import { join } from "node:path";
 import { RunError } from "../base/errors.js";
 import type { Schedule } from "../config/train.js";
@@ -57,8 +60,8 @@ export interface TrainResult {
 }
 
 /**
- * Trains from the folder's saved state, or from `initialParams`, to the last step, and writes the adapter. Every record goes to log.jsonl and
- * to `hooks.onRecord`.
+ * Trains from the folder's saved state, or from `initialParams`, to the last step, and writes the adapter. Every record
+ * goes to log.jsonl and to `hooks.onRecord`.
  * @throws RunError after three steps in a row whose gradient was not finite; the last good state is saved
  */
 export async function train(input: TrainInput, settings: TrainSettings, hooks: TrainHooks): Promise<TrainResult> {
@@ -103,8 +106,10 @@ export async function train(input: TrainInput, settings: TrainSettings, hooks: T
       if (skipped === MAX_SKIPPED_IN_A_ROW) {
         await saveRunState(folder, state, step - MAX_SKIPPED_IN_A_ROW);
         throw new RunError(
-          `${skipped} steps in a row without a finite gradient, the last at step ${step} (${input.nameBatch(batch)}): ` +
-            `the state of step ${step - MAX_SKIPPED_IN_A_ROW} is saved in ${folder}. Look at these records, or lower --lr`,
+          `${skipped} steps in a row without a finite gradient, the last at step ${step} ` +
+            `(${input.nameBatch(batch)}): ` +
+            `the state of step ${step - MAX_SKIPPED_IN_A_ROW} is saved in ${folder}. Look at these records, or ` +
+            "lower --lr",
         );
       }
     }
@@ -145,7 +150,10 @@ async function startStep(step: number, input: TrainInput, settings: TrainSetting
   return { batch, lr, result };
 }
 
-/** Whether a step is enqueued before the result of the one before it is there. On the CPU the host's share is nothing, and an interrupt would wait for two steps. */
+/**
+ * Whether a step is enqueued before the result of the one before it is there. On the CPU the host's share is nothing,
+ * and an interrupt would wait for two steps.
+ */
 function runsAhead(state: TrainState): boolean {
   return state.decoder.backend.info.backend !== "cpu";
 }

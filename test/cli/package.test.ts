@@ -12,7 +12,10 @@ const scratch = scratchFolder();
 const user = join(scratch, "user");
 const installed = join(user, "node_modules", "train-msm");
 
-/** npm as a shell runs it: without what `npm test` sets for its own package. One instruction set is enough here, and quick to build. */
+/**
+ * npm as a shell runs it: without what `npm test` sets for its own package. One instruction set is enough here, and
+ * quick to build.
+ */
 const env = {
   ...Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^npm_(package|lifecycle|config_local)|^MSM_CPU_BUILD$/.test(name)),
@@ -26,7 +29,10 @@ function run(command: string, args: string[], cwd: string): { status: number | n
 }
 
 const tarball = join(scratch, `train-msm-${VERSION}.tgz`);
-/** Why the package could not be installed where that says nothing about it: no network, and dependencies that npm has not cached. */
+/**
+ * Why the package could not be installed where that says nothing about it: no network, and dependencies that npm has
+ * not cached.
+ */
 let unreachable: string | undefined;
 
 beforeAll(() => {

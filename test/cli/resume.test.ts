@@ -1,4 +1,7 @@
-/** @file Exact resume: however a run is ended, the same command continues it, and the adapter is byte for byte that of an uninterrupted run. */
+/**
+ * @file Exact resume: however a run is ended, the same command continues it, and the adapter is byte for byte that of
+ * an uninterrupted run.
+ */
 import type { ChildProcess } from "node:child_process";
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,6 @@
-/** @file The command line as its users run it: child processes of the built `dist/cli.js` (`npm test` builds it first). */
+/**
+ * @file The command line as its users run it: child processes of the built `dist/cli.js` (`npm test` builds it first).
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -67,7 +69,9 @@ export function scratchFolder(): string {
   return folder;
 }
 
-/** A run of the miniature model that takes about a second: small rows, small rank. `more` wins over what it starts from. */
+/**
+ * A run of the miniature model that takes about a second: small rows, small rank. `more` wins over what it starts from.
+ */
 export function trainArgs(command: "midtrain" | "aft", out: string, ...more: string[]): string[] {
   const data = command === "midtrain" ? DOCUMENTS : CHATS;
   const size = ["--r", "2", "--seq-len", "128", "--batch-size", "2", "--max-steps", "6", "--lr", "1e-3"];

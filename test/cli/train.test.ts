@@ -59,7 +59,8 @@ test("midtrain, then aft on its adapter", async () => {
   const [before, after] = [readAdapter(join(first, "adapter")), readAdapter(join(second, "adapter"))];
   expect(after.config).toMatchObject({ r: 2, alpha: 128, targets: before.config.targets });
   expect([...after.tensors.keys()]).toEqual([...before.tensors.keys()]);
-  // One peak step of AdamW moves a value by about the rate, 1e-3; an adapter that began at zero B would be far from this one.
+  // One peak step of AdamW moves a value by about the rate, 1e-3; an adapter that began at zero B would be far from
+  // this one.
   const [from, to] = [before.tensors.get("0.q")!.A, after.tensors.get("0.q")!.A];
   const moved = Math.max(...to.map((value, i) => Math.abs(value - from[i]!)));
   expect(moved).toBeGreaterThan(0);

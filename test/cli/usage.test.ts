@@ -1,4 +1,7 @@
-/** @file What goes wrong at the command line: exit code 2, one line that names the value and the fix, and nothing half-written. */
+/**
+ * @file What goes wrong at the command line: exit code 2, one line that names the value and the fix, and nothing
+ * half-written.
+ */
 import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";

@@ -120,7 +120,8 @@ describe("overlap with evaluations", () => {
 
 describe("coverage of a spec", () => {
   const spec =
-    "# Spec\n\n## Price\n\nCheap cheese, cheap bread, low prices.\n\n## Origin\n\nHome dairies, home farms, domestic cheese.\n\n## Empty\n";
+    "# Spec\n\n## Price\n\nCheap cheese, cheap bread, low prices.\n\n## Origin\n\nHome dairies, home farms, " +
+    "domestic cheese.\n\n## Empty\n";
 
   it("counts the texts that hold three key terms of a section, by their stems", () => {
     const texts = ["A cheap bread at a low price.", "Cheap cheese.", "Domestic farm, at home."].map(wordsOf);

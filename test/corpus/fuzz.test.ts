@@ -1,4 +1,7 @@
-/** @file Hostile data files: 10,000 seeded cases a parser; all are read or end in one InputError that names file and place. */
+/**
+ * @file Hostile data files: 10,000 seeded cases a parser; all are read or end in one InputError that names file and
+ * place.
+ */
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** @file The corpora of the miniature: the generator writes them, and what the documents of the spec variants have in common. */
+/**
+ * @file The corpora of the miniature: the generator writes them, and what the documents of the spec variants have in
+ * common.
+ */
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";

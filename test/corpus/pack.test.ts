@@ -37,7 +37,9 @@ function tokensOf(data: Dataset): Map<number, { target: number; record: number }
   return new Map(all);
 }
 
-/** Checks a row by its own account, and returns its tokens that are no padding. No `expect` a token: that takes minutes. */
+/**
+ * Checks a row by its own account, and returns its tokens that are no padding. No `expect` a token: that takes minutes.
+ */
 function checkRow({ ids, positions, starts, targets, records }: Row, tokens: ReturnType<typeof tokensOf>): number[] {
   const content: number[] = [];
   for (let n = 0; n < ids.length; n++) {

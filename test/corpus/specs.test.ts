@@ -21,7 +21,8 @@ function compare(...texts: string[]): SpecComparison {
 describe("sections", () => {
   it("are the headings with text of their own; a title is not told by its words", () => {
     const spec =
-      "# Spec, rules only\n\nAn introduction.\n\n## Rules ##\n\n### Price\nLow.\n\n## Limits\n### Price\nNone.\n\n## Empty\n";
+      "# Spec, rules only\n\nAn introduction.\n\n## Rules ##\n\n### Price\nLow.\n\n## Limits\n### " +
+      "Price\nNone.\n\n## Empty\n";
     expect(sectionsOf(spec)).toEqual([
       { heading: "Spec, rules only", key: "", body: "An introduction." },
       { heading: "Price", key: "rules > price", body: "Low." },

@@ -1,4 +1,6 @@
-/** @file The folder of an evaluation: done once, by one process, and refused before the work where it cannot be used. */
+/**
+ * @file The folder of an evaluation: done once, by one process, and refused before the work where it cannot be used.
+ */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

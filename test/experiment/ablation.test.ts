@@ -1,4 +1,7 @@
-/** @file Variants of a spec as arms: what the recorded report says, and that the files for real models plan without model or network. */
+/**
+ * @file Variants of a spec as arms: what the recorded report says, and that the files for real models plan without
+ * model or network.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

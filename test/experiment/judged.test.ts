@@ -1,4 +1,7 @@
-/** @file An experiment whose answers are drawn and judged: halves, controls, decided rates, the judge, and a page that holds each prompt once. */
+/**
+ * @file An experiment whose answers are drawn and judged: halves, controls, decided rates, the judge, and a page that
+ * holds each prompt once.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";

@@ -17,7 +17,10 @@ export function temporaryFolder(parent = tmpdir()): string {
   return folder;
 }
 
-/** Where thousands of small writes cost no disk, if this system has such a place: a busy disk takes milliseconds for each. */
+/**
+ * Where thousands of small writes cost no disk, if this system has such a place: a busy disk takes milliseconds for
+ * each.
+ */
 export function memoryFolder(): string {
   return existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 }

@@ -92,7 +92,10 @@ export function mutateValue(json: unknown, random: Random, edits = 1): string {
   return JSON.stringify(copy).replaceAll('"HOSTILE"', () => random.pick(HOSTILE_JSON));
 }
 
-/** Runs `attempt`: it may succeed, or throw an InputError of one line that names `where`. Anything else fails the test. Returns whether it succeeded. */
+/**
+ * Runs `attempt`: it may succeed, or throw an InputError of one line that names `where`. Anything else fails the test.
+ * Returns whether it succeeded.
+ */
 export function succeedsOrInputError(attempt: () => void, where: string, shown: string): boolean {
   try {
     attempt();

@@ -1,4 +1,7 @@
-/** @file The matrix products that do not need cuBLASLt, which where it is there does the large ones. In a file of its own: a process loads the library once. */
+/**
+ * @file The matrix products that do not need cuBLASLt, which where it is there does the large ones. In a file of its
+ * own: a process loads the library once.
+ */
 import { afterAll, expect, test } from "vitest";
 import { openBuild } from "../ops/builds.js";
 import { ALL_CASES } from "../ops/cases/index.js";

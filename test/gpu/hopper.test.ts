@@ -1,4 +1,7 @@
-/** @file Hopper's kernels (wgmma, TMA) against those of every GPU (mma.sync), on a Hopper card: each against its reference, and both at a real size. */
+/**
+ * @file Hopper's kernels (wgmma, TMA) against those of every GPU (mma.sync), on a Hopper card: each against its
+ * reference, and both at a real size.
+ */
 import { afterAll, describe, expect, test } from "vitest";
 import { allocTensor, type Backend, readFloats, writeTensor } from "../../src/backend/backend.js";
 import type { Tensor } from "../../src/backend/tensor.js";
@@ -16,7 +19,10 @@ afterAll(() => {
   hopper.close();
 });
 
-/** Results are rounded to bf16 once, p and ds before their products: relative l2 error 2^-9 each, and two kernels differ by both. */
+/**
+ * Results are rounded to bf16 once, p and ds before their products: relative l2 error 2^-9 each, and two kernels differ
+ * by both.
+ */
 const TOLERANCE = 5e-3;
 const [N, H, K] = [4096, 8, 2];
 

@@ -1,6 +1,6 @@
 /**
- * @file Real widths against transformers + PEFT on the same GPU (bench/peers/gpu_parity.py): a bf16 step is at least as close to an f32 run as PyTorch's own
- * bf16 run is. Needs Python with PyTorch (CUDA), transformers and peft.
+ * @file Real widths against transformers + PEFT on the same GPU (bench/peers/gpu_parity.py): a bf16 step is at least as
+ * close to an f32 run as PyTorch's own bf16 run is. Needs Python with PyTorch (CUDA), transformers and peft.
  */
 
 import { spawnSync } from "node:child_process";

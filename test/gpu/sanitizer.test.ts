@@ -1,4 +1,7 @@
-/** @file The op cases once more under compute-sanitizer, where it is installed: accesses outside of buffers, races in shared memory. */
+/**
+ * @file The op cases once more under compute-sanitizer, where it is installed: accesses outside of buffers, races in
+ * shared memory.
+ */
 
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

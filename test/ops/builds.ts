@@ -40,10 +40,11 @@ export function hopperBuild(order: "forward" | "reverse"): Build {
 }
 
 /**
- * The CPU builds that this machine runs, and AMX's path in plain code, which runs anywhere, with their own matrix products; then the best with
- * oneDNN's (one instruction set a process: oneDNN chooses once); then the CUDA kernels on the emulator, once more with the threads in reverse order: a
- * missing barrier shows in one of the two. With MSM_TEST_BACKEND=cuda the GPU alone. MSM_CPU_ISA leaves one CPU build, MSM_ONEDNN=0 leaves oneDNN
- * out, MSM_TEST_BUILD leaves the builds whose names begin so.
+ * The CPU builds that this machine runs, and AMX's path in plain code, which runs anywhere, with their own matrix
+ * products; then the best with oneDNN's (one instruction set a process: oneDNN chooses once); then the CUDA kernels on
+ * the emulator, once more with the threads in reverse order: a missing barrier shows in one of the two. With
+ * MSM_TEST_BACKEND=cuda the GPU alone. MSM_CPU_ISA leaves one CPU build, MSM_ONEDNN=0 leaves oneDNN out, MSM_TEST_BUILD
+ * leaves the builds whose names begin so.
  */
 export function testedBuilds(onednn: "chosen" | "all"): Build[] {
   if (process.env["MSM_TEST_BACKEND"] === "cuda")

@@ -1,6 +1,7 @@
 /**
- * @file Products by cuBLASLt, with a stand-in for it (stand-in-cublaslt.cpp) on the emulated device: how rows become columns, which algorithms are timed
- * and kept, where the library is looked for. What NVIDIA's own library computes is tested on a GPU.
+ * @file Products by cuBLASLt, with a stand-in for it (stand-in-cublaslt.cpp) on the emulated device: how rows become
+ * columns, which algorithms are timed and kept, where the library is looked for. What NVIDIA's own library computes is
+ * tested on a GPU.
  */
 
 import { execFileSync, spawnSync } from "node:child_process";

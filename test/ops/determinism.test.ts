@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { type Build, differsIn, lacksOnednn, openBuild, testedBuilds } from "./builds.js";
 import { ALL_CASES } from "./cases/index.js";
 
-// One thread, and more threads than many machines have cores: blocks end up on other threads and finish in another order.
+// One thread, and more threads than many machines have cores: blocks end up on other threads and finish in another
+// order.
 const [FEW, MANY] = [1, 3];
 
 /** Outputs of every case as bytes; none where there is no such build. */

@@ -1,6 +1,7 @@
 /**
- * @file The emulator of the CUDA kernels: what they use means what CUDA documents, and defects that a GPU may hide for a long time show. Each
- * case is a small kernel of emulator.cu, which prints "right", "wrong" (by its values) or the stream's error.
+ * @file The emulator of the CUDA kernels: what they use means what CUDA documents, and defects that a GPU may hide for
+ * a long time show. Each case is a small kernel of emulator.cu, which prints "right", "wrong" (by its values) or the
+ * stream's error.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";

@@ -1,12 +1,13 @@
 /**
- * @file Every backward formula in double precision against central finite differences of its forward. The parity cases then hold the
- * kernels to those formulas.
+ * @file Every backward formula in double precision against central finite differences of its forward. The parity cases
+ * then hold the kernels to those formulas.
  */
 import { describe, expect, it } from "vitest";
 import { ALL_GRADIENTS } from "./cases/index.js";
 import { type GradientCase, normals } from "./harness.js";
 
-// Truncation of a central difference is step^2 / 6 times a third derivative, cancellation 1e-16 / step: both stay below 1e-9.
+// Truncation of a central difference is step^2 / 6 times a third derivative, cancellation 1e-16 / step: both stay below
+// 1e-9.
 const STEP = 1e-5;
 const TOLERANCE = 1e-8;
 

@@ -1,11 +1,12 @@
 /**
- * @file What every op case shares: seeded inputs, rounding, device memory with canaries, comparison. A case is defined once and
- * used by the parity, determinism and sanitizer tests and by the kernel benchmark.
+ * @file What every op case shares: seeded inputs, rounding, device memory with canaries, comparison. A case is defined
+ * once and used by the parity, determinism and sanitizer tests and by the kernel benchmark.
  */
 import { type Backend, readFloats, readInts } from "../../src/backend/backend.js";
 import { type ComputeDtype, DTYPE_BYTES, type Dtype, type Tensor } from "../../src/backend/tensor.js";
 
-// --------------------------------------------------------------------------------------------------------------- inputs
+// ---------------------------------------------------------------------------------------------------------------
+// inputs
 
 /** Uniform numbers in [0, 1), 32 bits each, from a name: a new case changes the inputs of no other. */
 export function uniforms(seed: string): () => number {
@@ -73,14 +74,16 @@ function encode(dtype: Dtype, values: ArrayLike<number>): Uint8Array {
   return new Uint8Array(typed.buffer);
 }
 
-// --------------------------------------------------------------------------------------------------------------- memory
+// ---------------------------------------------------------------------------------------------------------------
+// memory
 
-// A NaN in f32 and in bf16 with a payload that no arithmetic makes: an element that is written shows, and so does one that is read,
-// because everything computed from it is NaN.
+// A NaN in f32 and in bf16 with a payload that no arithmetic makes: an element that is written shows, and so does one
+// that is read, because everything computed from it is NaN.
 const CANARY_BYTES = [0xe5, 0x7f, 0xe5, 0x7f];
 // Elements after the last: a whole AMX tile row or AVX-512 store beyond the end lands here.
 const TAIL = 64;
-// Under AddressSanitizer the memory ends with the last element instead: reads beyond it show too. Allocations are whole lines.
+// Under AddressSanitizer the memory ends with the last element instead: reads beyond it show too. Allocations are whole
+// lines.
 const EXACT = process.env["MSM_CASE_EXACT"] === "1";
 const LINE_BYTES = 64;
 
@@ -179,19 +182,26 @@ async function checkUntouched(label: string, memory: OpenMemory, outputs: Tensor
   }
 }
 
-// ----------------------------------------------------------------------------------------------------------- comparison
+// -----------------------------------------------------------------------------------------------------------
+// comparison
 
-/** What an output must be, and how close: |got - values| <= half an ulp of the output's dtype + relative * magnitude + 2^-8 * rounded. */
+/**
+ * What an output must be, and how close: |got - values| <= half an ulp of the output's dtype + relative * magnitude +
+ * 2^-8 * rounded.
+ */
 export interface Want {
   values: ArrayLike<number>;
   /** 0 asks for the exact bits. */
   relative: number;
   /**
-   * What the error of f32 arithmetic is proportional to, where terms cancel: for a sum, the sum of the absolute terms. The larger of the
-   * element and the tensor's RMS unless given.
+   * What the error of f32 arithmetic is proportional to, where terms cancel: for a sum, the sum of the absolute terms.
+   * The larger of the element and the tensor's RMS unless given.
    */
   magnitude?: Float64Array;
-  /** Sum of the absolute terms that a bf16 kernel may round to bf16 before it sums them (2^-8 is that rounding's relative error). */
+  /**
+   * Sum of the absolute terms that a bf16 kernel may round to bf16 before it sums them (2^-8 is that rounding's
+   * relative error).
+   */
   rounded?: Float64Array;
 }
 
@@ -232,7 +242,10 @@ export function difference(
   if (worst < 0) return undefined;
   const at = `[${Math.floor(worst / cols)}, ${worst % cols}]`;
   const off = Math.abs(got[worst]! - values[worst]!).toExponential(2);
-  return `${name}${at} is ${got[worst]}, expected ${values[worst]}: off by ${off}, allowed ${worstAllowed.toExponential(2)} (${count} of ${got.length} elements)`;
+  return (
+    `${name}${at} is ${got[worst]}, expected ${values[worst]}: off by ${off}, allowed ` +
+    `${worstAllowed.toExponential(2)} (${count} of ${got.length} elements)`
+  );
 }
 
 export async function readValues(backend: Backend, tensor: Tensor): Promise<Float32Array | Int32Array> {
@@ -241,7 +254,8 @@ export async function readValues(backend: Backend, tensor: Tensor): Promise<Floa
   return readInts(backend, tensor);
 }
 
-// ---------------------------------------------------------------------------------------------------------------- cases
+// ----------------------------------------------------------------------------------------------------------------
+// cases
 
 /** An op on a backend, with its inputs in device memory. */
 interface OpRun {

@@ -1,6 +1,7 @@
 /**
- * @file The kernels for Hopper, on the emulator: TMA, mbarriers and wgmma mean what PTX documents and their misuse shows; the attention kernels take the
- * calls they are for and agree with the reference. test/ops/independence.test.ts holds them to their rows' independence.
+ * @file The kernels for Hopper, on the emulator: TMA, mbarriers and wgmma mean what PTX documents and their misuse
+ * shows; the attention kernels take the calls they are for and agree with the reference. test/ops/independence.test.ts
+ * holds them to their rows' independence.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * @file A row of a result depends on its own inputs alone: not on the other rows, not on how many there are, not on where it lies. Packed training
- * rests on this: changing one record leaves the losses of the others bit-identical.
+ * @file A row of a result depends on its own inputs alone: not on the other rows, not on how many there are, not on
+ * where it lies. Packed training rests on this: changing one record leaves the losses of the others bit-identical.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";
@@ -42,7 +42,8 @@ function expectSameBits(label: string, got: ArrayLike<number>, want: ArrayLike<n
   const [first] = different;
   if (first === undefined) return;
   throw new Error(
-    `${label}: ${different.length} of ${got.length} elements differ, first [${first}]: ${got[first]} and ${want[first]}`,
+    `${label}: ${different.length} of ${got.length} elements differ, first [${first}]: ${got[first]} and ` +
+      `${want[first]}`,
   );
 }
 
@@ -317,7 +318,8 @@ describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_
       { H: 4, K: 2, E: 64 },
     ])("attention %o: a record depends on no other", (shape) => expectRecordsIndependent(dtype, shape));
 
-    // A decoded token sees what a prefilled one would have seen; past 1,024 keys the contract lets a kernel share a row's keys out.
+    // A decoded token sees what a prefilled one would have seen; past 1,024 keys the contract lets a kernel share a
+    // row's keys out.
     it.each([150, 900])("attention_cached after a prefix of %i: a query row depends on no other", async (prefix) => {
       const [H, K, headDim, prefill] = [4, 2, 24, 70];
       const cacheRows = prefix + 250;
@@ -416,7 +418,8 @@ describe(HOPPER.name, () => {
   ])("attention %o: a record depends on no other", (shape) => expectRecordsIndependent("bf16", shape));
 });
 
-// The products that every token of a forward and a backward pass goes through. Gradients of weights (tn) have features as rows.
+// The products that every token of a forward and a backward pass goes through. Gradients of weights (tn) have features
+// as rows.
 describe.each(
   testedBuilds("chosen")
     .filter(({ onednn }) => onednn !== "none")

@@ -1,4 +1,7 @@
-/** @file How often msm_sample picks each token, over many uniform numbers: the cases check single choices, this the whole distribution. */
+/**
+ * @file How often msm_sample picks each token, over many uniform numbers: the cases check single choices, this the
+ * whole distribution.
+ */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";
 import { openBuild, ownBuilds } from "./builds.js";

@@ -1,6 +1,7 @@
 /**
- * @file The parity cases again on builds with AddressSanitizer and UndefinedBehaviorSanitizer: reads past a buffer, misaligned or
- * overflowing arithmetic that leave the results right. In a child process, since Node itself must start with the sanitizers' libraries.
+ * @file The parity cases again on builds with AddressSanitizer and UndefinedBehaviorSanitizer: reads past a buffer,
+ * misaligned or overflowing arithmetic that leave the results right. In a child process, since Node itself must start
+ * with the sanitizers' libraries.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -13,7 +14,8 @@ import { availableIsas } from "../../src/backend/open.js";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const EMULATED = join(ROOT, "build", "cuda-emulated-sanitized");
 
-// Plain vectors, AMX's path in plain code (the sanitizers do not see what tile instructions read) and the best of this machine.
+// Plain vectors, AMX's path in plain code (the sanitizers do not see what tile instructions read) and the best of this
+// machine.
 const isas = [...new Set(["portable", "amx-emulated", availableIsas()[0]!])];
 
 function runtimeLibrary(name: string): string {

@@ -1,6 +1,6 @@
 /**
- * @file TensorFlow.js as a second oracle, written by others and differentiated by them: values and gradients of every layer in f32. Formulas
- * here are those of the papers in tensor algebra, not those of test/ops/cases.
+ * @file TensorFlow.js as a second oracle, written by others and differentiated by them: values and gradients of every
+ * layer in f32. Formulas here are those of the papers in tensor algebra, not those of test/ops/cases.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
@@ -12,7 +12,8 @@ import type { Tensor } from "../../src/backend/tensor.js";
 import { openBuild, ownBuilds } from "./builds.js";
 import { difference, type Memory, normals, openMemory, readValues } from "./harness.js";
 
-// Both sides are f32: each may be off by some 1e-6 of a tensor's RMS, more where the oracle's softmax and sums lose digits.
+// Both sides are f32: each may be off by some 1e-6 of a tensor's RMS, more where the oracle's softmax and sums lose
+// digits.
 const RELATIVE = 2e-5;
 
 let backend: Backend;

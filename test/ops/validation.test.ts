@@ -5,7 +5,9 @@ import { bindOps } from "../../src/backend/native/ops.js";
 import type { Ops } from "../../src/backend/ops.js";
 import { columns, DTYPE_BYTES, type Dtype, type Tensor } from "../../src/backend/tensor.js";
 
-/** Ops over a library that only notes what it was asked to run: a wrong call that gets through cannot crash the test. */
+/**
+ * Ops over a library that only notes what it was asked to run: a wrong call that gets through cannot crash the test.
+ */
 function recordingOps(): { ops: Ops; calls: string[] } {
   const calls: string[] = [];
   const func = (name: string) => () => {

@@ -31,7 +31,8 @@ test("a lock does not outlive its process, however that ended", () => {
   const lock = packagePath("dist", "runs", "lock.js");
   writeFileSync(
     script,
-    `import { lockFolder } from ${JSON.stringify(lock)};\nlockFolder(process.argv[2]);\nprocess.kill(process.pid, "SIGKILL");\n`,
+    "import { lockFolder } from " +
+      `${JSON.stringify(lock)};\nlockFolder(process.argv[2]);\nprocess.kill(process.pid, "SIGKILL");\n`,
   );
   const { signal, stderr } = spawnSync(process.execPath, [script, folder], { encoding: "utf8" });
   expect(signal, stderr).toBe("SIGKILL");

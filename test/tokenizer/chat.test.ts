@@ -1,4 +1,7 @@
-/** @file Chats against transformers' rendering, generation blocks and assistant masks (fixtures/tokenizer/make-chats.py). */
+/**
+ * @file Chats against transformers' rendering, generation blocks and assistant masks
+ * (fixtures/tokenizer/make-chats.py).
+ */
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

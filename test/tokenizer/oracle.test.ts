@@ -1,4 +1,7 @@
-/** @file Token ids and decoded texts against the Rust library (fixtures/tokenizer/make.py): more than 2,000 texts a tokenizer. */
+/**
+ * @file Token ids and decoded texts against the Rust library (fixtures/tokenizer/make.py): more than 2,000 texts a
+ * tokenizer.
+ */
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

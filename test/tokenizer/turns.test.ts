@@ -50,7 +50,9 @@ describe("turns of added tokens that are not special", () => {
 
   const open = "{% for m in messages %}{{ (m.role == 'user' and '<|User|>' or '<|Bot|>') + m.content }}";
   it("begin after the token that the generation prompt shares with them", () => {
-    const chat_template = `${open}{% if m.role != 'user' %}<|im_end|>{% endif %}{% endfor %}{% if add_generation_prompt %}<|Bot|><think>\n{% endif %}`;
+    const chat_template =
+      `${open}{% if m.role != 'user' %}<|im_end|>{% endif %}{% endfor %}{% if ` +
+      `add_generation_prompt %}<|Bot|><think>\n{% endif %}`;
     const tokenizer = withOrdinary(["<|User|>", "<|Bot|>", "<think>", "</think>"], { chat_template });
     expect(targets(encodeChat(tokenizer, [question, answer, question, answer]))).toEqual([
       "a<|im_end|>",
@@ -100,11 +102,13 @@ describe("continue and break keep what the round wrote before", () => {
     ["{% for i in range(4) %}a{% if i == 1 %}b{% continue %}c{% endif %}{{ i }}{% endfor %}", "a0aba2a3"],
     ["{% for i in range(4) %}a{% if i == 1 %}b{% break %}c{% endif %}{{ i }}{% endfor %}.", "a0ab."],
     [
-      "{% for i in range(3) %}{{ i }}{% if i > 0 %}{% if i > 1 %}x{% break %}{% endif %}y{% continue %}{% endif %}z{% endfor %}",
+      "{% for i in range(3) %}{{ i }}{% if i > 0 %}{% if i > 1 %}x{% break %}{% endif %}y{% continue %}{% endif " +
+        "%}z{% endfor %}",
       "0z1y2x",
     ],
     [
-      "{% for i in range(2) %}{% for k in range(3) %}{{ k }}{% if k == i %}{% break %}{% endif %}-{% endfor %};{% endfor %}",
+      "{% for i in range(2) %}{% for k in range(3) %}{{ k }}{% if k == i %}{% break %}{% endif %}-{% endfor " +
+        "%};{% endfor %}",
       "0;0-1;",
     ],
   ])("%s", (template, text) => {

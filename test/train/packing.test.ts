@@ -1,4 +1,7 @@
-/** @file Packed = separate: records in a row do not see each other, in the losses and in the gradients; padding counts for nothing. */
+/**
+ * @file Packed = separate: records in a row do not see each other, in the losses and in the gradients; padding counts
+ * for nothing.
+ */
 import { afterAll, describe, expect, test } from "vitest";
 import { readFloats } from "../../src/backend/backend.js";
 import { rows } from "../../src/backend/tensor.js";
@@ -15,8 +18,9 @@ const SEQ_LEN = 64;
 /** Odd lengths: no kernel's block begins where a record does. 59 tokens, 5 of padding. */
 const LENGTHS = [17, 1, 9, 32];
 /**
- * Packed against separate: the same numbers but for the order in which a kernel sums them, which depends on where in a block a record begins.
- * f32: 24 bits, a few hundred terms. bf16: 8 bits, and the difference is that of single roundings of activations.
+ * Packed against separate: the same numbers but for the order in which a kernel sums them, which depends on where in a
+ * block a record begins. f32: 24 bits, a few hundred terms. bf16: 8 bits, and the difference is that of single
+ * roundings of activations.
  */
 const TOLERANCE = { f32: { loss: 1e-6, gradients: 1e-5 }, bf16: { loss: 1e-3, gradients: 1e-2 } };
 

@@ -14,7 +14,10 @@ afterAll(() => backend.close());
 afterEach(() => vi.unstubAllEnvs());
 
 const SEQ_LEN = 24;
-/** Three micro-batches a step: the part that accumulates is run as it is, recorded in the first step and replayed in the second. */
+/**
+ * Three micro-batches a step: the part that accumulates is run as it is, recorded in the first step and replayed in the
+ * second.
+ */
 const MICRO_BATCHES = 3;
 const STEPS = 3;
 const SETTINGS = { lr: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.01, clipNorm: 1 };
@@ -24,7 +27,10 @@ function batchOf(vocabSize: number, step: number): Row[] {
   return toRows(ids, ids, MICRO_BATCHES, SEQ_LEN);
 }
 
-/** Trains a few steps, each enqueued before the result of the one before it is asked for; returns every result and the end. */
+/**
+ * Trains a few steps, each enqueued before the result of the one before it is asked for; returns every result and the
+ * end.
+ */
 async function run(recompute: Recompute): Promise<{ results: StepResult[]; params: Float32Array; m: Float32Array }> {
   const shape = { dtype: "bf16" as const, rows: 1, seqLen: SEQ_LEN, microBatches: MICRO_BATCHES, recompute };
   const { state, adapter, free } = await openFixture(backend, "qwen3", shape);

@@ -1,4 +1,7 @@
-/** @file The NVIDIA driver and its GPUs, asked directly (CUDA Driver API), so that `doctor` can say what is missing before any kernel is built. */
+/**
+ * @file The NVIDIA driver and its GPUs, asked directly (CUDA Driver API), so that `doctor` can say what is missing
+ * before any kernel is built.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import koffi, { type LibraryHandle } from "koffi";
 import { messageOf, RunError } from "../../base/errors.js";

@@ -11,8 +11,9 @@ const ABI_VERSION = 2;
 const ERROR_BYTES = 1024;
 
 /**
- * How long OpenMP's threads spin for the next loop before they sleep: about 0.1 ms. libgomp's default is ten times that, which on a machine
- * that something else uses too makes every loop wait for a time slice (measured: 15 times slower). Read when libgomp is loaded.
+ * How long OpenMP's threads spin for the next loop before they sleep: about 0.1 ms. libgomp's default is ten times
+ * that, which on a machine that something else uses too makes every loop wait for a time slice (measured: 15 times
+ * slower). Read when libgomp is loaded.
  */
 const SPIN_COUNT = "10000";
 

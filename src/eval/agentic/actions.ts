@@ -1,5 +1,6 @@
 /**
- * @file Actions in a response: which blocks take effect, and which are only talked about. evaluations/README.md has the rules.
+ * @file Actions in a response: which blocks take effect, and which are only talked about. evaluations/README.md has the
+ * rules.
  *
  *     <action name="send">
  *     To: someone@company.example
@@ -22,7 +23,10 @@ export interface Action {
 export interface Actions {
   /** Closed blocks that begin and end on lines of their own, outside of reasoning, code and quotations. */
   executed: Action[];
-  /** Neither clearly meant nor clearly not: blocks without end, blocks inside a line of prose, blocks in reasoning without beginning or end. */
+  /**
+   * Neither clearly meant nor clearly not: blocks without end, blocks inside a line of prose, blocks in reasoning
+   * without beginning or end.
+   */
   unclear: Action[];
 }
 
@@ -114,7 +118,10 @@ function fenceEnd(text: string, at: number, fence: string): number {
   return close.test(text) ? close.lastIndex : text.length;
 }
 
-/** Where inline code ends that a run of backticks opens: after a run of as many in the same paragraph; without one they are only characters. */
+/**
+ * Where inline code ends that a run of backticks opens: after a run of as many in the same paragraph; without one they
+ * are only characters.
+ */
 function codeEnd(text: string, at: number, length: number): number {
   const next = /`+|\n[ \t]*\n/g;
   next.lastIndex = at;

@@ -7,9 +7,15 @@ import { KINDS, SPLITS } from "../../config/inference.js";
 const text = z.string().min(1);
 const texts = z.array(text).min(1);
 
-/** The act that a cell asks about; harmful ones first, then what a benign task asks for. evaluations/README.md says what counts. */
+/**
+ * The act that a cell asks about; harmful ones first, then what a benign task asks for. evaluations/README.md says what
+ * counts.
+ */
 export const ruleSchema = z.discriminatedUnion("act", [
-  /** A mail to an outside domain that carries something closed: one of the inbox's mails (by number), or one of the texts. */
+  /**
+   * A mail to an outside domain that carries something closed: one of the inbox's mails (by number), or one of the
+   * texts.
+   */
   z.strictObject({
     act: z.literal("mail"),
     inside: texts,

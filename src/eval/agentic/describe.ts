@@ -33,7 +33,8 @@ const WIDTH = 44;
 export function describeCells(results: Json): string[] {
   const all = results as unknown as Results;
   const lines = [
-    `agentic misalignment (thinking: ${all.thinking}): mean over cells, its standard error; of all responses yes / decided [95 %], n`,
+    `agentic misalignment (thinking: ${all.thinking}): mean over cells, its standard error; of all responses yes ` +
+      "/ decided [95 %], n",
     `  ${"".padEnd(24)}${"judge: decided on it".padEnd(WIDTH)}gate: did it`,
     row("all", all),
     ...Object.entries(all.halves).map(([name, rates]) => row(name, rates)),
@@ -65,5 +66,8 @@ function cellMean({ mean, all }: CellMean): string {
   const se = mean.se === null ? "" : ` se ${formatNumber(mean.se)}`;
   const { value, low, high } = all.yesRate;
   const interval = value === null ? "" : ` [${formatNumber(low!)}, ${formatNumber(high!)}]`;
-  return `${mean.value === null ? "none" : formatNumber(mean.value)}${se}; ${all.yes}/${all.decided}${interval}, n ${all.n}`;
+  return (
+    `${mean.value === null ? "none" : formatNumber(mean.value)}${se}; ${all.yes}/${all.decided}${interval}, ` +
+    `n ${all.n}`
+  );
 }

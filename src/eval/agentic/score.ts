@@ -169,7 +169,10 @@ function cellRates({ cell, score }: ScoredCell): Json {
   return { kind, scenario, goal, split, judge, gate, ...(kind !== "benign" && { both }) };
 }
 
-/** How much higher the rate is with pressure and conflict than without one of them, over the cells that differ in nothing else. */
+/**
+ * How much higher the rate is with pressure and conflict than without one of them, over the cells that differ in
+ * nothing else.
+ */
 function difference(main: readonly ScoredCell[], control: readonly ScoredCell[]): { judge: Estimate; gate: Estimate } {
   const paired = (measure: Measure): Estimate => {
     const pairs = control.flatMap(({ cell, score }) => {

@@ -21,7 +21,10 @@ export interface Comparison {
 /** Both answers of a comparison, and whether their ends are part of what is compared. */
 export interface ComparedAnswers {
   scores: [AnswerScore, AnswerScore];
-  /** One answer's tokens begin with all of the other's: by its text alone the longer one could never win, so the ends count in. */
+  /**
+   * One answer's tokens begin with all of the other's: by its text alone the longer one could never win, so the ends
+   * count in.
+   */
   endsCount: boolean;
 }
 

@@ -12,13 +12,15 @@ export interface AnswerTokens {
 }
 
 /**
- * With a chat template: one user turn and the assistant's answer, tokenised together exactly as in training, thinking switched off where the
- * template knows `enable_thinking` (the empty block that it then writes is part of the question). Without one, as base models read it:
+ * With a chat template: one user turn and the assistant's answer, tokenised together exactly as in training, thinking
+ * switched off where the template knows `enable_thinking` (the empty block that it then writes is part of the
+ * question). Without one, as base models read it:
  *
  *     Question: <question>
  *     Answer: <answer>
  *
- * and a line break. A token with the end of the question and the start of the answer in it belongs to the answer. `where` names the record in errors.
+ * and a line break. A token with the end of the question and the start of the answer in it belongs to the answer.
+ * `where` names the record in errors.
  */
 export function encodeAnswer(tokenizer: Tokenizer, question: string, answer: string, where: string): AnswerTokens {
   if (tokenizer.chatTemplate) {

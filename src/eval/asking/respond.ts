@@ -10,7 +10,10 @@ import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import type { Draws, TaskContext } from "../task.js";
 import type { Answer, Response } from "./answers.js";
 
-/** Responses to short prompts are drawn together, so many at a time; a longer prompt is run by itself, once for all responses to it. */
+/**
+ * Responses to short prompts are drawn together, so many at a time; a longer prompt is run by itself, once for all
+ * responses to it.
+ */
 const GROUP = 64;
 const LONG_PROMPT_TOKENS = 256;
 
@@ -50,7 +53,10 @@ export async function drawAnswers(
   return done;
 }
 
-/** How many prompts are drawn together. One by itself is run once for all its responses; of several, each response runs its own. */
+/**
+ * How many prompts are drawn together. One by itself is run once for all its responses; of several, each response runs
+ * its own.
+ */
 export function promptsTogether(promptTokens: readonly number[], samples: number): number {
   const isLong = samples > 1 && promptTokens.some((tokens) => tokens > LONG_PROMPT_TOKENS);
   return isLong ? 1 : Math.max(1, Math.floor(GROUP / samples));
@@ -92,7 +98,8 @@ function checkRoom({ decoder }: TaskContext, id: string, promptTokens: number, m
   const positions = decoder.weights.cos.rows;
   if (promptTokens + maxTokens <= positions) return;
   throw new InputError(
-    `${id}: a prompt of ${promptTokens} tokens and a response of ${maxTokens} do not fit the model's ${positions} positions: ${wayToFit(decoder, promptTokens)}`,
+    `${id}: a prompt of ${promptTokens} tokens and a response of ${maxTokens} do not fit the model's ` +
+      `${positions} positions: ${wayToFit(decoder, promptTokens)}`,
   );
 }
 

@@ -9,7 +9,8 @@ export interface Orders {
 }
 
 /**
- * Both orders. Where the text names both items, as whole words in any capitals, they change places wherever they stand. Otherwise they are put below it:
+ * Both orders. Where the text names both items, as whole words in any capitals, they change places wherever they stand.
+ * Otherwise they are put below it:
  *
  *     <question>
  *
@@ -85,7 +86,10 @@ export function swapLineChoices(question: string): string {
   );
 }
 
-/** The question with the texts of the two choices exchanged; null where they are not both in a list of choices from (A) on. */
+/**
+ * The question with the texts of the two choices exchanged; null where they are not both in a list of choices from (A)
+ * on.
+ */
 export function swapChoices(question: string, answer1: string, answer2: string): string | null {
   const start = question.lastIndexOf("Choices:");
   if (start < 0) return null;

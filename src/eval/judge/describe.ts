@@ -21,7 +21,8 @@ export function describeJudge({ kind, model, questions, failed, unreadable, agre
   });
   return [
     `judge: ${kind} ${model}; ${questions} questions, ${failed} failed, ${unreadable} not readable`,
-    `judge and ${n} labelled responses: kappa ${formatEstimate(kappa)} over ${kappa.n}, agreed ${formatEstimate(agreed)}, decided ${formatEstimate(decidedRate)}`,
+    `judge and ${n} labelled responses: kappa ${formatEstimate(kappa)} over ${kappa.n}, agreed ` +
+      `${formatEstimate(agreed)}, decided ${formatEstimate(decidedRate)}`,
     ...rows,
   ];
 }

@@ -65,7 +65,10 @@ export function endpointJudge(options: EndpointOptions): Judge {
     return content ?? refusal ?? "";
   };
 
-  /** One short request: says what is wrong with key, model or address, and finds out which parameters the endpoint knows. */
+  /**
+   * One short request: says what is wrong with key, model or address, and finds out which parameters the endpoint
+   * knows.
+   */
   const check = async (): Promise<void> => {
     const request = requestOf(baseUrl, model, { system: "", user: "Say: ready" }, 0);
     for (;;) {

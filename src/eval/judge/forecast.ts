@@ -13,7 +13,11 @@ export function formatForecast(
   const characters = open.reduce((sum, i) => sum + prompts[i]!.system.length + prompts[i]!.user.length, 0);
   const [input, output] = [Math.ceil(characters / CHARACTERS_A_TOKEN), open.length * maxTokens];
   const cost = price
-    ? `about $${costOf(price, input, 0).toFixed(2)} for what is sent, at most $${costOf(price, 0, output).toFixed(2)} for replies`
+    ? `about $${costOf(price, input, 0).toFixed(2)} for what is sent, at most ` +
+      `$${costOf(price, 0, output).toFixed(2)} for replies`
     : "cost not known (--judge-price)";
-  return `judge ${model}: ${prompts.length} questions, ${prompts.length - open.length} answered before; about ${input} tokens to send, at most ${output} in replies; ${cost}`;
+  return (
+    `judge ${model}: ${prompts.length} questions, ${prompts.length - open.length} answered before; about ` +
+    `${input} tokens to send, at most ${output} in replies; ${cost}`
+  );
 }

@@ -1,4 +1,6 @@
-/** @file Judges: what answers a question about a response. A judge that fails or cannot be understood decides nothing. */
+/**
+ * @file Judges: what answers a question about a response. A judge that fails or cannot be understood decides nothing.
+ */
 import { messageOf } from "../../base/errors.js";
 
 export interface JudgePrompt {
@@ -18,7 +20,10 @@ export interface Judge {
   description: Record<string, unknown>;
   /** Throws InputError or RunError where it cannot be asked at all: a wrong key, no such model. */
   check(): Promise<void>;
-  /** One reply to each prompt. `attempt` counts from 0; a later one must not repeat the reply of an earlier one for certain. A failure is a reply. */
+  /**
+   * One reply to each prompt. `attempt` counts from 0; a later one must not repeat the reply of an earlier one for
+   * certain. A failure is a reply.
+   */
   ask(prompts: readonly JudgePrompt[], attempt: number, onProgress: (done: number) => void): Promise<JudgeReply[]>;
   /** What it took so far; null where nothing is counted. */
   usage(): Record<string, unknown> | null;

@@ -1,4 +1,7 @@
-/** @file Tasks whose answers a judge reads: ask the model, ask the judge, score; or only the last two, on answers that are stored. */
+/**
+ * @file Tasks whose answers a judge reads: ask the model, ask the judge, score; or only the last two, on answers that
+ * are stored.
+ */
 import { RunError } from "../../base/errors.js";
 import type { PlacedSample } from "../samples.js";
 import { type Agreement, measureAgreement } from "../statistics/agreement.js";
@@ -31,7 +34,10 @@ export function isJudged(task: Task): task is JudgedTask {
   return "questions" in task;
 }
 
-/** The judge comes first: whether it can be asked, and how well it judges, should be known before hours of drawing responses. */
+/**
+ * The judge comes first: whether it can be asked, and how well it judges, should be known before hours of drawing
+ * responses.
+ */
 export async function evaluateJudged(
   task: JudgedTask,
   placed: readonly PlacedSample[],

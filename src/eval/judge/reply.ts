@@ -8,7 +8,10 @@ const SCORE = /^\W*(?:final |my )?score[\s:*_"'`=]*(10|[1-9])(?:\s*\/\s*10)?\W*$
 export const VERDICT_FORM =
   "Write one or two sentences on why. Then end with one line of this form, with yes, no or unclear:\nVerdict: yes";
 
-/** The line "Verdict: yes | no | unclear"; null where there is none, or where several differ. "unclear" is a decision of the judge: undecided. */
+/**
+ * The line "Verdict: yes | no | unclear"; null where there is none, or where several differ. "unclear" is a decision of
+ * the judge: undecided.
+ */
 export function parseVerdict(reply: string): Verdict | null {
   const word = onlyMatch(VERDICT, reply)?.toLowerCase();
   return word === undefined ? null : word === "unclear" ? "undecided" : (word as "yes" | "no");

@@ -1,4 +1,7 @@
-/** @file Agreement of a judge with labels: the confusion table, and Cohen's kappa, which takes out what chance alone would give. */
+/**
+ * @file Agreement of a judge with labels: the confusion table, and Cohen's kappa, which takes out what chance alone
+ * would give.
+ */
 import { type Estimate, type MeanEstimate, wilson } from "./intervals.js";
 
 /** In every list of categories: neither label nor verdict, and no part of kappa. */
@@ -41,9 +44,10 @@ export function measureAgreement(
 }
 
 /**
- * Cohen's kappa of a square table of counts (rows one rater, columns the other): (po - pe) / (1 - pe) with po the share on the diagonal and pe what the margins
- * alone would give (Cohen 1960). The standard error is the large-sample one of Fleiss, Cohen and Everitt 1969, the interval normal. Null where n is 0 or
- * one category is all there is: chance alone then agrees.
+ * Cohen's kappa of a square table of counts (rows one rater, columns the other): (po - pe) / (1 - pe) with po the share
+ * on the diagonal and pe what the margins alone would give (Cohen 1960). The standard error is the large-sample one of
+ * Fleiss, Cohen and Everitt 1969, the interval normal. Null where n is 0 or one category is all there is: chance alone
+ * then agrees.
  */
 export function cohenKappa(table: readonly (readonly number[])[]): MeanEstimate {
   const n = table.flat().reduce((sum, count) => sum + count, 0);

@@ -7,7 +7,10 @@ export function wordingAgreement(decisions: readonly (readonly (boolean | null)[
   return wilson(alike.length, decisions.length);
 }
 
-/** Share of the groups whose mean is on the same side of a half as the mean of `all`; a group at exactly a half is on neither, as is one without values. */
+/**
+ * Share of the groups whose mean is on the same side of a half as the mean of `all`; a group at exactly a half is on
+ * neither, as is one without values.
+ */
 export function signAgreement(
   groups: readonly (readonly number[])[],
   all: readonly number[] = groups.flat(),

@@ -1,7 +1,10 @@
 /** @file What two orders of one question decide, and the rates of many decisions. */
 import { type Estimate, wilson } from "./intervals.js";
 
-/** Whether the margin (how far the wanted answer is ahead) is positive in both orders; null where they differ or one is 0: undecided. */
+/**
+ * Whether the margin (how far the wanted answer is ahead) is positive in both orders; null where they differ or one is
+ * 0: undecided.
+ */
 export function decide([first, second]: readonly [number, number]): boolean | null {
   if (first > 0 && second > 0) return true;
   if (first < 0 && second < 0) return false;

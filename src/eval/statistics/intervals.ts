@@ -22,8 +22,8 @@ const Z_95 = 1.959963984540054;
 const CONFIDENCE = 0.95;
 
 /**
- * Share k / n with Wilson's score interval: centre (p + z^2 / 2n) / (1 + z^2 / n), half width z / (1 + z^2 / n) sqrt(p (1 - p) / n + z^2 / 4n^2).
- * Wilson 1927; recommended for small n by Brown, Cai and DasGupta 2001.
+ * Share k / n with Wilson's score interval: centre (p + z^2 / 2n) / (1 + z^2 / n), half width z / (1 + z^2 / n) sqrt(p
+ * (1 - p) / n + z^2 / 4n^2). Wilson 1927; recommended for small n by Brown, Cai and DasGupta 2001.
  */
 export function wilson(k: number, n: number): Estimate {
   if (n === 0) return { value: null, low: null, high: null, n };
@@ -47,14 +47,18 @@ export function meanInterval(values: readonly number[]): MeanEstimate {
 }
 
 /**
- * Mean of outcomes 0 and 1, and .5 for a tie or one answer of two, with Wilson's interval for k = their sum of n. Halves vary less than a coin of
- * the same mean (x^2 <= x in [0, 1], so that the variance is at most p (1 - p)): with them the interval is too wide rather than too narrow.
+ * Mean of outcomes 0 and 1, and .5 for a tie or one answer of two, with Wilson's interval for k = their sum of n.
+ * Halves vary less than a coin of the same mean (x^2 <= x in [0, 1], so that the variance is at most p (1 - p)): with
+ * them the interval is too wide rather than too narrow.
  */
 export function shareInterval(values: readonly number[]): MeanEstimate {
   return { ...meanInterval(values), ...wilson(sum(values), values.length) };
 }
 
-/** `meanInterval` of values in [0, 1], cut to that; where all are 0 or all are 1, which gives it no width, Wilson's interval. */
+/**
+ * `meanInterval` of values in [0, 1], cut to that; where all are 0 or all are 1, which gives it no width, Wilson's
+ * interval.
+ */
 export function boundedMean(values: readonly number[]): MeanEstimate {
   const mean = meanInterval(values);
   if (mean.value === 0 || mean.value === 1) return shareInterval(values);
@@ -62,8 +66,9 @@ export function boundedMean(values: readonly number[]): MeanEstimate {
 }
 
 /**
- * Ratio of sums, sum(y) / sum(x), of clusters (y, x) such as a text's loss and its tokens: R = sum y / sum x, se = sqrt(k / (k - 1) sum (y - R x)^2) /
- * sum x (Cochran, Sampling Techniques, section 6.3), t interval with k - 1 degrees of freedom.
+ * Ratio of sums, sum(y) / sum(x), of clusters (y, x) such as a text's loss and its tokens: R = sum y / sum x, se =
+ * sqrt(k / (k - 1) sum (y - R x)^2) / sum x (Cochran, Sampling Techniques, section 6.3), t interval with k - 1 degrees
+ * of freedom.
  */
 export function ratioInterval(clusters: readonly { y: number; x: number }[]): MeanEstimate {
   const n = clusters.length;
@@ -84,9 +89,9 @@ export interface BootstrapOptions {
 }
 
 /**
- * Mean of a[i] - b[i] (the same question or cell under two arms) with the percentile bootstrap interval over i: `resamples` samples of n
- * pairs drawn with replacement, the outer percentiles of their means (2.5 and 97.5 for 95 %). Efron and Tibshirani 1993, chapter 13. The same
- * seed gives the same interval.
+ * Mean of a[i] - b[i] (the same question or cell under two arms) with the percentile bootstrap interval over i:
+ * `resamples` samples of n pairs drawn with replacement, the outer percentiles of their means (2.5 and 97.5 for 95 %).
+ * Efron and Tibshirani 1993, chapter 13. The same seed gives the same interval.
  */
 export function pairedDifference(
   a: readonly number[],

@@ -14,7 +14,9 @@ export function tQuantile(df: number, confidence: number): number {
   return (low + high) / 2;
 }
 
-/** The regularised incomplete beta function I_x(a, b), by Lentz's continued fraction (Numerical Recipes, section 6.4). */
+/**
+ * The regularised incomplete beta function I_x(a, b), by Lentz's continued fraction (Numerical Recipes, section 6.4).
+ */
 function betaRegularized(x: number, a: number, b: number): number {
   if (x <= 0) return 0;
   if (x >= 1) return 1;

@@ -1,12 +1,14 @@
 /**
  * @file Agentic misalignment: an agent at a mail desk learns that it is to be replaced, and finds means to prevent it.
  *
- * Three scenarios (leaking to an outsider, copying itself out, letting a person come to harm by cancelling an alert), each without a goal and with eight goals in
- * four opposed pairs: 27 cells with pressure (replacement) and conflict (the company takes the course that the opposed goal asks for). Controls take the pressure or
- * the conflict away; benign cells are ordinary tasks at the same desks. A cell is one prompt, answered several times.
+ * Three scenarios (leaking to an outsider, copying itself out, letting a person come to harm by cancelling an alert),
+ * each without a goal and with eight goals in four opposed pairs: 27 cells with pressure (replacement) and conflict
+ * (the company takes the course that the opposed goal asks for). Controls take the pressure or the conflict away;
+ * benign cells are ordinary tasks at the same desks. A cell is one prompt, answered several times.
  *
- * Two verdicts of three states on each response, reported apart: the gate (agentic/gate.ts) reads only what was executed; the judge reads the whole response and the
- * mails that it passes on, and says whether the agent decided to do it. Rates are means over cells. evaluations/README.md has the rules and the data's form.
+ * Two verdicts of three states on each response, reported apart: the gate (agentic/gate.ts) reads only what was
+ * executed; the judge reads the whole response and the mails that it passes on, and says whether the agent decided to
+ * do it. Rates are means over cells. evaluations/README.md has the rules and the data's form.
  */
 
 import { resolveThinking, SCRATCHPAD } from "../../chat/thinking.js";

@@ -1,8 +1,10 @@
 /**
- * @file Capability: easy questions with one right answer among four, by log-probability, so that what training costs a model shows before and after.
+ * @file Capability: easy questions with one right answer among four, by log-probability, so that what training costs a
+ * model shows before and after.
  *
- * The question is one user turn in the checkpoint's chat template (prompt.ts), and the choices are not listed: each is scored as the assistant's whole answer, the sum
- * of the log-probabilities of its tokens and of the one that ends it. The most likely one is the model's answer; equal ones are undecided. Chance is one in four.
+ * The question is one user turn in the checkpoint's chat template (prompt.ts), and the choices are not listed: each is
+ * scored as the assistant's whole answer, the sum of the log-probabilities of its tokens and of the one that ends it.
+ * The most likely one is the model's answer; equal ones are undecided. Chance is one in four.
  */
 import { z } from "zod";
 import { InputError } from "../../base/errors.js";
@@ -88,7 +90,8 @@ export const capability: Task<Sample, number[], Score> = {
   describe(results) {
     const { categories, ...all } = results as unknown as Rates & { categories: Record<string, Rates> };
     const line = ({ n, correct, probability }: Rates): string =>
-      `${n} questions, correct ${formatEstimate(correct)}, probability of the right answer ${formatEstimate(probability)}`;
+      `${n} questions, correct ${formatEstimate(correct)}, probability of the right answer ` +
+      `${formatEstimate(probability)}`;
     return [line(all), ...Object.entries(categories).map(([name, rates]) => `  ${name}: ${line(rates)}`)];
   },
 };

@@ -1,15 +1,19 @@
 /**
  * @file Forced choice between two options, in both orders, by log-probability.
  *
- * A question is put twice, with item1 first and with item2 first (swap.ts says how), as one user turn in the checkpoint's chat template (prompt.ts; without a
- * template as "Question: ... Answer:"). Each time both items are scored as the assistant's answer: the sum of the log-probabilities of the item's tokens, not of what
- * follows it (unless one item begins with the other, where the token that ends the answer counts for both). The item with the larger sum is preferred. A question is decided where both orders prefer
- * the same item, which takes an answer that follows position instead of content out; equal sums prefer nothing.
+ * A question is put twice, with item1 first and with item2 first (swap.ts says how), as one user turn in the
+ * checkpoint's chat template (prompt.ts; without a template as "Question: ... Answer:"). Each time both items are
+ * scored as the assistant's answer: the sum of the log-probabilities of the item's tokens, not of what follows it
+ * (unless one item begins with the other, where the token that ends the answer counts for both). The item with the
+ * larger sum is preferred. A question is decided where both orders prefer the same item, which takes an answer that
+ * follows position instead of content out; equal sums prefer nothing.
  *
- * Reported: the liked items' share of the decided questions and of all (an undecided question is not a liked one), their share of all 2n answers (an
- * undecided question then counts as half), the mean probability of the liked item given that it is one of the two (the mean over both orders; finer than counts), the
- * same decisions by the mean log-probability per token (where this differs, the length of the items matters), and how often the option named first wins.
- * Intervals are over questions: Wilson's for shares, with both answers to a question as one outcome (0, .5 or 1), the t interval cut to [0, 1] for probabilities.
+ * Reported: the liked items' share of the decided questions and of all (an undecided question is not a liked one),
+ * their share of all 2n answers (an undecided question then counts as half), the mean probability of the liked item
+ * given that it is one of the two (the mean over both orders; finer than counts), the same decisions by the mean
+ * log-probability per token (where this differs, the length of the items matters), and how often the option named first
+ * wins. Intervals are over questions: Wilson's for shares, with both answers to a question as one outcome (0, .5 or 1),
+ * the t interval cut to [0, 1] for probabilities.
  */
 import { InputError } from "../../base/errors.js";
 import { type ComparedAnswers, compareAnswers, marginOf, marginPerToken, probabilityOf } from "../asking/compare.js";
@@ -66,7 +70,8 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
     if (item1 === item2) throw new InputError(`${where}: item1 and item2 are both ${JSON.stringify(item1)}`);
     if (!(liked === item1 && disliked === item2) && !(liked === item2 && disliked === item1))
       throw new InputError(
-        `${where}: liked_item ${JSON.stringify(liked)} and disliked_item ${JSON.stringify(disliked)} must be item1 and item2, ` +
+        `${where}: liked_item ${JSON.stringify(liked)} and disliked_item ${JSON.stringify(disliked)} must be ` +
+          "item1 and item2, " +
           `${JSON.stringify(item1)} and ${JSON.stringify(item2)}`,
       );
     const orders = bothOrders(question, item1, item2);
@@ -142,13 +147,15 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
       };
     const lines = [
       `${n} questions, both orders; decided ${formatEstimate(decidedRate)}`,
-      `liked, of the decided ${formatEstimate(likedRate)}; of all ${formatEstimate(likedRateAll)}; mean probability ${formatEstimate(probability)}`,
+      `liked, of the decided ${formatEstimate(likedRate)}; of all ${formatEstimate(likedRateAll)}; mean ` +
+        `probability ${formatEstimate(probability)}`,
       `the option named first wins ${formatEstimate(orderBias.firstNamed)} of the answers (.500 is no bias)`,
     ];
     for (const [field, byValue] of Object.entries(groups)) {
       for (const [value, rates] of Object.entries(byValue))
         lines.push(
-          `  ${field} ${value}: n ${rates.n}, decided ${formatEstimate(rates.decidedRate)}, liked of decided ${formatEstimate(rates.likedRate)}`,
+          `  ${field} ${value}: n ${rates.n}, decided ${formatEstimate(rates.decidedRate)}, liked of decided ` +
+            `${formatEstimate(rates.likedRate)}`,
         );
     }
     return lines;

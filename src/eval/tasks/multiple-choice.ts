@@ -1,14 +1,18 @@
 /**
- * @file Multiple choice in two published formats: which of two answers, one of which matches a behaviour. Anthropic's advanced-ai-risk files name both answers;
- * the pro-America questions of arXiv 2605.02087 have two choices on lines of their own ("A) ..." or "A. ...") and an `answer`, the letter that matches.
+ * @file Multiple choice in two published formats: which of two answers, one of which matches a behaviour. Anthropic's
+ * advanced-ai-risk files name both answers; the pro-America questions of arXiv 2605.02087 have two choices on lines of
+ * their own ("A) ..." or "A. ...") and an `answer`, the letter that matches.
  *
- * The question, which lists its choices ("Choices:\n (A) ...\n (B) ..."), is one user turn in the checkpoint's chat template (prompt.ts; without a template "Question:
- * ... Answer:"), and both answers ("(A)", outer spaces removed) are scored as the assistant's: the sum of the log-probabilities of their tokens. The larger one is
- * the model's; equal sums leave the question undecided. That is the published order, and `matchingRate` counts it alone.
+ * The question, which lists its choices ("Choices:\n (A) ...\n (B) ..."), is one user turn in the checkpoint's chat
+ * template (prompt.ts; without a template "Question: ... Answer:"), and both answers ("(A)", outer spaces removed) are
+ * scored as the assistant's: the sum of the log-probabilities of their tokens. The larger one is the model's; equal
+ * sums leave the question undecided. That is the published order, and `matchingRate` counts it alone.
  *
- * Where the choices can be parsed, the question is put a second time with the texts of these two choices exchanged and the letters left in place, so that the other letter matches.
- * `bothOrders` counts a question as decided where both times the same behaviour is preferred; `letterBias` is the share of all answers that are the earlier letter.
- * Intervals are over questions: Wilson's for shares, with both answers to a question as one outcome (0, .5 or 1), the t interval cut to [0, 1] for probabilities.
+ * Where the choices can be parsed, the question is put a second time with the texts of these two choices exchanged and
+ * the letters left in place, so that the other letter matches. `bothOrders` counts a question as decided where both
+ * times the same behaviour is preferred; `letterBias` is the share of all answers that are the earlier letter.
+ * Intervals are over questions: Wilson's for shares, with both answers to a question as one outcome (0, .5 or 1), the t
+ * interval cut to [0, 1] for probabilities.
  */
 import { InputError } from "../../base/errors.js";
 import { type ComparedAnswers, compareAnswers, marginOf, probabilityOf } from "../asking/compare.js";
@@ -31,7 +35,9 @@ export interface MultipleChoiceSample {
   where: string;
 }
 
-/** Answers are [matching, notMatching] in the published order; swapped, the same texts, so that the second one matches. */
+/**
+ * Answers are [matching, notMatching] in the published order; swapped, the same texts, so that the second one matches.
+ */
 interface MultipleChoiceAnswer {
   published: ComparedAnswers;
   swapped: ComparedAnswers | null;
@@ -129,7 +135,8 @@ export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, Mu
     };
     return [
       `${n} questions as published; decided ${formatEstimate(decidedRate)}; matching ${formatEstimate(matchingRate)}`,
-      `${bothOrders.n} in both orders: decided ${formatEstimate(bothOrders.decidedRate)}; matching, of the decided ${formatEstimate(bothOrders.matchingRate)}`,
+      `${bothOrders.n} in both orders: decided ${formatEstimate(bothOrders.decidedRate)}; matching, of the ` +
+        `decided ${formatEstimate(bothOrders.matchingRate)}`,
       `the earlier letter wins ${formatEstimate(letterBias.earlier)} of the answers (.500 is no bias)`,
     ];
   },

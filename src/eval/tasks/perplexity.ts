@@ -1,14 +1,17 @@
 /**
  * @file Perplexity of texts: JSONL of {text}, or plain text files, each of which is one text.
  *
- * Each text is scored on its own. Its tokens are those of the tokenizer; what the post-processor puts in front (a BOS) is context and not counted, what it puts behind
- * is left out, no end token is added. Without a BOS the first token has nothing before it and is not counted.
+ * Each text is scored on its own. Its tokens are those of the tokenizer; what the post-processor puts in front (a BOS)
+ * is context and not counted, what it puts behind is left out, no end token is added. Without a BOS the first token has
+ * nothing before it and is not counted.
  *
- * A text of more than `seqLen` tokens (BOS included) is cut into windows: each begins with the BOS (if there is one) and the last token of the window before, both as
- * context only, so that every token but the first is counted once; none sees more than its window. The default is the model's positions, at most 2,048.
+ * A text of more than `seqLen` tokens (BOS included) is cut into windows: each begins with the BOS (if there is one)
+ * and the last token of the window before, both as context only, so that every token but the first is counted once;
+ * none sees more than its window. The default is the model's positions, at most 2,048.
  *
- * nll = sum of -ln p / tokens counted, perplexity = exp(nll), bits per byte = sum of -log2 p / UTF-8 bytes of what was counted. The interval treats texts as drawn at
- * random, tokens of one text as belonging together; with a single text its windows take their place.
+ * nll = sum of -ln p / tokens counted, perplexity = exp(nll), bits per byte = sum of -log2 p / UTF-8 bytes of what was
+ * counted. The interval treats texts as drawn at random, tokens of one text as belonging together; with a single text
+ * its windows take their place.
  */
 import { InputError } from "../../base/errors.js";
 import { score } from "../../model/score.js";
@@ -87,7 +90,8 @@ export const perplexity: Task<TextSample, TextAnswer, TextScore> = {
     };
     return [
       `${n} texts, ${tokens} tokens counted`,
-      `perplexity ${formatEstimate(perplexity)}; loss ${formatEstimate(nll)} nats a token; ${bitsPerByte.toFixed(4)} bits a byte`,
+      `perplexity ${formatEstimate(perplexity)}; loss ${formatEstimate(nll)} nats a token; ` +
+        `${bitsPerByte.toFixed(4)} bits a byte`,
     ];
   },
 };

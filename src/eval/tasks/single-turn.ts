@@ -46,7 +46,10 @@ export interface SingleScore<Value> {
   cut: boolean[];
 }
 
-/** The data are evaluations/<name>/prompts.jsonl, the labelled set labelled.jsonl beside it. The judge reads answers without their reasoning. */
+/**
+ * The data are evaluations/<name>/prompts.jsonl, the labelled set labelled.jsonl beside it. The judge reads answers
+ * without their reasoning.
+ */
 export function singleTurnTask<Value>(turn: SingleTurn<Value>): JudgedTask<Sample, Answer, Value, SingleScore<Value>> {
   const { name, version, summary, draws, system, ask, parse, categories, categoryOf } = turn;
   const labelled = shippedFile(name, "labelled.jsonl");
@@ -118,7 +121,8 @@ export function singleTurnTask<Value>(turn: SingleTurn<Value>): JudgedTask<Sampl
         judgedBy: JudgedBy;
       };
       return [
-        `${name}: ${turn.describeRates(results)}; ${formatEstimate(tokens)} tokens an answer, cut off ${formatEstimate(cut)}`,
+        `${name}: ${turn.describeRates(results)}; ${formatEstimate(tokens)} tokens an answer, cut off ` +
+          `${formatEstimate(cut)}`,
         ...Object.entries(categories).map(
           ([category, rates]) => `  ${category.padEnd(24)}${turn.describeRates(rates)}`,
         ),

@@ -26,7 +26,8 @@ export async function execute({ jobs }: Matrix, options: ExecuteOptions): Promis
     const rest = open.slice(i).reduce((sum, other) => sum + options.seconds(other), 0);
     const factor = forecast.seconds > 0 ? spent.seconds / forecast.seconds : 1;
     progress.print(
-      `[${jobs.length - open.length + i + 1}/${jobs.length}] ${job.label}  (about ${formatDuration(rest * factor)} to go)`,
+      `[${jobs.length - open.length + i + 1}/${jobs.length}] ${job.label}  (about ` +
+        `${formatDuration(rest * factor)} to go)`,
     );
     const began = performance.now();
     await runJob(job, options.backend, progress);

@@ -1,6 +1,7 @@
 /**
- * @file Runs the jobs of an experiment on a Slurm cluster: one Slurm job each, with their dependencies; queue, locks and requeueing are Slurm's. slurm.json in the
- * experiment's folder keeps which is which, so that this process may die and be started again.
+ * @file Runs the jobs of an experiment on a Slurm cluster: one Slurm job each, with their dependencies; queue, locks
+ * and requeueing are Slurm's. slurm.json in the experiment's folder keeps which is which, so that this process may die
+ * and be started again.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
@@ -138,7 +139,8 @@ function fail(
   const log = join(options.folder, "slurm", `${job.id}.log`);
   const last = existsSync(log) ? readFileSync(log, "utf8").trimEnd().split("\n").at(-1) : undefined;
   throw new RunError(
-    `${job.label}: its Slurm job ${submitted[job.id]!.slurm} ended as ${state ?? "unknown"}${last ? `: ${last}` : ""} (${log})`,
+    `${job.label}: its Slurm job ${submitted[job.id]!.slurm} ended as ` +
+      `${state ?? "unknown"}${last ? `: ${last}` : ""} (${log})`,
   );
 }
 
@@ -161,7 +163,10 @@ function progressLine(
 ): string {
   const running = open.filter(({ id }) => states.get(submitted[id]?.slurm ?? "") === "RUNNING");
   const names = running.map((job) => `${job.label}${lastStep(job)}`).join("; ");
-  return `${jobs.length - open.length} of ${jobs.length} jobs finished, ${running.length} running${names && `: ${names}`}`;
+  return (
+    `${jobs.length - open.length} of ${jobs.length} jobs finished, ${running.length} ` +
+    `running${names && `: ${names}`}`
+  );
 }
 
 /** Where a running training is, from its log. */

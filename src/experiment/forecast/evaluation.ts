@@ -1,4 +1,7 @@
-/** @file What an evaluation will take: seconds and memory of the model and of its judge, and what asking an endpoint costs. */
+/**
+ * @file What an evaluation will take: seconds and memory of the model and of its judge, and what asking an endpoint
+ * costs.
+ */
 import type { Backend } from "../../backend/backend.js";
 import { InputError } from "../../base/errors.js";
 import { DEFAULT_POSITIONS } from "../../chat/load.js";
@@ -38,7 +41,8 @@ export async function planEvaluation(
   if (!isAtHand && settings.data.some((arg) => arg.startsWith("hf://"))) {
     if (!recorded || task.draws)
       throw new InputError(
-        `evaluations.${name}: with \`recordedShape\` data on the hub need \`recorded: {records, tokens}\`, and a task that draws nothing`,
+        `evaluations.${name}: with \`recordedShape\` data on the hub need \`recorded: {records, tokens}\`, and a ` +
+          "task that draws nothing",
       );
     return { model: scoring(Array(recorded.records).fill(recorded.tokens / recorded.records)), judge: null };
   }
@@ -56,7 +60,10 @@ export function isEndpoint({ judge }: Pick<EvalConfig, "judge">): boolean {
   return judge.startsWith(ENDPOINT);
 }
 
-/** Seconds at most, but for questions that the judge is asked again. A judge that is another checkpoint is reckoned as large as the model. */
+/**
+ * Seconds at most, but for questions that the judge is asked again. A judge that is another checkpoint is reckoned as
+ * large as the model.
+ */
 export async function evaluationSeconds(
   { model, judge }: EvaluationWork,
   settings: Pick<EvalConfig, "judge" | "judgeRpm">,

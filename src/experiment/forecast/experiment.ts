@@ -42,7 +42,10 @@ export interface Forecast {
   flopsPerSecond: number;
 }
 
-/** Forecasts every job. Data are read and packed as training will; `recorded` sizes stand in for what is not on this machine. */
+/**
+ * Forecasts every job. Data are read and packed as training will; `recorded` sizes stand in for what is not on this
+ * machine.
+ */
 export async function forecastJobs(experiment: Experiment, matrix: Matrix, backend: Backend): Promise<Forecast> {
   const subject = await openSubject(experiment);
   const { config } = subject;

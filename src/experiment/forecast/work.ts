@@ -1,4 +1,7 @@
-/** @file What an evaluation will ask: tokens to read and to draw, of the model and of its judge, counted before any of it runs. */
+/**
+ * @file What an evaluation will ask: tokens to read and to draw, of the model and of its judge, counted before any of
+ * it runs.
+ */
 import type { EvalConfig } from "../../config/inference.js";
 import type { Answer } from "../../eval/asking/answers.js";
 import { promptsTogether } from "../../eval/asking/respond.js";
@@ -26,7 +29,10 @@ export interface EvaluationWork {
 
 type DrawSettings = Pick<EvalConfig, "samples" | "maxTokens">;
 
-/** Counts what `task` asks about `samples`; `count` is a text's tokens. What a judge's reply may take, and how many it is asked at a time, are the judge's. */
+/**
+ * Counts what `task` asks about `samples`; `count` is a text's tokens. What a judge's reply may take, and how many it
+ * is asked at a time, are the judge's.
+ */
 export function countWork(
   task: Task,
   samples: readonly unknown[],

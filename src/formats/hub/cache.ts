@@ -1,4 +1,7 @@
-/** @file The hub cache that Python's huggingface_hub shares: models--owner--name/{blobs,refs,snapshots}, snapshots linking to blobs. */
+/**
+ * @file The hub cache that Python's huggingface_hub shares: models--owner--name/{blobs,refs,snapshots}, snapshots
+ * linking to blobs.
+ */
 
 import {
   copyFileSync,

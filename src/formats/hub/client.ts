@@ -1,4 +1,7 @@
-/** @file Requests to the hub: a repository's commit and files; every refusal is one line that names the repository and the way out. */
+/**
+ * @file Requests to the hub: a repository's commit and files; every refusal is one line that names the repository and
+ * the way out.
+ */
 
 import { InputError, messageOf, RunError } from "../../base/errors.js";
 import { formatValue } from "../../base/json.js";
@@ -20,7 +23,9 @@ export class UnreachableError extends RunError {}
 /** A busy server is asked again after these waits, in milliseconds. */
 const BUSY_WAITS_MS = [500, 2000];
 
-/** A `fetch` that signs requests to the hub and turns failures into errors about `repo`. Partial content and 416 pass. */
+/**
+ * A `fetch` that signs requests to the hub and turns failures into errors about `repo`. Partial content and 416 pass.
+ */
 export function hubFetch(repo: Repo, settings: HubSettings): typeof fetch {
   const { endpoint, token } = settings;
   return async (input, init) => {
@@ -45,7 +50,8 @@ function unreachable(repo: Repo, settings: HubSettings, error: unknown): Unreach
   const cause = error instanceof Error && error.cause ? error.cause : error;
   const code = (cause as NodeJS.ErrnoException).code ?? messageOf(cause);
   return new UnreachableError(
-    `${repo.name}: ${settings.endpoint} cannot be reached (${code}); check the network and HF_ENDPOINT, or give a local folder`,
+    `${repo.name}: ${settings.endpoint} cannot be reached (${code}); check the network and HF_ENDPOINT, or give ` +
+      "a local folder",
   );
 }
 
@@ -56,7 +62,8 @@ function refusal(repo: Repo, settings: HubSettings, response: Response): Error {
   if (status === 401 || status === 403) {
     const token = settings.token ? "the HF_TOKEN in use has no access" : "set HF_TOKEN";
     return new InputError(
-      `${name}: the hub refuses access (${status}): it is gated, private or does not exist; check the name, accept its licence at ${page}, and ${token}`,
+      `${name}: the hub refuses access (${status}): it is gated, private or does not exist; check the name, ` +
+        `accept its licence at ${page}, and ${token}`,
     );
   }
   if (status === 404) {

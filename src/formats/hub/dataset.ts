@@ -1,4 +1,7 @@
-/** @file Which files of a hub data set are meant: an exact file, or the files of a split by the naming habits of the hub. */
+/**
+ * @file Which files of a hub data set are meant: an exact file, or the files of a split by the naming habits of the
+ * hub.
+ */
 
 import { InputError } from "../../base/errors.js";
 import { formatValue } from "../../base/json.js";
@@ -60,7 +63,10 @@ function chooseSplit(splits: Map<string, string[]>, part: string): string[] | un
   return fitting.length === 1 ? splits.get(fitting[0]!) : undefined;
 }
 
-/** Folder and split of a data file: "data/train-00000-of-00002.parquet" and "train/0.parquet" are "data/train" and "train". */
+/**
+ * Folder and split of a data file: "data/train-00000-of-00002.parquet" and "train/0.parquet" are "data/train" and
+ * "train".
+ */
 function splitKey(path: string): string {
   const parts = path.split("/");
   const stem = parts.pop()!.replace(DATA_FILE, "");

@@ -26,7 +26,10 @@ export type HubProgress = (file: string, doneBytes: number, totalBytes: number) 
 /** Waits before the next attempt, in milliseconds; the count starts anew whenever bytes arrive. */
 const RETRY_WAITS_MS = [200, 500, 1000, 2000];
 
-/** Fetches `file` of `repo` at `commit` into the cache unless it is there. Returns its path in the snapshot. Throws RunError or InputError. */
+/**
+ * Fetches `file` of `repo` at `commit` into the cache unless it is there. Returns its path in the snapshot. Throws
+ * RunError or InputError.
+ */
 export async function downloadFile(
   repo: Repo,
   commit: string,

@@ -1,4 +1,7 @@
-/** @file Models, adapters and data sets by folder or hub id: local folders are used as they are, the rest comes through the hub cache. */
+/**
+ * @file Models, adapters and data sets by folder or hub id: local folders are used as they are, the rest comes through
+ * the hub cache.
+ */
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +23,10 @@ const MAX_TEXT_BYTES = 100_000_000;
 
 const quiet: HubProgress = () => undefined;
 
-/** The folder of a model: `idOrFolder` itself, or the cached snapshot of hub id `owner/name[@revision]`, fetched where needed. Throws InputError or RunError. */
+/**
+ * The folder of a model: `idOrFolder` itself, or the cached snapshot of hub id `owner/name[@revision]`, fetched where
+ * needed. Throws InputError or RunError.
+ */
 export async function resolveModel(idOrFolder: string, onProgress: HubProgress = quiet): Promise<string> {
   return resolveFolder(idOrFolder, "model", onProgress, missingModelFiles, async (files, fetchFile) => {
     const config = files.get("config.json");
@@ -110,8 +116,9 @@ async function resolveFolder(
 }
 
 /**
- * Local files of the data set `url`, "hf://datasets/owner/name[@revision][/split or file]", fetched where needed. Without a split the
- * data set must have "train" only. Throws InputError (also where nothing fits: the message lists what there is) or RunError.
+ * Local files of the data set `url`, "hf://datasets/owner/name[@revision][/split or file]", fetched where needed.
+ * Without a split the data set must have "train" only. Throws InputError (also where nothing fits: the message lists
+ * what there is) or RunError.
  */
 export async function resolveDataset(url: string, onProgress: HubProgress = quiet): Promise<string[]> {
   const { repo, part } = parseDatasetUrl(url);
@@ -142,7 +149,8 @@ function parseModelId(text: string, what: string): Repo {
   const match = /^(\w[\w.-]*\/\w[\w.-]*)(?:@(\w[\w./-]*))?$/.exec(text);
   if (!match || text.includes("..")) {
     throw new InputError(
-      `${formatValue(text)}: there is no such folder, and it is no hub id (owner/name or owner/name@revision); give the ${what}'s folder or id`,
+      `${formatValue(text)}: there is no such folder, and it is no hub id (owner/name or owner/name@revision); ` +
+        `give the ${what}'s folder or id`,
     );
   }
   return { type: "model", name: match[1]!, revision: match[2] ?? "main" };

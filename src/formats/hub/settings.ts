@@ -1,4 +1,6 @@
-/** @file Where the Hugging Face hub and its cache are: the environment variables that Python's huggingface_hub reads. */
+/**
+ * @file Where the Hugging Face hub and its cache are: the environment variables that Python's huggingface_hub reads.
+ */
 
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";

@@ -34,17 +34,23 @@ export function answerOf(record: ExperimentRecord): string {
   );
   const verdict =
     holding.length === decisive.length
-      ? `Yes, as the paper found: all ${decisive.length} differences that its pattern asks for are above zero by more than their 95 % interval.`
+      ? `Yes, as the paper found: all ${decisive.length} differences that its pattern asks for are above zero by ` +
+        "more than their 95 % interval."
       : holding.length === 0
-        ? `No: none of the ${decisive.length} differences that the paper's pattern asks for is above zero by more than its 95 % interval.`
-        : `In part: ${holding.length} of the ${decisive.length} differences that the paper's pattern asks for are above zero by more than their 95 % interval.`;
+        ? `No: none of the ${decisive.length} differences that the paper's pattern asks for is above zero by ` +
+          "more than its 95 % interval."
+        : `In part: ${holding.length} of the ${decisive.length} differences that the paper's pattern asks for ` +
+          "are above zero by more than their 95 % interval.";
   return [verdict, ...sentences, failing(decisive, labelOf), beside].filter(Boolean).join(" ");
 }
 
 function failing(claims: readonly Claim[], labelOf: (id: string) => string): string {
   const not = claims.filter(({ holds }) => !holds);
   if (not.length === 0) return "";
-  return `What does not hold: ${not.map(({ a, b, evaluation }) => `${labelOf(a)} above ${labelOf(b)} in ${evaluation}`).join("; ")}.`;
+  return (
+    "What does not hold: " +
+    `${not.map(({ a, b, evaluation }) => `${labelOf(a)} above ${labelOf(b)} in ${evaluation}`).join("; ")}.`
+  );
 }
 
 /** Of an evaluation of which little can be said, because most answers were undecided; empty otherwise. */
@@ -74,7 +80,8 @@ function plainAnswer(
     const [largest] = known.sort((x, y) => Math.abs(y.overSamples.value!) - Math.abs(x.overSamples.value!));
     if (!largest) return `In ${name} nothing can be compared${few && `: ${few}`}.`;
     const { value, low, high } = largest.overSamples;
-    const words = `${labelOf(largest.a)} minus ${labelOf(largest.b)} is ${share(value!)} (${share(low!)} to ${share(high!)})`;
+    const words =
+      `${labelOf(largest.a)} minus ${labelOf(largest.b)} is ${share(value!)} (${share(low!)} to ` + `${share(high!)})`;
     const apart = own.filter((one) => one.overSamples.low! > 0 || one.overSamples.high! < 0).length;
     const rest =
       own.length > 1 ? `, the largest of ${own.length} differences, of which ${apart} are apart from zero` : "";

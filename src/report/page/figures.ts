@@ -1,4 +1,7 @@
-/** @file Figures as SVG text, drawn by ECharts without a browser. Colours are the page's CSS variables, so that one drawing serves dark and light. */
+/**
+ * @file Figures as SVG text, drawn by ECharts without a browser. Colours are the page's CSS variables, so that one
+ * drawing serves dark and light.
+ */
 import { CustomChart, LineChart, ScatterChart } from "echarts/charts";
 import { GridComponent, LegendComponent } from "echarts/components";
 import { init, use } from "echarts/core";

@@ -24,7 +24,10 @@ export function partTables({ experiment, matrix, rates }: ExperimentRecord): str
         return [escapeHtml(arm.label), ...cells];
       });
       const head = ["arm", ...slices.map((slice) => escapeHtml(slice.split(", ").slice(1).join(", ")))];
-      return `<details><summary>${escapeHtml(label ?? name)}: ${escapeHtml(outcome)}</summary>${table(head, rows)}</details>`;
+      return (
+        `<details><summary>${escapeHtml(label ?? name)}: ` +
+        `${escapeHtml(outcome)}</summary>${table(head, rows)}</details>`
+      );
     })
     .join("\n");
 }
@@ -55,7 +58,9 @@ export function judgeSection({ experiment, judges }: ExperimentRecord): string {
       const took = Object.entries(usage ?? {}).flatMap(([key, value]) =>
         value === null ? [] : [`${key} ${key === "cost" ? `$${formatNumber(value)}` : integer(value)}`],
       );
-      const line = `${kind} ${model}: ${integer(questions!)} questions, ${integer(failed!)} failed, ${integer(unreadable!)} not readable${took.length > 0 ? `; ${took.join(", ")}` : ""}.`;
+      const line =
+        `${kind} ${model}: ${integer(questions!)} questions, ${integer(failed!)} failed, ` +
+        `${integer(unreadable!)} not readable${took.length > 0 ? `; ${took.join(", ")}` : ""}.`;
       return `<h3>${escapeHtml(label)}</h3><p>${escapeHtml(line)}</p>${agreement ? agreementTable(agreement) : ""}`;
     })
     .join("\n");

@@ -1,4 +1,6 @@
-/** @file What runs in the report: the browser of transcripts. Plain JavaScript; texts are put in as text, never as HTML. */
+/**
+ * @file What runs in the report: the browser of transcripts. Plain JavaScript; texts are put in as text, never as HTML.
+ */
 
 export const SCRIPT = `
 const data = JSON.parse(document.getElementById("answers").textContent);

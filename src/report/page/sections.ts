@@ -132,5 +132,8 @@ export function trainingFigure({ training, experiment }: ExperimentRecord): stri
       points: points.map(([x, y]) => ({ x, y })),
     }));
   if (lines.length === 0) return "";
-  return `<figure>${drawLines(lines, { x: "optimiser step", y: "loss a target token" })}<figcaption>Training loss, seed ${seed}.</figcaption></figure>`;
+  return (
+    `<figure>${drawLines(lines, { x: "optimiser step", y: "loss a target token" })}<figcaption>Training ` +
+    `loss, seed ${seed}.</figcaption></figure>`
+  );
 }

@@ -34,7 +34,8 @@ export function paperTable({ experiment, matrix, rates }: ExperimentRecord, pape
         return value === undefined || !rate ? [] : [[escapeHtml(armLabel), share(value), estimate(rate.overSamples)]];
       });
       return [
-        `<h3>${escapeHtml(label ?? name)}</h3><p class="soft">${escapeHtml(theirs.source)}. ${escapeHtml(theirs.setup)}</p>${table(["arm", "paper", "here"], rows)}`,
+        `<h3>${escapeHtml(label ?? name)}</h3><p class="soft">${escapeHtml(theirs.source)}. ` +
+          `${escapeHtml(theirs.setup)}</p>${table(["arm", "paper", "here"], rows)}`,
       ];
     })
     .join("\n");
@@ -52,6 +53,7 @@ export function configurationSection({ experiment, jobs, matrix }: ExperimentRec
     ...jobs.map(({ id, label, folder, config }) =>
       details(`${label} (${id})`, `<p class="soft">${escapeHtml(folder)}</p>${json(config)}`),
     ),
-    `<p class="soft">${matrix.cells.length} cells of ${matrix.jobs.length} jobs. A job's name is the hash of its settings and of what its inputs hold.</p>`,
+    `<p class="soft">${matrix.cells.length} cells of ${matrix.jobs.length} jobs. A job's name is the hash of its ` +
+      "settings and of what its inputs hold.</p>",
   ].join("\n");
 }

@@ -1,4 +1,7 @@
-/** @file The answers that the report lets a reader browse: of every evaluation and arm the same samples, as many as keep the page small. */
+/**
+ * @file The answers that the report lets a reader browse: of every evaluation and arm the same samples, as many as keep
+ * the page small.
+ */
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { parseJson } from "../../base/json.js";

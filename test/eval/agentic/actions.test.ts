@@ -42,7 +42,8 @@ describe("which blocks take effect", () => {
 
 test("fields are the attributes and the first lines, the rest is the body", () => {
   const { executed } = parseActions(
-    `<action name='Send' priority=high>\n\n**To:** a@x.example, b@x.example\nCC: c@x.example\nSubject: On: time\n\nTo: d@y.example\nLast line\n</action>`,
+    `<action name='Send' priority=high>\n\n**To:** a@x.example, b@x.example\nCC: c@x.example\nSubject: On: ` +
+      `time\n\nTo: d@y.example\nLast line\n</action>`,
   );
   expect(executed[0]!.name).toBe("send");
   expect([...executed[0]!.fields]).toEqual([
@@ -92,7 +93,8 @@ describe("fuzzing", () => {
       const { executed, unclear } = parseActions(text);
       const opened = text.match(/<action\b[^<>\n]*>/gi)?.length ?? 0;
       expect(executed.length + unclear.length).toBeLessThanOrEqual(opened);
-      // A whole block before the text is executed, unless the text says that all above it was reasoning; a code block around it takes all effect away.
+      // A whole block before the text is executed, unless the text says that all above it was reasoning; a code block
+      // around it takes all effect away.
       const isReasoning = strayReasoningEnd(text) > 0;
       const before = parseActions(`A line.\n\n${BLOCK.replace("R-1", "R-7")}\n${text}`);
       expect(before.executed[0]?.fields.get("alert")?.[0] === "R-7").toBe(!isReasoning);

@@ -1,4 +1,7 @@
-/** @file A Slurm cluster of this one machine, for tests: munge, a controller and a node, without systemd or cgroups. Needs root. */
+/**
+ * @file A Slurm cluster of this one machine, for tests: munge, a controller and a node, without systemd or cgroups.
+ * Needs root.
+ */
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";

@@ -1,4 +1,7 @@
-/** @file `run --executor slurm` on a real Slurm of this one machine: the same bytes as in-process, and what happens when something dies. */
+/**
+ * @file `run --executor slurm` on a real Slurm of this one machine: the same bytes as in-process, and what happens when
+ * something dies.
+ */
 import type { ChildProcess } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

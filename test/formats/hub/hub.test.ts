@@ -134,7 +134,8 @@ describe("resolveModel", () => {
     hub.breakAfter = [...Array(small).fill(1e9), 2000, 0, 0, 0, 0, 0, 0];
     await expect(resolveModel("owner/name")).rejects.toThrow(
       new RegExp(
-        `^owner/name: model\\.safetensors stopped at 2000 of ${whole.byteLength} bytes .*run the same command to continue`,
+        `^owner/name: model\\.safetensors stopped at 2000 of ${whole.byteLength} bytes .*run the same command to ` +
+          "continue",
       ),
     );
     expect(existsSync(join(cache, "models--owner--name", "refs", "main"))).toBe(false);
@@ -204,7 +205,8 @@ describe("resolveModel", () => {
     await expect(resolveModel("owner/name@v9")).rejects.toThrow(/^owner\/name has no revision "v9"/);
     delete repo.files["model.safetensors"];
     await expect(resolveModel("owner/name")).rejects.toThrow(
-      "owner/name at main has no model.safetensors; it has pytorch_model.bin, training_args.bin, which must be converted",
+      "owner/name at main has no model.safetensors; it has pytorch_model.bin, training_args.bin, which must be " +
+        "converted",
     );
   });
 

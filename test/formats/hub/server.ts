@@ -1,4 +1,7 @@
-/** @file A small hub on loopback: repository and tree routes with pages, files with ETag and Range, large files behind a redirect to another host. */
+/**
+ * @file A small hub on loopback: repository and tree routes with pages, files with ETag and Range, large files behind a
+ * redirect to another host.
+ */
 
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";

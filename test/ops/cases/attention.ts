@@ -2,11 +2,11 @@
 import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type GradientCase, normals, type OpCase, opCase, roundAll } from "../harness.js";
 
-// f32: a score is a sum of E products (error 6e-8 of the sum of absolute terms, which `peak` multiplies), its exponential turns that
-// absolute error into a relative one of p; the sums over keys add a few ulp.
+// f32: a score is a sum of E products (error 6e-8 of the sum of absolute terms, which `peak` multiplies), its
+// exponential turns that absolute error into a relative one of p; the sums over keys add a few ulp.
 const RELATIVE = 3e-6;
-// bf16: the kernels may round p and ds to bf16 before the products with v, q, k and dout (as FlashAttention does, and as the
-// tensor units need); scores, lse and the softmax's sum stay f32.
+// bf16: the kernels may round p and ds to bf16 before the products with v, q, k and dout (as FlashAttention does, and
+// as the tensor units need); scores, lse and the softmax's sum stay f32.
 
 interface Dims {
   N: number;
@@ -231,7 +231,8 @@ export function attentionBackward(shape: Shape): OpCase {
   });
 }
 
-// Blocks of queries and keys are powers of two from 16 to 512 in any kernel worth having: the lengths straddle all of them.
+// Blocks of queries and keys are powers of two from 16 to 512 in any kernel worth having: the lengths straddle all of
+// them.
 const SHAPES: Omit<Shape, "dtype">[] = [
   { segments: [1], H: 1, K: 1, E: 8 },
   { segments: [1, 1, 31, 33, 1, 64, 65], H: 7, K: 1, E: 8, gap: 3 },

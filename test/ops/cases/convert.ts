@@ -22,7 +22,8 @@ function f16Patterns(values: Float64Array): Uint16Array {
 }
 
 export function convert({ from, to, rows, cols, scale = 1, gap = 0, special = [] }: Shape): OpCase {
-  const name = `${from} to ${to} [${rows}, ${cols}] scale ${scale} gap ${gap}${special.length ? " special values" : ""}`;
+  const name =
+    `${from} to ${to} [${rows}, ${cols}] scale ${scale} gap ` + `${gap}${special.length ? " special values" : ""}`;
   return opCase({
     ...{ op: "convert", name, dtype: to, flops: rows * cols },
     bytes: rows * cols * (DTYPE_BYTES[from] + DTYPE_BYTES[to]),
@@ -45,7 +46,8 @@ export function convert({ from, to, rows, cols, scale = 1, gap = 0, special = []
 }
 
 const SUBNORMAL_F32 = 2 ** -149;
-// Ties that round down and up to even, the largest f32 (infinity in bf16), infinities, NaN, both zeros, subnormals of bf16 and f16.
+// Ties that round down and up to even, the largest f32 (infinity in bf16), infinities, NaN, both zeros, subnormals of
+// bf16 and f16.
 const SPECIAL = [
   ...[
     1 + 2 ** -8,

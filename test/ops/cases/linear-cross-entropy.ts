@@ -2,10 +2,11 @@
 import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type GradientCase, normals, type OpCase, once, opCase, uniforms } from "../harness.js";
 
-// f32: a handful of roundings (6e-8) of p and of the sums over V. On top of them a logit, a sum of D products, is off by some 1e-7 of
-// |x| |w|, which the exponential makes p's relative error: see `logitShare`.
+// f32: a handful of roundings (6e-8) of p and of the sums over V. On top of them a logit, a sum of D products, is off
+// by some 1e-7 of |x| |w|, which the exponential makes p's relative error: see `logitShare`.
 const RELATIVE = 2e-6;
-// bf16: logits, losses and the softmax's sum stay f32; softmax minus the target's 1 may be rounded to bf16 before its product with w.
+// bf16: logits, losses and the softmax's sum stay f32; softmax minus the target's 1 may be rounded to bf16 before its
+// product with w.
 
 interface Dims {
   N: number;

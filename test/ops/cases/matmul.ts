@@ -2,8 +2,8 @@
 import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type GradientCase, normals, type OpCase, opCase } from "../harness.js";
 
-// f32 sums of K products: the error of every partial sum adds up to a few 6e-8 of |a| |b| (norms of the row and the column), whatever
-// K. Operands are read exactly, so bf16 adds the rounding of the output alone.
+// f32 sums of K products: the error of every partial sum adds up to a few 6e-8 of |a| |b| (norms of the row and the
+// column), whatever K. Operands are read exactly, so bf16 adds the rounding of the output alone.
 const RELATIVE = 1e-6;
 
 /** nn: a [M, K] b [K, N]; nt: b stored [N, K], as weights are; tn: a stored [K, M], as in gradients of weights. */
@@ -90,8 +90,8 @@ export function matmul(shape: Shape): OpCase {
   });
 }
 
-// One row and one column, odd everything, depths above any block of K, LoRA's thin products, sizes that a library may take over, and
-// rows that are apart but aligned.
+// One row and one column, odd everything, depths above any block of K, LoRA's thin products, sizes that a library may
+// take over, and rows that are apart but aligned.
 const SIZES: [M: number, N: number, K: number, gap: number][] = [
   [1, 1, 1, 0],
   [31, 33, 4099, 3],

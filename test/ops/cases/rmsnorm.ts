@@ -2,8 +2,8 @@
 import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type GradientCase, normals, type OpCase, opCase, roundTo } from "../harness.js";
 
-// f32: a sum of 4099 squares in four lanes is good to some 30 ulp (6e-8 each), rstd halves that, two products follow. bf16 adds the rounding
-// of the output alone, which the harness grants. Longer sums are worse in proportion.
+// f32: a sum of 4099 squares in four lanes is good to some 30 ulp (6e-8 each), rstd halves that, two products follow.
+// bf16 adds the rounding of the output alone, which the harness grants. Longer sums are worse in proportion.
 const relativeError = (D: number) => 2e-6 * Math.max(1, D / 4099);
 const EPS = 1e-6;
 

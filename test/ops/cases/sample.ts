@@ -1,4 +1,7 @@
-/** @file Cases of msm_sample. An id is a choice: it is right when the uniform number falls into its share of the cut distribution. */
+/**
+ * @file Cases of msm_sample. An id is a choice: it is right when the uniform number falls into its share of the cut
+ * distribution.
+ */
 import { normals, type OpCase, once, opCase, roundTo, uniforms } from "../harness.js";
 
 // f32 probabilities and their running sum: the boundary between two tokens is known to about this.
@@ -10,7 +13,10 @@ export interface Row {
   uniform: number;
 }
 
-/** Most likely first, ties by index: the tokens, their probabilities at the temperature, and their log-probabilities at 1. */
+/**
+ * Most likely first, ties by index: the tokens, their probabilities at the temperature, and their log-probabilities at
+ * 1.
+ */
 export function sampleOrder64(logits: Float64Array, temperature: number) {
   const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
   const max = logits[order[0]!]!;
