@@ -1,7 +1,6 @@
 /** @file Replies on disk, by the hash of all that they depend on: what was paid for is never asked again. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { writeTextFile } from "../base/atomic.js";
 
@@ -13,11 +12,6 @@ export interface ReplyCache {
 export function storedReply(cache: ReplyCache, request: unknown): { text: string } | null {
   const stored = cache.load(request);
   return stored === null ? null : { text: stored };
-}
-
-/** Where replies are kept unless told otherwise. */
-export function defaultCacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "train-msm", "judge");
 }
 
 /** One file {request, reply} for each reply, written whole or not at all. */

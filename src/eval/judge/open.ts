@@ -2,8 +2,9 @@
 import type { Backend } from "../../backend/backend.js";
 import type { ComputeDtype } from "../../backend/tensor.js";
 import { InputError } from "../../base/errors.js";
+import { cachePath } from "../../base/package.js";
 import { hashModel, loadModel, resolveFolders } from "../../chat/load.js";
-import { defaultCacheFolder, openCache } from "../../endpoint/cache.js";
+import { openCache } from "../../endpoint/cache.js";
 import { parsePrice } from "../../endpoint/cost.js";
 import type { HubProgress } from "../../formats/hub/download.js";
 import { withoutAdapter } from "../../model/base.js";
@@ -43,7 +44,7 @@ export async function openJudge(settings: JudgeSettings, host: JudgeHost): Promi
   if (judge.startsWith(ENDPOINT)) return openEndpoint(settings, host.print, process.env);
   const { backend, dtype, loaded } = host;
   const { isa, backend: computed } = backend.info;
-  const cache = openCache(settings.judgeCache ?? defaultCacheFolder());
+  const cache = openCache(settings.judgeCache ?? cachePath("judge"));
   const identify = async (folder: string): Promise<unknown> => {
     const { model } = await hashModel({ folder, adapterFolder: null, tokenizerFolder: folder });
     return [model, dtype, computed, isa];
@@ -76,7 +77,7 @@ function openEndpoint(settings: JudgeSettings, print: (line: string) => void, en
     baseUrl: endpointUrl(env),
     apiKey,
     model,
-    cache: openCache(settings.judgeCache ?? defaultCacheFolder(env)),
+    cache: openCache(settings.judgeCache ?? cachePath("judge")),
     requestsPerMinute: settings.judgeRpm,
     price: price ? parsePrice(price, settings.judgePrice === null ? "MSM_JUDGE_PRICE" : "--judge-price") : null,
     print,
