@@ -16,8 +16,9 @@
 // - Outputs are overwritten unless the op says "accumulate".
 // - The same call on the same inputs gives the same bits on one machine and build: no atomics on sums of floats, fixed order, whatever the number of threads. A row
 //   of a result does not depend on the other rows of the call (where the formula does not say so), nor on how many there
-//   are: changing one record in a packed batch leaves the losses of the others identical. (Not where a library does the product, oneDNN on AMX or
-//   cuBLASLt for more than 128 rows and columns: a row then keeps its bits among calls of the same shape.)
+//   are: changing one record in a packed batch leaves the losses of the others identical. So it is for every op on
+//   the CPU; on CUDA not where cuBLASLt does the product (more than 128 rows and columns): a row then keeps its bits among
+//   calls of the same shape.
 // - Workspaces are aligned to 64 bytes.
 //
 // Legend: N tokens (all rows of a micro-batch, one after the other), D hidden, F intermediate, H query heads, K kv heads,
@@ -48,7 +49,7 @@ const char* msm_cpu_isas(void);
 msm_context* msm_open(int threads, char* error, int64_t error_bytes);
 void msm_close(msm_context* context);
 
-// One JSON object: {"backend","isa","threads","onednn","memoryBytes"}, and on CUDA {"freeBytes","name","driver","cublaslt","multiprocessors"}. Lives
+// One JSON object: {"backend","isa","threads","memoryBytes"}, and on CUDA {"freeBytes","name","driver","cublaslt","multiprocessors"}. Lives
 // as long as the context.
 const char* msm_describe(msm_context* context);
 

@@ -49,7 +49,7 @@ command -v node >/dev/null || { echo "gpu-check: no node, and no bundle with one
 [ -d node_modules/vitest ] || { echo "gpu-check: no node_modules: run \`npm ci\`, or bring the bundle" >&2; exit 1; }
 [ -f dist/cli.js ] || step compile node node_modules/typescript/bin/tsc -p tsconfig.build.json
 
-step cpu make -C kernels --silent -j"$(nproc)" all
+step cpu make -C kernels --silent -j"$(nproc)" cpu
 if [ "$backend" = cuda ]; then
   [ "$what" != build ] && [ -f build/cuda/libmsm_cuda.so ] || step build node scripts/build-cuda.mjs --here
 else

@@ -1,6 +1,6 @@
 // AMX: products of tiles of 16 rows x 64 bytes, bf16 in, f32 sums. One header for the instructions and, under MSM_AMX_EMULATED, for code with their
 // documented meaning, so that the path is tested on machines without AMX.
-// defines: amx_configure, amx_invalidate, amx_matmul
+// defines: amx_configure, amx_matmul
 #pragma once
 #include "block.h"
 
@@ -17,10 +17,6 @@ struct TileConfig {
   uint8_t rows[16] = {};
 };
 
-// A thread's tiles as last configured; another user of AMX (oneDNN) in the same threads leaves them unconfigured, hence the epoch.
-inline int amx_epoch = 1;
-inline void amx_invalidate() { amx_epoch++; }
-
 #if !defined(__AMX_BF16__)
 struct EmulatedTile {
   uint32_t words[16][16];
@@ -31,9 +27,8 @@ inline thread_local TileConfig emulated_config;
 
 // Configures the calling thread's tiles for rows0 and rows1 rows of A (and of the sums), unless they already are.
 inline void amx_configure(int rows0, int rows1) {
-  static thread_local int configured_epoch = 0, configured0 = 0, configured1 = 0;
-  if (configured_epoch == amx_epoch && configured0 == rows0 && configured1 == rows1) return;
-  configured_epoch = amx_epoch;
+  static thread_local int configured0 = 0, configured1 = 0;
+  if (configured0 == rows0 && configured1 == rows1) return;
   configured0 = rows0;
   configured1 = rows1;
   TileConfig config;

@@ -19,7 +19,6 @@
 #include <vector>
 
 #include "isa.h"
-#include "onednn.h"
 
 struct msm_context {
   std::mutex mutex;
@@ -126,13 +125,10 @@ msm_context* msm_open(int threads, char* error, int64_t error_bytes) {
     return nullptr;
   }
   thread_count = threads > 0 ? threads : omp_get_num_procs();
-  msm::onednn_open();
   msm_context* context = new msm_context;
   char text[512];
   snprintf(text, sizeof text,
-           "{\"backend\":\"cpu\",\"isa\":\"%s\",\"threads\":%d,\"onednn\":%s%s%s,\"memoryBytes\":%lld}", msm::isa_name(),
-           thread_count, msm::onednn_version() ? "\"" : "", msm::onednn_version() ? msm::onednn_version() : "null",
-           msm::onednn_version() ? "\"" : "",
+           "{\"backend\":\"cpu\",\"isa\":\"%s\",\"threads\":%d,\"memoryBytes\":%lld}", msm::isa_name(), thread_count,
            static_cast<long long>(sysconf(_SC_PHYS_PAGES)) * static_cast<long long>(sysconf(_SC_PAGE_SIZE)));
   context->description = text;
   context->worker = std::thread(work, context);

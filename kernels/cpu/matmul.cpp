@@ -5,10 +5,8 @@
 // row has the same bits for any M and any number of threads.
 #include <algorithm>
 
-#include "amx.h"
 #include "block.h"
 #include "context.h"
-#include "onednn.h"
 
 namespace msm {
 namespace {
@@ -236,29 +234,8 @@ void multiply(const Product& p) {
     multiply_large(p, o);
 }
 
-// Whether oneDNN does this product. On AVX2 and AVX-512 the blocked product is as fast (Zen 4, one core, 2048 tokens, SmolLM2-135M's shapes:
-// bf16 200-211 GFLOP/s against 202-212, f32 102-107 against 98-110, bf16 without a dot product of pairs 100 against 38) and, unlike oneDNN,
-// gives a row the same bits for any number of rows. With AMX oneDNN is known to reach 1.7-2.4 TFLOP/s on two cores, and the blocked product has not
-// been measured: large bf16 products go to oneDNN there, whose rows agree from M = 7 on (measured with 2.6 on AVX-512).
-bool prefers_onednn(const Product& p) {
-  if (onednn_forced()) return !p.bias;
-#if defined(__AMX_BF16__)
-  return p.dtype == MSM_BF16 && !p.bias && p.M > SMALL_M && p.N > SMALL_M;
-#else
-  return false;
-#endif
-}
-
 void matmul(const Product& p) {
   if (p.M == 0 || p.N == 0) return;
-  if (prefers_onednn(p)) {
-    const bool done = onednn_matmul(p.dtype, p.out_dtype, p.out, p.out_stride, p.a, p.a_stride, p.trans_a, p.b, p.b_stride, p.trans_b, p.alpha,
-                                    p.beta, p.M, p.N, p.K);
-#if defined(MSM_AMX)
-    amx_invalidate();  // it configures the same threads' tiles
-#endif
-    if (done) return;
-  }
   dispatch(p.dtype, [&](auto zero) { multiply<decltype(zero)>(p); });
 }
 

@@ -1,10 +1,10 @@
 # The CUDA kernels, included by ../Makefile.
-#   make cuda            ../build/cuda/libmsm_cuda.so with nvcc, for every architecture that it knows, and ../build/cuda/report.txt: registers, shared
+#   make cuda            BUILD/cuda/libmsm_cuda.so with nvcc, for every architecture that it knows, and BUILD/cuda/report.txt: registers, shared
 #                        memory and spills of every kernel
 #   make cuda ARCHS=90a  for one of them
 #   make cuda-check      the same, and fails where a kernel spills
-#   make cuda-emulated   the same sources with the C++ compiler: ../build/cuda-emulated/libmsm_cuda_emulated.so runs them on the CPU
-#                        (SANITIZE=1: ../build/cuda-emulated-sanitized)
+#   make cuda-emulated   the same sources with the C++ compiler: BUILD/cuda-emulated/libmsm_cuda_emulated.so runs them on the CPU
+#                        (SANITIZE=1: BUILD/cuda-emulated-sanitized)
 NVCC ?= nvcc
 
 CUDA_SOURCES := $(wildcard cuda/*.cu)
@@ -13,7 +13,7 @@ DEPENDENCIES := -MMD -MP
 
 # ------------------------------------------------------------------------------------------------------------------- GPU
 
-CUDA_OUT := ../build/cuda
+CUDA_OUT := $(BUILD)/cuda
 # Hopper's own instructions (wgmma, TMA) need 90a. Code for 8.0 runs on all of 8.x, for 10.0 on all of 10.x; 8.6 and 8.9 have less shared memory, for which
 # the compiler schedules otherwise.
 ARCHS ?= $(foreach arch,80 86 89 90a 100 120,$(if $(filter sm_$(arch:a=),$(NVCC_ARCHS)),$(arch)))
@@ -61,12 +61,12 @@ endif
 
 # --------------------------------------------------------------------------------------------------------------- emulated
 
-EMULATED_OUT := ../build/cuda-emulated
+EMULATED_OUT := $(BUILD)/cuda-emulated
 # cuda.h gives CUDA's names their meaning. Pragmas are nvcc's. Built for this machine: the emulator only ever tests here.
 EMULATED_FLAGS := -std=c++17 -march=native -fPIC -fopenmp -fno-math-errno -fvisibility=hidden -fno-gnu-unique -Wall -Wextra -Werror \
                   -Wno-unknown-pragmas -Wno-psabi -DMSM_EMULATED -include cuda/emulator/cuda.h
 ifeq ($(SANITIZE),1)
-EMULATED_OUT := ../build/cuda-emulated-sanitized
+EMULATED_OUT := $(BUILD)/cuda-emulated-sanitized
 EMULATED_FLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -g -O1 -DMSM_EMULATED_BLACKWELL
 EMULATED_LDFLAGS := -fsanitize=address,undefined
 else

@@ -25,7 +25,7 @@ inline std::string json_string(const char* text) {
 inline std::string describe(const char* backend, const Device& device, int threads, int64_t memory_bytes, int64_t free_bytes, const char* name,
                             const char* driver) {
   return "{\"backend\":" + json_string(backend) + ",\"isa\":\"sm_" + std::to_string(device.compute_capability) + "\",\"threads\":" + std::to_string(threads) +
-         ",\"onednn\":null,\"memoryBytes\":" + std::to_string(memory_bytes) + ",\"freeBytes\":" + std::to_string(free_bytes) + ",\"name\":" + json_string(name) +
+         ",\"memoryBytes\":" + std::to_string(memory_bytes) + ",\"freeBytes\":" + std::to_string(free_bytes) + ",\"name\":" + json_string(name) +
          ",\"driver\":" + json_string(driver) + ",\"multiprocessors\":" + std::to_string(device.multiprocessors) + ",\"cublaslt\":" + json_string(cublaslt_version()) +
          ",\"cublasltPath\":" + json_string(cublaslt_path()) + ",\"cublasltProblem\":" + json_string(cublaslt_problem()) + "}";
 }

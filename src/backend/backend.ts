@@ -11,8 +11,6 @@ export interface BackendInfo {
   /** Instruction set or compute capability. */
   isa: string;
   threads: number;
-  /** Version of oneDNN, null where it is absent or turned off. */
-  onednn: string | null;
   memoryBytes: number;
   /** The rest is of CUDA devices. The GPU's name. */
   name?: string;

@@ -14,36 +14,32 @@ export type BackendName = (typeof BACKENDS)[number];
 const LIBRARY = "libmsm_cpu.so";
 const BUILD_HINT = `build the kernels with \`${BUILD_COMMAND}\` (needs g++ and make)`;
 
-/**
- * The CPU build: MSM_CPU_BUILD, or the one with oneDNN, or the one without it where libdnnl-dev was absent at build
- * time.
- */
-function cpuBuild(): string {
-  const forced = process.env["MSM_CPU_BUILD"];
-  if (forced) return resolve(forced);
-  const builds = ["cpu", "cpu-builtin"].map((name) => join(BUILD_FOLDER, name));
-  const folder = builds.find((path) => existsSync(join(path, "portable", LIBRARY)));
-  if (!folder) throw new InputError(`no CPU kernels in ${BUILD_FOLDER}: ${BUILD_HINT}`);
-  return folder;
-}
-
+/** MSM_CPU_BUILD forces the folder of the CPU builds. */
 function cpuLibrary(isa: string): string {
-  return join(cpuBuild(), isa, LIBRARY);
+  const folder = process.env["MSM_CPU_BUILD"];
+  return join(folder ? resolve(folder) : join(BUILD_FOLDER, "cpu"), isa, LIBRARY);
 }
 
-/** The instruction sets that were built and that this processor runs, best first. */
-export function availableIsas(): string[] {
+/** The instruction sets that this processor runs, best first, and those of them that were built. */
+export function availableIsas(): { runnable: string[]; built: string[] } {
   const portable = cpuLibrary("portable");
   if (!existsSync(portable)) throw new InputError(`${portable} is missing: ${BUILD_HINT}`);
-  return cpuIsas(portable).filter((isa) => existsSync(cpuLibrary(isa)));
+  const runnable = cpuIsas(portable);
+  return { runnable, built: runnable.filter((isa) => existsSync(cpuLibrary(isa))) };
 }
 
 function openCpu(threads: number): Backend {
   const forced = process.env["MSM_CPU_ISA"];
-  const isas = availableIsas();
+  const { runnable, built } = availableIsas();
   if (forced && !existsSync(cpuLibrary(forced)))
-    throw new InputError(`MSM_CPU_ISA=${forced}: not built; this machine has ${isas.join(", ")}`);
-  return openNative(cpuLibrary(forced ?? isas[0]!), threads);
+    throw new InputError(
+      `MSM_CPU_ISA=${forced}: not built; this machine has ${built.join(", ")} ` +
+        `(\`make -C ${KERNELS_FOLDER} cpu-all\` builds every instruction set)`,
+    );
+  // A folder that machines share was built on another one.
+  if (!forced && built[0] !== runnable[0])
+    console.error(`using ${built[0]}, though this processor runs ${runnable[0]}: \`${BUILD_COMMAND}\` builds it`);
+  return openNative(cpuLibrary(forced ?? built[0]!), threads);
 }
 
 /** The library of a CUDA build and the make target it comes from; MSM_CUDA_BUILD forces its folder. */

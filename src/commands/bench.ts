@@ -179,7 +179,7 @@ async function tokenizer(_backend: Backend, options: BenchOptions, report: Repor
 const CSV_HEADER = "date,machine,isa,threads,library,bench,model,dtype,case,value,unit,share,note\n";
 
 function writeFigure(backend: Backend, what: string, model: string, options: BenchOptions, figure: Figure): void {
-  const { isa, threads, onednn, cublaslt } = backend.info;
+  const { isa, threads, cublaslt } = backend.info;
   const { dtype } = options;
   const machine = backend.info.name ?? cpus()[0]?.model.trim() ?? "";
   const share = figure.share === null ? "" : `${(100 * figure.share).toFixed(1)} %`;
@@ -192,7 +192,7 @@ function writeFigure(backend: Backend, what: string, model: string, options: Ben
   }
   if (!options.csv) return;
   const date = new Date().toISOString().slice(0, 10);
-  const about = [date, machine, isa, threads, onednn ?? cublaslt ?? "", what, model, dtype];
+  const about = [date, machine, isa, threads, cublaslt ?? "", what, model, dtype];
   const cells = [
     figure.case,
     figure.value.toPrecision(5),

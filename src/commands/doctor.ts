@@ -7,7 +7,6 @@ import { hasCudaDriver, hasNvidiaCard, readCudaDriver } from "../backend/native/
 import { availableIsas, cudaLibrary, openBackend } from "../backend/open.js";
 import { messageOf, RunError } from "../base/errors.js";
 import { VERSION } from "../base/package.js";
-import { ONEDNN_HINT } from "../terminal/device.js";
 import { formatBytes } from "../train/memory.js";
 
 /** Of compute capability: A100, GeForce RTX 30. */
@@ -52,14 +51,19 @@ function machine(): Finding[] {
 
 function cpuBackend(): Finding[] {
   try {
-    const isas = availableIsas();
+    const { runnable, built } = availableIsas();
     const backend = openBackend("cpu");
-    const { isa, threads, onednn } = backend.info;
+    const { isa, threads } = backend.info;
     backend.close();
-    return [
-      { what: "cpu backend", state: `${isa}, ${threads} threads (this processor runs ${isas.join(", ")})`, fix: null },
-      onednn ? { what: "oneDNN", state: onednn, fix: null } : { what: "oneDNN", state: "not used", fix: ONEDNN_HINT },
-    ];
+    const state = `${isa}, ${threads} threads (this processor runs ${runnable.join(", ")})`;
+    const findings: Finding[] = [{ what: "cpu backend", state, fix: null }];
+    if (built[0] !== runnable[0])
+      findings.push({
+        what: "cpu kernels",
+        state: `not built for ${runnable[0]}, which is faster`,
+        fix: BUILD_COMMAND,
+      });
+    return findings;
   } catch (error) {
     const fix = `install g++ and make (Debian: apt-get install g++ make), then \`${BUILD_COMMAND}\``;
     return [{ what: "cpu backend", state: messageOf(error), fix }];

@@ -45,8 +45,8 @@ async function measure(
   const backend = openBackend(config.backend);
   try {
     for (const line of describeDevice(backend.info)) progress.print(line);
-    const { backend: name, isa, threads, onednn } = backend.info;
-    const versions = { ...run.versions, backend: name, isa, threads, onednn };
+    const { backend: name, isa, threads } = backend.info;
+    const versions = { ...run.versions, backend: name, isa, threads };
     const model = await loadModel(backend, config);
     const { dtype } = config;
     const judge = isJudged(task)

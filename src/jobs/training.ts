@@ -270,7 +270,7 @@ function trainSettings(config: TrainConfig, steps: number): TrainSettings {
 async function describeRun(command: string, prepared: Prepared): Promise<RunConfig> {
   const { config, backend, folders, dataset, heldout, lora, batches, plan } = prepared;
   const { out: _out, ...settings } = config;
-  const { isa, threads, onednn } = backend.info;
+  const { isa, threads } = backend.info;
   return {
     command,
     settings: { ...settings, ...lora, steps: batches.steps },
@@ -280,6 +280,6 @@ async function describeRun(command: string, prepared: Prepared): Promise<RunConf
       heldout: heldout?.dataset.files ?? [],
     },
     split: { rowsPerMicroBatch: plan.memory.rowsPerMicroBatch, recompute: plan.memory.recompute },
-    versions: { trainMsm: VERSION, node: process.version, backend: backend.info.backend, isa, threads, onednn },
+    versions: { trainMsm: VERSION, node: process.version, backend: backend.info.backend, isa, threads },
   };
 }

@@ -20,7 +20,7 @@ const env = {
   ...Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^npm_(package|lifecycle|config_local)|^MSM_CPU_BUILD$/.test(name)),
   ),
-  ISAS: "portable",
+  BEST_ISA: "portable",
 };
 
 function run(command: string, args: string[], cwd: string): { status: number | null; stdout: string; output: string } {

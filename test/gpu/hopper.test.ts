@@ -12,7 +12,7 @@ import { ALL_CASES } from "../ops/cases/index.js";
 import { relativeError } from "../parity-fixture.js";
 
 const open = (hopper: "0" | "1"): Backend =>
-  openBuild({ name: "cuda", backend: "cuda", onednn: "none", settings: { MSM_HOPPER: hopper } });
+  openBuild({ name: "cuda", backend: "cuda", settings: { MSM_HOPPER: hopper } });
 const [plain, hopper] = [open("0"), open("1")];
 afterAll(() => {
   plain.close();

@@ -21,11 +21,8 @@ test.each([
     const on = await probeLogits(adapted, ids);
     const off = await probeLogits(withoutAdapter(adapted), ids);
     const want = await probeLogits(bare, ids);
-    // oneDNN may add up in another order where rows lie further apart.
-    if (backend.info.onednn === null) expect(off).toEqual(want);
-    const largest = Math.max(...off.map((logit, i) => Math.abs(logit - want[i]!)));
-    expect(largest).toBeLessThan(dtype === "f32" ? 1e-4 : 0.1);
-    expect(Math.max(...on.map((logit, i) => Math.abs(logit - off[i]!)))).toBeGreaterThan(10 * largest + 1e-3);
+    expect(off).toEqual(want);
+    expect(Math.max(...on.map((logit, i) => Math.abs(logit - off[i]!)))).toBeGreaterThan(1e-3);
     expect(await probeLogits(adapted, ids)).toEqual(on);
     adapted.free();
     bare.free();

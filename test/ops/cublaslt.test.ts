@@ -28,7 +28,7 @@ import { matmul } from "./cases/matmul.js";
 import { type OpCase, once } from "./harness.js";
 
 const SOURCE = join(import.meta.dirname, "stand-in-cublaslt.cpp");
-const EMULATED = testedBuilds("chosen").find(({ backend }) => backend === "cuda-emulated");
+const EMULATED = testedBuilds().find(({ backend }) => backend === "cuda-emulated");
 const NAME = "libcublasLt.so.13";
 
 const root = mkdtempSync(join(tmpdir(), "cublaslt-"));

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";
 import { type ComputeDtype, columns, type Tensor } from "../../src/backend/tensor.js";
-import { hopperBuild, lacksOnednn, openBuild, ownBuilds, testedBuilds } from "./builds.js";
+import { hopperBuild, openBuild, ownBuilds } from "./builds.js";
 import { segmentStarts } from "./cases/attention.js";
 import { ropeTables } from "./cases/rope.js";
 import { COMPUTE_DTYPES, type Memory, normals, openMemory, readValues } from "./harness.js";
@@ -416,26 +416,4 @@ describe(HOPPER.name, () => {
     { H: 4, K: 2, E: 64 },
     { H: 3, K: 1, E: 128 },
   ])("attention %o: a record depends on no other", (shape) => expectRecordsIndependent("bf16", shape));
-});
-
-// The products that every token of a forward and a backward pass goes through. Gradients of weights (tn) have features
-// as rows.
-describe.each(
-  testedBuilds("chosen")
-    .filter(({ onednn }) => onednn !== "none")
-    .map((build) => [build.name, build] as const),
-)("%s", (_, build) => {
-  beforeAll(() => {
-    backend = openBuild(build);
-  });
-  afterAll(() => backend.close());
-
-  const products = COMPUTE_DTYPES.flatMap((dtype) => rowOps(dtype).map((op) => [op.name, dtype, op] as const));
-  it.for(products.filter(([name]) => name.startsWith("matmul")))(
-    "%s %s: a row depends on no other",
-    ([, dtype, op], { skip }) => {
-      skip(lacksOnednn(build, backend), "built without oneDNN");
-      return expectRowsIndependent(op, dtype);
-    },
-  );
 });
