@@ -108,7 +108,7 @@ export interface Model {
 /** Loads model and adapter. Throws InputError naming what is missing, wrong or not implemented. */
 export async function openModel(options: ModelOptions): Promise<Model> {
   const { model, adapter = null, dtype = "bf16" } = options;
-  const backend = openBackend(options.backend);
+  const backend = await openBackend(options.backend);
   const loaded = await loadModel(backend, { model, adapter, dtype }).catch((error: unknown) => {
     backend.close();
     throw error;

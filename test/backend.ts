@@ -6,10 +6,10 @@ import { buildEmulated } from "./ops/builds.js";
 export const TEST_BACKEND = (process.env["MSM_TEST_BACKEND"] ?? "cpu") as BackendName;
 
 /**
- * Opened when the file is loaded, because the emulated library may have to be built first, which takes longer than a
+ * Awaited when the file is loaded, because the emulated library may have to be built first, which takes longer than a
  * hook may.
  */
-export function openTestBackend(): Backend {
+export function openTestBackend(): Promise<Backend> {
   if (TEST_BACKEND === "cuda-emulated") buildEmulated();
   return openBackend(TEST_BACKEND);
 }

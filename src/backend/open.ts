@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { InputError, messageOf } from "../base/errors.js";
 import type { Backend } from "./backend.js";
+import { checked } from "./checked.js";
 import { BUILD_COMMAND, BUILD_CUDA_COMMAND, BUILD_FOLDER, KERNELS_FOLDER } from "./native/build.js";
 import { hasCudaDriver } from "./native/cuda-driver.js";
 import { cpuIsas, openNative } from "./native/native.js";
@@ -71,10 +72,15 @@ function openBest(threads: number): Backend {
 }
 
 /**
- * Opens the backend. MSM_CPU_ISA forces an instruction set of the CPU build, MSM_THREADS a number of threads.
- * @throws InputError naming the offending value and what this machine can run
+ * Opens the backend, its ops behind their checks. MSM_CPU_ISA forces an instruction set of the CPU build, MSM_THREADS a
+ * number of threads. Rejects with an InputError naming the offending value and what this machine can run.
  */
-export function openBackend(name: BackendName = "auto"): Backend {
+export async function openBackend(name: BackendName = "auto"): Promise<Backend> {
+  const backend = openUnchecked(name);
+  return { ...backend, ops: checked(backend.ops) };
+}
+
+function openUnchecked(name: BackendName): Backend {
   const threads = Number(process.env["MSM_THREADS"] ?? 0);
   if (!Number.isInteger(threads) || threads < 0)
     throw new InputError(`MSM_THREADS=${process.env["MSM_THREADS"]} is no number of threads`);

@@ -90,7 +90,7 @@ async function runBench(what: string, options: BenchOptions): Promise<void> {
   const run = BENCHES[what];
   if (!run) throw new InputError(`bench ${what}: choose ${Object.keys(BENCHES).join(", ")}`);
   const model = options.model ? basename(options.model) : options.shape;
-  const backend = openBackend(options.backend);
+  const backend = await openBackend(options.backend);
   try {
     await run(backend, options, (figure) => writeFigure(backend, what, model, options, figure));
   } finally {

@@ -29,8 +29,8 @@ export function addDoctorCommand(program: Command): void {
 }
 
 /** Throws RunError where no backend works. */
-function runDoctor(json: boolean): void {
-  const findings = [...machine(), ...cpuBackend(), ...nvidia(), ...cudaBackend()];
+async function runDoctor(json: boolean): Promise<void> {
+  const findings = [...machine(), ...(await cpuBackend()), ...nvidia(), ...(await cudaBackend())];
   if (json) process.stdout.write(`${JSON.stringify(findings)}\n`);
   else for (const { what, state, fix } of findings) process.stdout.write(formatFinding(what, state, fix));
   if (!findings.some(({ what, fix }) => what.endsWith(" backend") && !fix)) throw new RunError("no backend works");
@@ -49,10 +49,10 @@ function machine(): Finding[] {
   ];
 }
 
-function cpuBackend(): Finding[] {
+async function cpuBackend(): Promise<Finding[]> {
   try {
     const { runnable, built } = availableIsas();
-    const backend = openBackend("cpu");
+    const backend = await openBackend("cpu");
     const { isa, threads } = backend.info;
     backend.close();
     const state = `${isa}, ${threads} threads (this processor runs ${runnable.join(", ")})`;
@@ -101,9 +101,9 @@ function nvidia(): Finding[] {
   }
 }
 
-function cudaBackend(): Finding[] {
+async function cudaBackend(): Promise<Finding[]> {
   try {
-    const backend = openBackend("cuda");
+    const backend = await openBackend("cuda");
     const { isa, freeBytes, cublaslt, cublasltPath, cublasltProblem } = backend.info;
     backend.close();
     return [

@@ -54,7 +54,7 @@ export function addGenerateCommand(program: Command): void {
 /** Runs `generate`; answers go to stdout. */
 async function runGenerate({ json, ...config }: GenerateConfig & { json: boolean }): Promise<void> {
   const progress = openProgress(json);
-  const backend = openBackend(config.backend);
+  const backend = await openBackend(config.backend);
   try {
     const model = await loadModel(backend, { ...config, onDownload: downloadProgress(progress) });
     const prompts = (await loadPrompts(config, model.tokenizer)).flatMap((prompt) =>

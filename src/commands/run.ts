@@ -109,7 +109,7 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
 const NAMES: InputHashes = { model: "model", of: (args) => args.join(), ofAdapter: (adapter) => adapter };
 
 async function forecastWith(name: BackendName, experiment: Experiment, matrix: Matrix): Promise<Forecast> {
-  const backend = openBackend(name);
+  const backend = await openBackend(name);
   try {
     return await forecastJobs(experiment, matrix, backend);
   } finally {

@@ -42,7 +42,7 @@ async function measure(
   run: RunConfig,
   progress: Progress,
 ): Promise<Json> {
-  const backend = openBackend(config.backend);
+  const backend = await openBackend(config.backend);
   try {
     for (const line of describeDevice(backend.info)) progress.print(line);
     const { backend: name, isa, threads } = backend.info;

@@ -43,7 +43,7 @@ async function judgeAgain(
   run: RunConfig,
   progress: Progress,
 ): Promise<Json> {
-  const backend = openBackend(config.backend);
+  const backend = await openBackend(config.backend);
   try {
     const dtype = previous.settings["dtype"] as ComputeDtype;
     const model = String(previous.settings["model"]);

@@ -77,7 +77,7 @@ export async function runTrain(command: "midtrain" | "aft", config: TrainConfig,
 }
 
 async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progress): Promise<Prepared> {
-  const backend = openBackend(config.backend);
+  const backend = await openBackend(config.backend);
   if (!flags.brief) for (const line of describeDevice(backend.info)) progress.print(line);
   const folders = await resolveFolders({ ...config, onDownload: downloadProgress(progress) });
   const checkpoint = openCheckpoint(folders.folder);

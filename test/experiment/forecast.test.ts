@@ -20,7 +20,7 @@ import type { ModelConfig } from "../../src/shape/config.js";
 import { decodeSeconds, prefillSeconds, recordedRates } from "../../src/train/forecast.js";
 
 const EXPERIMENTS = packagePath("experiments");
-const backend = openBackend("cpu");
+const backend = await openBackend("cpu");
 afterAll(() => backend.close());
 
 /** 3 layers of 4 (2 + 2) 2 + 2 2 4 + 3 4 8 = 144 and a head of 40: 472 parameters that a token is multiplied with. */

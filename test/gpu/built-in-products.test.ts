@@ -6,7 +6,7 @@ import { afterAll, expect, test } from "vitest";
 import { openBuild } from "../ops/builds.js";
 import { ALL_CASES } from "../ops/cases/index.js";
 
-const backend = openBuild({ name: "cuda", backend: "cuda", settings: { MSM_CUBLASLT: "0" } });
+const backend = await openBuild({ name: "cuda", backend: "cuda", settings: { MSM_CUBLASLT: "0" } });
 afterAll(() => backend.close());
 
 test("cuBLASLt is off", () => expect(backend.info.cublaslt).toBeNull());

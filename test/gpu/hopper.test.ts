@@ -11,9 +11,9 @@ import { hopperCases } from "../ops/cases/hopper-attention.js";
 import { ALL_CASES } from "../ops/cases/index.js";
 import { relativeError } from "../parity-fixture.js";
 
-const open = (hopper: "0" | "1"): Backend =>
+const open = (hopper: "0" | "1"): Promise<Backend> =>
   openBuild({ name: "cuda", backend: "cuda", settings: { MSM_HOPPER: hopper } });
-const [plain, hopper] = [open("0"), open("1")];
+const [plain, hopper] = [await open("0"), await open("1")];
 afterAll(() => {
   plain.close();
   hopper.close();

@@ -39,7 +39,7 @@ interface Errors {
   cosineLargest: number;
 }
 
-const backend = openTestBackend();
+const backend = await openTestBackend();
 const scratch = mkdtempSync(join(tmpdir(), "train-msm-widths-"));
 afterAll(() => {
   backend.close();

@@ -4,7 +4,7 @@ import { drawSamples } from "../../src/jobs/drawn-samples.js";
 import { openTestBackend } from "../backend.js";
 import { damage, openInference, someIds } from "../model/inference-fixture.js";
 
-const backend = openTestBackend();
+const backend = await openTestBackend();
 afterAll(() => backend.close());
 const tokenizer = { stopIds: [], decode: (ids: ArrayLike<number>) => Array.from(ids).join(" ") };
 

@@ -26,7 +26,7 @@ import { projectionModule } from "../../src/shape/weights.js";
 import { openInference, someIds } from "../model/inference-fixture.js";
 import { CHECKPOINTS, FIXTURES } from "../parity-fixture.js";
 
-const backend = openBackend("cpu");
+const backend = await openBackend("cpu");
 let folder = "";
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "msm-merge-"));

@@ -4,7 +4,7 @@ import { withoutAdapter } from "../../src/model/base.js";
 import { probeLogits } from "../../src/model/probe.js";
 import { openInference, someIds } from "./inference-fixture.js";
 
-const backend = openBackend("cpu");
+const backend = await openBackend("cpu");
 afterAll(() => backend.close());
 
 test.each([

@@ -11,7 +11,7 @@ const isSlow = TEST_BACKEND === "cuda-emulated";
 /** More prompts than are decoded together. */
 const MANY = isSlow ? 5 : 70;
 
-const backend = openTestBackend();
+const backend = await openTestBackend();
 afterAll(() => backend.close());
 
 const GREEDY: GenerateOptions = { maxTokens: 20, temperature: 0, topP: 1, seed: 0, stopIds: new Set() };

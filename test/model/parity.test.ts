@@ -22,7 +22,7 @@ const TOLERANCE = { logits: 1e-4, loss: 1e-5, gradient: 1e-4 };
 /** The emulated GPU is slow; a root mean square over 8 batches still varies by a quarter at most. */
 const MOST_BATCHES = TEST_BACKEND === "cuda-emulated" ? 8 : 32;
 
-const backend = openTestBackend();
+const backend = await openTestBackend();
 afterAll(() => backend.close());
 
 /** Logits of the last forward pass, all rows. */

@@ -5,7 +5,7 @@ import { openTestBackend, rowsKeepTheirBits } from "../backend.js";
 import { CHECKPOINTS, loadTruth } from "../parity-fixture.js";
 import { damage, openInference, plainLogprobs, someIds } from "./inference-fixture.js";
 
-const backend = openTestBackend();
+const backend = await openTestBackend();
 afterAll(() => backend.close());
 
 /** Two orders of f32 sums over a few layers: 2e-6 relative each, logits up to 10. */

@@ -53,12 +53,12 @@ export function ownBuilds(): Build[] {
   );
 }
 
-export function openBuild({ backend, settings }: Build, threads = 0): Backend {
+export async function openBuild({ backend, settings }: Build, threads = 0): Promise<Backend> {
   const wanted: Record<string, string> = { ...settings, ...(threads && { MSM_THREADS: `${threads}` }) };
   const before = Object.keys(wanted).map((name) => [name, process.env[name]] as const);
   Object.assign(process.env, wanted);
   try {
-    return openBackend(backend);
+    return await openBackend(backend);
   } finally {
     for (const [name, value] of before) {
       if (value === undefined) delete process.env[name];

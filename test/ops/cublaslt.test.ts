@@ -58,11 +58,11 @@ const short = (lines: string[]): string[] => lines.map((line) => line.split(" ")
 describe.skipIf(!EMULATED)("cuBLASLt", () => {
   let backend: Backend;
 
-  beforeAll(() => {
+  beforeAll(async () => {
     mkdirSync(standIn);
     compile(join(standIn, NAME), SOURCE);
     Object.assign(process.env, { MSM_CUBLASLT: standIn, XDG_CACHE_HOME: cache, STAND_IN_LOG: log });
-    backend = openBuild(EMULATED!);
+    backend = await openBuild(EMULATED!);
   }, 600_000);
   afterAll(() => {
     backend.close();

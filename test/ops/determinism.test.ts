@@ -9,7 +9,7 @@ const [FEW, MANY] = [1, 3];
 
 /** Outputs of every case as bytes. */
 async function outputsOf(build: Build, threads: number): Promise<Map<string, Buffer>> {
-  const backend = openBuild(build, threads);
+  const backend = await openBuild(build, threads);
   const found = new Map<string, Buffer>();
   for (const one of ALL_CASES) {
     const op = one.build(backend);

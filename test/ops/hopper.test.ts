@@ -82,8 +82,8 @@ describe.each((["forward", "reverse"] as const).map((order) => [order, hopperBui
   "attention, threads in %s order",
   (_, build) => {
     let backend: Backend;
-    beforeAll(() => {
-      backend = openBuild(build);
+    beforeAll(async () => {
+      backend = await openBuild(build);
     });
     afterAll(() => backend.close());
 

@@ -276,8 +276,8 @@ async function expectRecordsIndependent(dtype: ComputeDtype, shape: AttentionSha
 }
 
 describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_, build) => {
-  beforeAll(() => {
-    backend = openBuild(build);
+  beforeAll(async () => {
+    backend = await openBuild(build);
   });
   afterAll(() => backend.close());
 
@@ -407,8 +407,8 @@ describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_
 const HOPPER = hopperBuild("forward");
 
 describe(HOPPER.name, () => {
-  beforeAll(() => {
-    backend = openBuild(HOPPER);
+  beforeAll(async () => {
+    backend = await openBuild(HOPPER);
   });
   afterAll(() => backend.close());
 

@@ -13,8 +13,8 @@ const ONLY_DTYPE = process.env["MSM_CASE_DTYPE"];
 
 describe.each(testedBuilds().map((build) => [build.name, build] as const))("%s", (_, build) => {
   let backend: Backend;
-  beforeAll(() => {
-    backend = openBuild(build);
+  beforeAll(async () => {
+    backend = await openBuild(build);
   });
   afterAll(() => backend.close());
 

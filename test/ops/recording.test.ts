@@ -11,8 +11,8 @@ const [ROWS, COLS] = [5, 37];
 
 describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_, build) => {
   let backend: Backend;
-  beforeAll(() => {
-    backend = openBuild(build);
+  beforeAll(async () => {
+    backend = await openBuild(build);
   });
   afterAll(() => backend.close());
 

@@ -40,8 +40,8 @@ async function countsOf(backend: Backend, logits: Float64Array, temperature: num
 
 describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_, build) => {
   let backend: Backend;
-  beforeAll(() => {
-    backend = openBuild(build);
+  beforeAll(async () => {
+    backend = await openBuild(build);
   });
   afterAll(() => backend.close());
 

@@ -46,7 +46,7 @@ function gradients(f: (...inputs: tf.Tensor[]) => tf.Tensor, inputs: tf.Tensor[]
 
 beforeAll(async () => {
   await tf.setBackend("cpu");
-  backend = openBuild(ownBuilds()[0]!);
+  backend = await openBuild(ownBuilds()[0]!);
 });
 afterAll(() => backend.close());
 

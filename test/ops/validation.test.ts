@@ -1,21 +1,33 @@
-/** @file Wrong shapes and dtypes are refused with the op's name, before a kernel could run on them. */
+/** @file Wrong shapes and dtypes are refused with the op's name, before a backend could run on them. */
 import type { LibraryHandle } from "koffi";
 import { describe, expect, it } from "vitest";
+import { checked } from "../../src/backend/checked.js";
 import { bindOps } from "../../src/backend/native/ops.js";
+import { openBackend } from "../../src/backend/open.js";
 import type { Ops } from "../../src/backend/ops.js";
 import { columns, DTYPE_BYTES, type Dtype, type Tensor } from "../../src/backend/tensor.js";
 
-/**
- * Ops over a library that only notes what it was asked to run: a wrong call that gets through cannot crash the test.
- */
-function recordingOps(): { ops: Ops; calls: string[] } {
+/** Functions that only note that they were called: a wrong call that gets through cannot crash the test. */
+type Note = (name: string) => () => number;
+
+/** A backend that knows nothing of its arguments, and the native binding over a library that does not either. */
+const BACKENDS: Record<string, (note: Note) => Ops> = {
+  "any backend": (note) => new Proxy({}, { get: (_, name) => note(String(name)) }) as Ops,
+  "the native binding": (note) => bindOps({ func: note } as unknown as LibraryHandle, null),
+};
+
+/** Checked ops of a backend, and what has reached it. */
+function recordingOps(backend: string): { ops: Ops; calls: string[] } {
   const calls: string[] = [];
-  const func = (name: string) => () => {
+  const note: Note = (name) => () => {
     calls.push(name);
     return 1024;
   };
-  return { ops: bindOps({ func } as unknown as LibraryHandle, null), calls };
+  return { ops: checked(BACKENDS[backend]!(note)), calls };
 }
+
+/** Calls that would have computed: a question for the size of a workspace does not. */
+const computing = (calls: string[]): string[] => calls.filter((called) => !/workspace/i.test(called));
 
 function tensor(dtype: Dtype, rows: number, cols: number, stride = cols): Tensor {
   const bytes = Math.max(rows * stride, 1) * DTYPE_BYTES[dtype];
@@ -114,6 +126,7 @@ const wrong: { [Op in Name]: Changes[] } = {
   rope: [
     ...[{ x: f32(N, E + 1) }, { positions: i32(1, N + 1) }, { positions: f32(1, N) }, { cos: f32(39, E / 2) }],
     ...[{ sin: f32(40, E / 2 + 1) }, { cos: bf16(40, E / 2) }, { x: i32(N, 2 * E) }],
+    ...[{ cos: f32(40, E / 2, E) }, { sin: f32(40, E / 2, E) }],
   ],
   attentionForward: [
     ...[
@@ -212,13 +225,17 @@ const wrong: { [Op in Name]: Changes[] } = {
 const words = (name: string) =>
   name.replace(/(Forward|Backward|Cached)$/, "").replace(/[A-Z]/g, (c) => `.?${c.toLowerCase()}`);
 
-describe.each(Object.keys(valid) as Name[])("%s", (name) => {
+const each = Object.keys(BACKENDS).flatMap((backend) =>
+  (Object.keys(valid) as Name[]).map((name) => [backend, name] as const),
+);
+
+describe.each(each)("%s, %s", (backend, name) => {
   const call = (ops: Ops, changes: Changes) => (ops[name] as (args: unknown) => void)({ ...valid[name], ...changes });
 
   it("accepts what is right", () => {
-    const { ops, calls } = recordingOps();
+    const { ops, calls } = recordingOps(backend);
     call(ops, {});
-    expect(calls.filter((called) => !called.endsWith("workspace"))).toHaveLength(1);
+    expect(computing(calls)).toHaveLength(1);
   });
 
   const described = wrong[name].map((changes) => {
@@ -239,28 +256,44 @@ describe.each(Object.keys(valid) as Name[])("%s", (name) => {
     ] as const;
   });
   it.each(described)("refuses %s", (_, changes) => {
-    const { ops, calls } = recordingOps();
+    const { ops, calls } = recordingOps(backend);
     // rmsnorm, "attention backward", "linear cross-entropy": the op's words begin the message.
     expect(() => call(ops, changes)).toThrow(new RegExp(`^${words(name)}`));
-    expect(calls.filter((called) => !called.endsWith("workspace"))).toEqual([]);
+    expect(computing(calls)).toEqual([]);
   });
 
-  const [first] = Object.entries(valid[name] as Changes).filter(([, value]) => typeof value === "object");
-  it(`refuses a ${first![0]} that leaves its buffer`, () => {
-    const { ops, calls } = recordingOps();
-    expect(() => call(ops, { [first![0]]: { ...(first![1] as Tensor), offset: 1 } })).toThrow(/leaves its buffer/);
+  const tensors = Object.entries(valid[name] as Changes).filter(([, value]) => typeof value === "object");
+  it.each(tensors)("refuses %s where it leaves its buffer", (argument, value) => {
+    const { ops, calls } = recordingOps(backend);
+    for (const offset of [1, -1])
+      expect(() => call(ops, { [argument]: { ...(value as Tensor), offset } })).toThrow(/leaves its buffer/);
     expect(calls).toEqual([]);
   });
 });
 
-it("clear refuses gaps", () => {
-  const { ops } = recordingOps();
+it("refuses a residual that leaves its buffer", () => {
+  const { ops, calls } = recordingOps("any backend");
+  const residual = { h: f32(N, D), delta: { ...f32(N, D), offset: 1 } };
+  expect(() => ops.rmsnormForward({ ...valid.rmsnormForward, residual })).toThrow(/leaves its buffer/);
+  expect(calls).toEqual([]);
+});
+
+it("clear refuses gaps, and a tensor that leaves its buffer", () => {
+  const { ops, calls } = recordingOps("any backend");
   expect(() => ops.clear(columns(f32(3, 8), 0, 5))).toThrow(/^clear/);
+  expect(() => ops.clear({ ...f32(3, 8), rows: 4 })).toThrow(/leaves its buffer/);
+  expect(calls).toEqual([]);
+});
+
+it("whoever opens a backend gets its ops behind the checks", async () => {
+  const { ops, close } = await openBackend("cpu");
+  expect(() => ops.gradnorm({ out: f32(1, 2), grads: f32(1, 5) })).toThrow(/^gradnorm/);
+  close();
 });
 
 // f16 is only ever converted from, i32 never computed with.
 it.each(["f16", "i32"] as const)("%s is no dtype to compute in", (dtype) => {
-  const { ops, calls } = recordingOps();
+  const { ops, calls } = recordingOps("any backend");
   const t = (rows: number, cols: number) => tensor(dtype, rows, cols);
   expect(() => ops.swigluForward({ out: t(N, D), gateUp: t(N, 2 * D) })).toThrow(/^swiglu/);
   expect(() => ops.gather({ out: t(N, D), table: t(9, D), index: i32(1, N) })).toThrow(/^gather/);

@@ -5,7 +5,7 @@ import { packagePath } from "../../src/base/package.js";
 import { openCheckpoint } from "../../src/formats/checkpoint.js";
 import { formatBytes, memoryBudget, planMemory, type RunShape } from "../../src/train/memory.js";
 
-const backend = openBackend("cpu");
+const backend = await openBackend("cpu");
 afterAll(() => backend.close());
 
 const checkpoint = openCheckpoint(packagePath("models", "miniature"));

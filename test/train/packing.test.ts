@@ -24,7 +24,7 @@ const LENGTHS = [17, 1, 9, 32];
  */
 const TOLERANCE = { f32: { loss: 1e-6, gradients: 1e-5 }, bf16: { loss: 1e-3, gradients: 1e-2 } };
 
-const backend = openTestBackend();
+const backend = await openTestBackend();
 afterAll(() => backend.close());
 
 /** Random records; of the third, a chat, only the second half is a target. */

@@ -9,7 +9,7 @@ import { type StepResult, trainStep } from "../../src/train/step.js";
 import { openTestBackend } from "../backend.js";
 import { openFixture, toRows } from "../parity-fixture.js";
 
-const backend = openTestBackend();
+const backend = await openTestBackend();
 afterAll(() => backend.close());
 afterEach(() => vi.unstubAllEnvs());
 

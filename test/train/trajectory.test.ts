@@ -14,7 +14,7 @@ const TOLERANCE = { loss: 1e-4, adapter: 1e-3 };
 const ROWS_PER_STEP = 4;
 const SEQ_LEN = 32;
 
-const backend = openTestBackend();
+const backend = await openTestBackend();
 const scratch = mkdtempSync(join(tmpdir(), "train-msm-trajectory-"));
 afterAll(() => {
   backend.close();

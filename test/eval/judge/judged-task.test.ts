@@ -25,7 +25,7 @@ import { loadTokenizer } from "../../../src/tokenizer/tokenizer.js";
 
 const MINIATURE = packagePath("models", "miniature");
 const folder = mkdtempSync(join(tmpdir(), "msm-judged-"));
-const backend = openBackend("cpu");
+const backend = await openBackend("cpu");
 const model = await loadModel(backend, { model: MINIATURE, adapter: null, dtype: "f32" });
 afterAll(() => {
   model.free();

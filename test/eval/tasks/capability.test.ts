@@ -10,7 +10,7 @@ import { capability, type Sample } from "../../../src/eval/tasks/capability.js";
 import { plainLogprobs } from "../../model/inference-fixture.js";
 
 const MINIATURE = packagePath("models", "miniature");
-const backend = openBackend("cpu");
+const backend = await openBackend("cpu");
 const model = await loadModel(backend, { model: MINIATURE, adapter: null, dtype: "f32" });
 afterAll(() => {
   model.free();

@@ -22,7 +22,7 @@ const MINIATURE = packagePath("models", "miniature");
 /** Published questions, beside the repository. */
 const RISK = packagePath("..", "shared", "data", "ai-risk");
 if (!existsSync(RISK)) console.log("skipped: no ../shared/data/ai-risk beside the repository");
-const backend = openBackend("cpu");
+const backend = await openBackend("cpu");
 const model = await loadModel(backend, { model: MINIATURE, adapter: null, dtype: "f32" });
 const tinystories = sharedModel("tinystories-656k");
 afterAll(() => {
