@@ -15,15 +15,16 @@ import { benchLoad } from "../bench/load.js";
 import { type BenchModel, openFolder, openShape, shapeNames } from "../bench/model.js";
 import { benchTrain } from "../bench/steps.js";
 import { benchTokenizer } from "../bench/tokenizer.js";
+import { backendSetting, dtypeSetting } from "../config/model.js";
 import { loadTexts } from "../corpus/texts.js";
 import { resolveModel, resolveTokenizer } from "../formats/hub/hub.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
-import { backendOption } from "./common-options.js";
+import { optionOf } from "./options.js";
 
 interface BenchOptions {
   model?: string;
   shape: string;
-  backend: BackendName;
+  backend?: BackendName;
   dtype: ComputeDtype;
   rows: string;
   seqLen: string;
@@ -64,8 +65,8 @@ export function addBenchCommand(program: Command): void {
         .default("smollm2-135m")
         .conflicts("model"),
     )
-    .addOption(backendOption().default("auto"))
-    .addOption(new Option("--dtype <name>").choices(["bf16", "f32"]).default("bf16"))
+    .addOption(optionOf("backend", backendSetting))
+    .addOption(optionOf("dtype", dtypeSetting))
     .option("--rows <n>", "rows of a step", "2")
     .option("--seq-len <n>", "tokens a row", "1024")
     .option("--r <n>", "rank, on all projections", "16")
@@ -86,11 +87,13 @@ const BENCHES: Record<string, (backend: Backend, options: BenchOptions, report: 
   tokenizer,
 };
 
-async function runBench(what: string, options: BenchOptions): Promise<void> {
+async function runBench(what: string, given: BenchOptions): Promise<void> {
+  const [backendName, dtype] = [backendSetting.parse(given.backend), dtypeSetting.parse(given.dtype)];
+  const options = { ...given, dtype };
   const run = BENCHES[what];
   if (!run) throw new InputError(`bench ${what}: choose ${Object.keys(BENCHES).join(", ")}`);
   const model = options.model ? basename(options.model) : options.shape;
-  const backend = await openBackend(options.backend);
+  const backend = await openBackend(backendName);
   try {
     await run(backend, options, (figure) => writeFigure(backend, what, model, options, figure));
   } finally {

@@ -18,7 +18,5 @@ export function addDemoCommand(program: Command): void {
     )
     .option("--out <dir>", "folder of the experiment; what is finished there is not run again", join("runs", "demo"))
     .addHelpText("after", "\nExample:\n  train-msm demo --out runs/demo")
-    .action(({ out }: { out: string }) =>
-      runExperiment(EXPERIMENT, { out, backend: "auto", executor: "here", sbatch: [], port: "0" }),
-    );
+    .action(({ out }: { out: string }) => runExperiment(EXPERIMENT, { out, executor: "here", sbatch: [], port: "0" }));
 }

@@ -9,7 +9,7 @@ import { parseOptions } from "../config/options.js";
 import { type Completion, type GenerateOptions, generate } from "../model/generate.js";
 import { downloadProgress } from "../terminal/download.js";
 import { openProgress } from "../terminal/progress.js";
-import { addCommonOptions } from "./common-options.js";
+import { addOptions } from "./options.js";
 import { loadPrompts, type Prompt } from "./prompts.js";
 
 /** Adds `generate`. */
@@ -21,26 +21,9 @@ export function addGenerateCommand(program: Command): void {
       "Lets a model answer. A prompt is one user turn where the checkpoint has a chat template; --raw continues " +
         "it as it stands.\n" +
         "One answer is written as it is made; several come with their numbers.",
-    )
-    .requiredOption("--model <id>", "Hugging Face folder or hub id")
-    .option("--adapter <id>", "PEFT folder or hub id (default none)")
-    .option(
-      "--tokenizer <id>",
-      "folder or hub id of another tokenizer and chat template (default: the adapter's, or the model's)",
-    )
-    .option("--prompt <text>", "what to answer, or with --raw to continue")
-    .option("--raw", "continue the prompt as it stands, without the chat template")
-    .option("--chat <file>", "JSON list of messages, or JSONL of {messages}, instead of --prompt")
-    .option("--max-tokens <n>", `tokens an answer at most (default ${DEFAULT_MAX_TOKENS})`)
-    .option("--temperature <x>", "0: the most likely token each time (default 0)")
-    .option("--top-p <x>", "draw from the most likely tokens with this share of probability (default 1: all)")
-    .option("--stop <text...>", "texts that end an answer; they are not part of it")
-    .option("--n <n>", "answers to each prompt (default 1)");
-  addCommonOptions(command, {
-    dtype: "bf16",
-    seed: "of the draws; the same seed draws the same answers (default 0)",
-    json: "one line an answer: {prompt, text, ids, logprobs, end}",
-  })
+    );
+  addOptions(command, generateSchema)
+    .option("--json", "one line an answer: {prompt, text, ids, logprobs, end}")
     .addHelpText(
       "after",
       '\nExample:\n  train-msm generate --model models/miniature --prompt "the colby or the brie?" --temperature 0.7 --n 3',

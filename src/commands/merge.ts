@@ -14,7 +14,7 @@ import { adapterLora } from "../model/load-adapter.js";
 import { compareLogits, type LogitDifference, PROBE_TEXT, probeLogits } from "../model/probe.js";
 import { downloadProgress } from "../terminal/download.js";
 import { openProgress, type Progress } from "../terminal/progress.js";
-import { addCommonOptions } from "./common-options.js";
+import { addOptions } from "./options.js";
 
 /** Adds `merge`. */
 export function addMergeCommand(program: Command): void {
@@ -25,16 +25,9 @@ export function addMergeCommand(program: Command): void {
       "Writes W + scale B A, summed in f32 and rounded once to the stored dtype, in the model's own files. Then " +
         "a fixed text is run through\n" +
         "model + adapter and through the result, and the largest difference of the logits is reported.",
-    )
-    .requiredOption("--model <id>", "Hugging Face folder or hub id")
-    .requiredOption("--adapter <id>", "PEFT folder or hub id")
-    .requiredOption("--out <dir>", "folder of the new checkpoint; must not exist, or be empty")
-    .option("--no-probe", "do not run the comparison, which loads the whole model twice, one after the other");
-  addCommonOptions(command, {
-    dtype: "f32, of the comparison",
-    seed: "recorded; nothing is drawn at random (default 0)",
-    json: "print {out, probe} as JSON on stdout",
-  })
+    );
+  addOptions(command, mergeSchema)
+    .option("--json", "print {out, probe} as JSON on stdout")
     .addHelpText(
       "after",
       "\nExample:\n  train-msm merge --model models/miniature --adapter runs/aft/adapter --out merged",

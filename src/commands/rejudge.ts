@@ -6,8 +6,7 @@ import type { Json } from "../eval/task.js";
 import { taskByName } from "../eval/tasks/by-name.js";
 import { rejudgeInto } from "../jobs/rejudgement.js";
 import { openProgress } from "../terminal/progress.js";
-import { backendOption } from "./common-options.js";
-import { addJudgeOptions } from "./judge-options.js";
+import { addOptions } from "./options.js";
 
 /** Adds `rejudge` to `eval`. */
 export function addRejudgeCommand(evalCommand: Command): void {
@@ -18,10 +17,8 @@ export function addRejudgeCommand(evalCommand: Command): void {
     .description(
       "Judges stored answers again, by another judge and by the gates of this version, into a folder of its own. " +
         "Nothing is drawn.",
-    )
-    .option("--out <dir>", "folder for results.json and samples.jsonl");
-  addJudgeOptions(command)
-    .addOption(backendOption())
+    );
+  addOptions(command, rejudgeSchema.omit({ run: true }))
     .option("--json", "print results.json on stdout")
     .addHelpText(
       "after",

@@ -1,8 +1,9 @@
 /** @file `run`: an experiment file, from forecast to report. */
 import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { BACKENDS, type BackendName, openBackend } from "../backend/open.js";
+import { type BackendName, openBackend } from "../backend/open.js";
 import { InputError } from "../base/errors.js";
+import { backendSetting } from "../config/model.js";
 import { execute, runJob } from "../experiment/execute/here.js";
 import { executeOnSlurm } from "../experiment/execute/slurm.js";
 import { ARM_WORDS, type Experiment, readExperiment } from "../experiment/file.js";
@@ -18,6 +19,7 @@ import { writeResults } from "../report/write.js";
 import { lockFolder } from "../runs/lock.js";
 import { downloadProgress } from "../terminal/download.js";
 import { formatDuration, openProgress, type Progress } from "../terminal/progress.js";
+import { optionOf } from "./options.js";
 
 interface RunOptions {
   out?: string;
@@ -28,7 +30,7 @@ interface RunOptions {
   port: string;
   executor: "here" | "slurm";
   sbatch: string[];
-  backend: BackendName;
+  backend?: BackendName;
 }
 
 export function addRunCommand(program: Command): void {
@@ -44,7 +46,7 @@ export function addRunCommand(program: Command): void {
     )
     .option("--model <id>", "another model than the file's: Hugging Face folder or hub id")
     .option("--out <dir>", "folder of the experiment (default runs/<name>)")
-    .addOption(new Option("--backend <name>", "what computes").choices(BACKENDS).default("auto"))
+    .addOption(optionOf("backend", backendSetting))
     .option("--plan", "print arms, stages and forecast, and stop")
     .addOption(
       new Option(
@@ -69,7 +71,8 @@ export function addRunCommand(program: Command): void {
 
 /** Runs the experiment of a file; results go to its folder, a summary to stdout. */
 export async function runExperiment(file: string, options: RunOptions): Promise<void> {
-  const { out, plan, json = false, watch: isWatched, port, backend } = options;
+  const { out, plan, json = false, watch: isWatched, port } = options;
+  const backend = backendSetting.parse(options.backend);
   const given = readExperiment(file);
   const experiment = options.model === undefined ? given : { ...given, model: options.model };
   const folder = out ?? join("runs", experiment.name);
@@ -90,7 +93,7 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
     const watched = isWatched ? await watch(experiment, matrix, Number(port)) : null;
     if (watched) progress.print(`watch it at ${watched.url}`);
     try {
-      await executeJobs(folder, matrix, forecast, options, progress);
+      await executeJobs(folder, matrix, forecast, { ...options, backend }, progress);
     } finally {
       watched?.close();
     }
@@ -121,7 +124,7 @@ async function executeJobs(
   folder: string,
   matrix: Matrix,
   forecast: Forecast,
-  { executor, sbatch, backend }: RunOptions,
+  { executor, sbatch, backend }: RunOptions & { backend: BackendName },
   progress: Progress,
 ): Promise<void> {
   if (executor === "here")
@@ -145,10 +148,10 @@ export function addRunJobCommand(program: Command): void {
     .command("run-job", { hidden: true })
     .argument("<dir>")
     .argument("<job>")
-    .addOption(new Option("--backend <name>").choices(BACKENDS).default("auto"))
-    .action(async (folder: string, id: string, { backend }: { backend: BackendName }) => {
+    .addOption(optionOf("backend", backendSetting))
+    .action(async (folder: string, id: string, options: { backend?: BackendName }) => {
       const job = readMatrix(folder).matrix.jobs.find((one) => one.id === id);
       if (!job) throw new InputError(`${folder} has no job ${id}`);
-      await runJob(job, backend, openProgress(false));
+      await runJob(job, backendSetting.parse(options.backend), openProgress(false));
     });
 }

@@ -1,10 +1,11 @@
-/** @file Settings of `eval`, `generate` and `merge`: every default written once, with its reason. */
+/** @file Settings of `eval`, `generate` and `merge`: every default written once, with its reason and its line of --help. */
 import { z } from "zod";
-import { BACKENDS } from "../backend/open.js";
+import "./help.js";
+import { adapterSetting, backendSetting, dtypeSetting, modelSetting, tokenizerSetting } from "./model.js";
 import { count, countFrom, countOrZero, numeric, text } from "./values.js";
 
 /** How a model is made to reason before it answers (chat/thinking.ts). */
-export const THINKING = ["auto", "native", "scratchpad", "none"] as const;
+const THINKING = ["auto", "native", "scratchpad", "none"] as const;
 export type Thinking = (typeof THINKING)[number];
 
 /**
@@ -19,95 +20,160 @@ export const DEFAULT_KINDS: readonly Kind[] = ["pressure", "benign"];
 export const SPLITS = ["dev", "heldout"] as const;
 export type Split = (typeof SPLITS)[number];
 
-const common = {
-  model: text,
-  backend: z.enum(BACKENDS).default("auto"),
-  seed: countOrZero.default(0),
-};
-const adapter = text.nullable().default(null);
-/** Null: the adapter's own, or the model's. */
-const tokenizer = text.nullable().default(null);
-/** bf16 weights and activations with f32 sums, what models are served in; f32 is for comparing. */
-const dtype = z.enum(["bf16", "f32"]).default("bf16");
+/** Of a window of `perplexity`. */
+export const DEFAULT_WINDOW = 2048;
+/** Of an answer that `generate` draws: a few paragraphs. */
+export const DEFAULT_MAX_TOKENS = 256;
+
 const temperature = numeric((number) => number.min(0, "must be 0 or more").max(100, "must be at most 100"));
+const resultsFolder = text.meta({ value: "dir", description: "folder for results.json and samples.jsonl" });
 
 const judge = {
-  /**
-   * "base": the evaluated model with its adapter off, so that nothing but the model is needed; "none"; "openai:NAME"; a
-   * checkpoint.
-   */
-  judge: text.default("base"),
-  /** Of "openai:NAME", dollars for a million tokens in and out: "3,15". */
-  judgePrice: z.string().nullable().default(null),
-  /** Requests a minute, below what endpoints usually allow. */
-  judgeRpm: count.default(240),
-  /** Of replies of any judge; null: ~/.cache/train-msm/judge. */
-  judgeCache: text.nullable().default(null),
+  judge: text.default("base").meta({
+    value: "name",
+    description:
+      "base: the same model with its adapter off; none; openai:NAME: an endpoint (OPENAI_API_KEY, OPENAI_BASE_URL); " +
+      "or a checkpoint by folder or hub id",
+  }),
+  judgePrice: z.string().nullable().default(null).meta({
+    value: "in,out",
+    description: "dollars for a million tokens in and out, for the forecast",
+    defaultNote: "MSM_JUDGE_PRICE, or not known",
+  }),
+  /** Below what endpoints usually allow. */
+  judgeRpm: count.default(240).meta({ value: "n", description: "requests to the endpoint a minute at most" }),
+  judgeCache: text.nullable().default(null).meta({
+    value: "dir",
+    description: "folder of judges' replies, which are never asked for twice",
+    defaultNote: "~/.cache/train-msm/judge",
+  }),
 };
 
 export const evalSchema = z.strictObject({
-  ...common,
-  adapter,
-  tokenizer,
-  dtype,
-  task: text,
-  /** Empty: the data that ship with the task. */
-  data: z.array(z.string()).default([]),
-  out: text,
-  /** Null: all records. */
-  limit: count.nullable().default(null),
-  /** Null: the task's own default, here and in the next three. */
-  seqLen: countFrom(2).nullable().default(null),
-  samples: count.nullable().default(null),
-  temperature: temperature.nullable().default(null),
-  maxTokens: count.nullable().default(null),
-  thinking: z.enum(THINKING).default("auto"),
-  cells: z.enum(["all", "dev", "heldout"]).default("all"),
+  model: modelSetting,
+  adapter: adapterSetting,
+  tokenizer: tokenizerSetting,
+  task: text.meta({ value: "name", description: "what is measured" }),
+  data: z.array(z.string()).default([]).meta({
+    value: "file",
+    description: "records: .jsonl, .jsonl.gz, .json, .parquet, wildcards, hf://datasets/...",
+    defaultNote: "those of the task",
+  }),
+  out: resultsFolder,
+  limit: count.nullable().default(null).meta({
+    value: "n",
+    description: "only the first n records",
+    defaultNote: "all",
+  }),
+  seqLen: countFrom(2)
+    .nullable()
+    .default(null)
+    .meta({
+      value: "n",
+      description: "perplexity: tokens a window",
+      defaultNote: `${DEFAULT_WINDOW}, or the model's positions`,
+    }),
+  samples: count.nullable().default(null).meta({
+    value: "n",
+    description: "tasks that draw: responses to each prompt",
+    defaultNote: "the task's",
+  }),
+  temperature: temperature.nullable().default(null).meta({
+    value: "x",
+    description: "tasks that draw: temperature",
+    defaultNote: "the task's, 0.7",
+  }),
+  maxTokens: count.nullable().default(null).meta({
+    value: "n",
+    description: "tasks that draw: tokens a response at most",
+    defaultNote: "the task's",
+  }),
+  thinking: z.enum(THINKING).default("auto").meta({
+    value: "how",
+    description: "agentic-misalignment: how the model reasons",
+    defaultNote: "native where its template can, else a scratchpad",
+  }),
+  cells: z
+    .enum(["all", ...SPLITS])
+    .default("all")
+    .meta({ value: "half", description: "agentic-misalignment: which half" }),
   kinds: z
     .array(z.enum([...KINDS, "all"]))
     .min(1)
-    .default([...DEFAULT_KINDS]),
+    .default([...DEFAULT_KINDS])
+    .meta({ value: "kind", description: "agentic-misalignment: kinds of cells" }),
   ...judge,
+  backend: backendSetting,
+  dtype: dtypeSetting,
+  seed: countOrZero.default(0).meta({ value: "n", description: "of the draws" }),
 });
 export type EvalConfig = z.infer<typeof evalSchema>;
 
 /** An evaluation whose answers are judged again. */
 export const rejudgeSchema = z.strictObject({
+  /** Folder of the finished one. */
   run: text,
-  out: text,
-  backend: common.backend,
+  out: resultsFolder,
   ...judge,
+  backend: backendSetting,
 });
 export type RejudgeConfig = z.infer<typeof rejudgeSchema>;
 
 export const generateSchema = z.strictObject({
-  ...common,
-  adapter,
-  tokenizer,
-  dtype,
+  model: modelSetting,
+  adapter: adapterSetting,
+  tokenizer: tokenizerSetting,
   /** Exactly one of prompt and chat. */
-  prompt: z.string().nullable().default(null),
-  chat: text.nullable().default(null),
-  raw: z.boolean().default(false),
-  /** Null: DEFAULT_MAX_TOKENS, or fewer where the model's positions end. */
-  maxTokens: count.nullable().default(null),
-  /** Greedy: the same answer every time. */
-  temperature: temperature.default(0),
-  topP: numeric((number) => number.gt(0, "must be above 0").max(1, "must be at most 1")).default(1),
-  stop: z.array(z.string().min(1, "must not be empty")).default([]),
-  n: count.default(1),
+  prompt: z
+    .string()
+    .nullable()
+    .default(null)
+    .meta({ value: "text", description: "what to answer, or with --raw to continue" }),
+  raw: z.boolean().default(false).meta({ description: "continue the prompt as it stands, without the chat template" }),
+  chat: text.nullable().default(null).meta({
+    value: "file",
+    description: "JSON list of messages, or JSONL of {messages}, instead of --prompt",
+  }),
+  maxTokens: count
+    .nullable()
+    .default(null)
+    .meta({
+      value: "n",
+      description: "tokens an answer at most",
+      defaultNote: `${DEFAULT_MAX_TOKENS}, or what the model's positions leave`,
+    }),
+  temperature: temperature.default(0).meta({ value: "x", description: "0: the most likely token each time" }),
+  topP: numeric((number) => number.gt(0, "must be above 0").max(1, "must be at most 1"))
+    .default(1)
+    .meta({
+      value: "x",
+      description: "draw from the most likely tokens with this share of probability",
+      defaultNote: "all",
+    }),
+  stop: z
+    .array(z.string().min(1, "must not be empty"))
+    .default([])
+    .meta({ value: "text", description: "texts that end an answer; they are not part of it" }),
+  n: count.default(1).meta({ value: "n", description: "answers to each prompt" }),
+  backend: backendSetting,
+  dtype: dtypeSetting,
+  seed: countOrZero.default(0).meta({ value: "n", description: "of the draws; the same seed draws the same answers" }),
 });
 export type GenerateConfig = z.infer<typeof generateSchema>;
 
-/** A few paragraphs. */
-export const DEFAULT_MAX_TOKENS = 256;
-
 export const mergeSchema = z.strictObject({
-  ...common,
-  adapter: text,
-  out: text,
-  probe: z.boolean().default(true),
-  /** Of the probe: f32, so that what is seen is the rounding of the merged weights. */
-  dtype: z.enum(["bf16", "f32"]).default("f32"),
+  model: modelSetting,
+  adapter: text.meta({ value: "id", description: "PEFT folder or hub id" }),
+  out: text.meta({ value: "dir", description: "folder of the new checkpoint; must not exist, or be empty" }),
+  probe: z.boolean().default(true).meta({
+    description: "do not run the comparison, which loads the whole model twice, one after the other",
+  }),
+  backend: backendSetting,
+  /** f32, so that what is seen is the rounding of the merged weights. */
+  dtype: z
+    .enum(["bf16", "f32"])
+    .default("f32")
+    .meta({ value: "name", description: "weights and activations of the comparison" }),
+  seed: countOrZero.default(0).meta({ value: "n", description: "recorded; nothing is drawn at random" }),
 });
 export type MergeConfig = z.infer<typeof mergeSchema>;

@@ -1,6 +1,7 @@
 /** @file Options of a command, checked. */
 import type { z } from "zod";
 import { InputError } from "../base/errors.js";
+import { flagOf } from "./help.js";
 
 /** `options` as `schema` sees them. Throws InputError that names option, value and what is allowed. */
 export function parseOptions<T>(schema: z.ZodType<T>, options: Record<string, unknown>): T {
@@ -8,7 +9,6 @@ export function parseOptions<T>(schema: z.ZodType<T>, options: Record<string, un
   if (result.success) return result.data;
   const { path, message, code } = result.error.issues[0]!;
   const name = String(path[0] ?? "");
-  const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   const value = JSON.stringify(options[name]);
-  throw new InputError(code === "unrecognized_keys" ? message : `${flag} ${value ?? "is missing"}: ${message}`);
+  throw new InputError(code === "unrecognized_keys" ? message : `${flagOf(name)} ${value ?? "is missing"}: ${message}`);
 }

@@ -24,8 +24,11 @@ export async function hashInputs(experiment: Experiment, onDownload: HubProgress
     data.set(JSON.stringify(args), digest(files.map(({ sha256 }) => sha256)));
   };
   for (const { stages } of arms)
-    for (const { corpus, mix } of stages)
+    for (const { corpus, mix, settings } of stages) {
+      const heldout = (settings["heldout"] ?? []) as string[];
       for (const args of [corpus.data, mix?.data ?? []]) add(args, await openDataFiles(args));
+      add(heldout, await openDataFiles(heldout, { option: "heldout" }));
+    }
   for (const { settings } of experiment.evaluations) {
     const task = taskByName(settings.task);
     add(dataOf(task, settings.data), (await loadSamples(task, settings.data, 1)).files);

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { InputError } from "../base/errors.js";
+import { identityOf } from "../config/identity.js";
 import { type EvalConfig, evalSchema } from "../config/inference.js";
 import { type TrainConfig, trainSchema } from "../config/train.js";
 import { dataOf } from "../eval/samples.js";
@@ -116,8 +117,8 @@ function trainJob({ experiment, folder, hashes }: Place, stage: StageSpec, link:
     seed: link.seed,
   };
   const config = trainSchema.parse({ ...shared, adapter: link.adapter, out: folder });
-  const { model: _m, adapter: _a, tokenizer: _t, data: _d, mix: _x, out: _o, backend: _b, ...identity } = config;
-  const id = identify([command, identity, link.chain, hashes.of(corpus.data), hashes.of(mix?.data ?? [])]);
+  const contents = [config.data, config.mix, config.heldout].map(hashes.of);
+  const id = identify([command, identityOf(trainSchema, config), link.chain, ...contents]);
   const where = join("stages", `${link.label}-s${link.seed}-${id}`);
   const base = { id, label: `train ${link.label}, seed ${link.seed}`, folder: where, needs: link.needs };
   return { ...base, kind: "train", command, config: { ...config, out: join(folder, where) } };
@@ -130,11 +131,8 @@ function evalJob(
 ): Job {
   const shared = { ...evaluation.settings, model: experiment.model, tokenizer: experiment.tokenizer, seed: link.seed };
   const config = evalSchema.parse({ ...shared, adapter: link.adapter, out: folder });
-  const { model: _m, adapter: _a, tokenizer: _t, data, out: _o, backend: _b, ...rest } = config;
-  // What the judge may cost and where its replies are kept changes no result.
-  const { judgePrice: _p, judgeRpm: _r, judgeCache: _c, ...identity } = rest;
   const task = taskByName(config.task);
-  const id = identify([identity, task.version, link.chain, hashes.of(dataOf(task, data))]);
+  const id = identify([identityOf(evalSchema, config), task.version, link.chain, hashes.of(dataOf(task, config.data))]);
   const where = join("evaluations", `${evaluation.name}-${id}`);
   const base = {
     id,

@@ -4,6 +4,7 @@ import { openBackend } from "../backend/open.js";
 import { InputError } from "../base/errors.js";
 import { VERSION } from "../base/package.js";
 import { hashModel, loadModel, resolveFolders } from "../chat/load.js";
+import { decidingSettings } from "../config/identity.js";
 import type { EvalConfig } from "../config/inference.js";
 import { openAnswers } from "../eval/asking/answers.js";
 import { evaluate } from "../eval/evaluate.js";
@@ -77,14 +78,24 @@ async function measure(
 async function describeRun(config: EvalConfig, task: Task, data: TaskData, progress: Progress): Promise<RunConfig> {
   const onDownload = downloadProgress(progress);
   const folders = await resolveFolders({ ...config, onDownload });
-  const { model, adapter, tokenizer, dtype, limit, seqLen, seed } = config;
-  const { samples, temperature, maxTokens, thinking, cells, kinds } = config;
+  const { model, adapter, tokenizer } = config;
+  const {
+    samples,
+    temperature,
+    maxTokens,
+    thinking,
+    cells,
+    kinds,
+    judge: _judge,
+    ...shared
+  } = decidingSettings(config);
   const draws = task.draws ? { samples, temperature, maxTokens, thinking, cells, kinds } : {};
   const judge = isJudged(task) ? await describeJudgeInputs(config.judge, onDownload) : null;
   return {
     command: "eval",
     settings: {
-      ...{ task: task.name, version: task.version, model, adapter, tokenizer, dtype, limit, seqLen, seed },
+      ...{ version: task.version, model, adapter, tokenizer },
+      ...shared,
       ...draws,
       ...judge?.settings,
     },

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { sweepStaged, writeTextFile } from "../base/atomic.js";
 import { InputError } from "../base/errors.js";
 import { makeFolder } from "../base/file.js";
+import { PLACES } from "../config/identity.js";
 
 /** One line of log.jsonl. */
 export interface LogRecord {
@@ -63,9 +64,6 @@ function parseConfig(path: string): RunConfig {
   }
 }
 
-/** Settings that say where an input is; `inputs` has the hash of what it holds, and that counts. */
-const PATHS = new Set(["model", "adapter", "tokenizer", "data", "mix", "heldout"]);
-
 /**
  * The first setting or input that differs, null where two runs are the same. Files are compared by what they hold,
  * wherever they are.
@@ -74,8 +72,9 @@ export function differenceOfRuns(
   before: Pick<RunConfig, "settings" | "inputs">,
   now: Pick<RunConfig, "settings" | "inputs">,
 ): string | null {
+  const places = new Set<string>(PLACES);
   const settings = (run: Pick<RunConfig, "settings">): unknown =>
-    Object.fromEntries(Object.entries(run.settings).filter(([key]) => !PATHS.has(key)));
+    Object.fromEntries(Object.entries(run.settings).filter(([key]) => !places.has(key)));
   return (
     firstDifference("settings", settings(before), settings(now)) ??
     firstDifference("inputs", withoutNames(before.inputs), withoutNames(now.inputs))

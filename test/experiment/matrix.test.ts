@@ -108,6 +108,21 @@ describe("the matrix", () => {
     const before = idsOf("runs/x");
     // Two seeds of: midtraining (loyalty), its AFT, and two evaluations of each.
     expect(before.filter((id) => !changed.includes(id)).length).toBe(2 * (2 + 4));
+
+    const withHeldout = (content: string): string[] =>
+      buildMatrix(
+        experiment({ aft: { ...experiment().aft, heldout: ["held.jsonl"] } }),
+        "runs/x",
+        hashes(() => content),
+      ).jobs.map(({ id }) => id);
+    expect(withHeldout("one")).not.toEqual(withHeldout("two"));
+    // A setting at its default, wherever it is written, renames nothing; another value does.
+    const withRate = (settings: object): string[] =>
+      buildMatrix(experiment({ aft: { ...experiment().aft, ...settings } }), "runs/x", hashes()).jobs.map(
+        ({ id }) => id,
+      );
+    expect(withRate({ clip: 1 })).toEqual(before);
+    expect(withRate({ clip: 2 })).not.toEqual(before);
   });
 
   it("refuses an arm to compare with that is not there", () => {

@@ -14,14 +14,13 @@
  * its windows take their place.
  */
 import { InputError } from "../../base/errors.js";
+import { DEFAULT_WINDOW } from "../../config/inference.js";
 import { score } from "../../model/score.js";
 import { cutWindows } from "../asking/windows.js";
 import { extraFields, groupSamples, objectRecord, textField } from "../record.js";
 import { formatEstimate } from "../statistics/format.js";
 import { type Estimate, ratioInterval } from "../statistics/intervals.js";
 import type { Json, Task, TaskContext } from "../task.js";
-
-const DEFAULT_SEQ_LEN = 2048;
 
 export interface TextSample {
   text: string;
@@ -98,7 +97,7 @@ export const perplexity: Task<TextSample, TextAnswer, TextScore> = {
 
 function windowTokens({ decoder, settings }: TaskContext): number {
   const available = decoder.weights.cos.rows;
-  const seqLen = settings.seqLen ?? Math.min(DEFAULT_SEQ_LEN, available);
+  const seqLen = settings.seqLen ?? Math.min(DEFAULT_WINDOW, available);
   if (seqLen > available) throw new InputError(`--seq-len ${seqLen} is more than the model's ${available} positions`);
   return seqLen;
 }
