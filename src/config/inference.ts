@@ -1,4 +1,4 @@
-/** @file Settings of `eval`, `generate` and `merge`: every default written once, with its reason and its line of --help. */
+/** @file Settings of `eval`, `generate` and `merge`: every default once, with its reason and its line of --help. */
 import { z } from "zod";
 import "./help.js";
 import { adapterSetting, backendSetting, dtypeSetting, modelSetting, tokenizerSetting } from "./model.js";
