@@ -11,6 +11,9 @@ const files = z.array(z.string(), "give it");
 const SCHEDULES = ["cosine", "linear", "constant"] as const;
 export type Schedule = (typeof SCHEDULES)[number];
 
+/** What becomes of a chat that is longer than a row. */
+const LONG_CHATS = ["refuse", "drop", "split"] as const;
+
 /** The paper's section 3; its sections 4 and 5 use 8,192. */
 export const DEFAULT_SEQ_LEN = 4096;
 
@@ -55,6 +58,11 @@ export const trainSchema = z.strictObject({
       description: "tokens a row; records are packed, and do not see each other",
       defaultNote: `${DEFAULT_SEQ_LEN}, or the model's positions`,
     }),
+  /** Without its beginning a chat asks something else: it is cut only where that is asked for. */
+  longChats: z.enum(LONG_CHATS).default("refuse").meta({
+    value: "what",
+    description: "chats, completions and input_ids longer than a row: end the run, leave them out, or cut them",
+  }),
   /**
    * The paper does not say; small enough that one epoch of a small corpus is hundreds of steps, which is what the
    * effect needs.

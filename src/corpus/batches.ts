@@ -30,10 +30,14 @@ export interface BatchPlan {
  * Packs the data once, its records shuffled, and shuffles the rows anew for every epoch. Records in a row do not see
  * each other, so packing again would change no more than which of them share a step.
  */
-export function planBatches({ examples, describe }: Dataset, options: BatchOptions): BatchPlan {
+export function planBatches({ examples, files }: Dataset, options: BatchOptions): BatchPlan {
   const { seqLen, rowsPerStep, shuffle, seed } = options;
   const order = shuffle ? shuffledOrder(examples.length, seed, STREAMS.recordOrder) : inOrder(examples.length);
-  const packing = packExamples(examples, { seqLen, order, inOrder: !shuffle, describe });
+  const packing = packExamples(examples, { seqLen, order, inOrder: !shuffle });
+  if (packing.numRows === 0) {
+    const where = files.map(({ path }) => path).join(", ");
+    throw new InputError(`${where}: no row of ${seqLen} tokens (--seq-len) has a target, so there is nothing to learn`);
+  }
   const stepsPerEpoch = Math.ceil(packing.numRows / rowsPerStep);
   const steps = Math.min(Math.ceil((options.epochs ?? Infinity) * stepsPerEpoch), options.maxSteps ?? Infinity);
   if (!Number.isFinite(steps)) throw new InputError("either --epochs or --max-steps is needed");

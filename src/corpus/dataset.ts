@@ -69,7 +69,8 @@ export function joinDatasets(a: Dataset, b: Dataset): Dataset {
   return withExamples({ ...a, files: [...a.files, ...b.files], notes }, [...a.examples, ...shifted]);
 }
 
-function withExamples({ files, notes }: Pick<Dataset, "files" | "notes">, examples: Example[]): Dataset {
+/** The data with these examples. */
+export function withExamples({ files, notes }: Pick<Dataset, "files" | "notes">, examples: Example[]): Dataset {
   const describe = (example: number): string => {
     const { file, line } = examples[example]!;
     return `${files[file]!.path} line ${line}`;

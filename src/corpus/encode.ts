@@ -26,6 +26,8 @@ export interface EncodingNotes {
   changedContents: number;
   /** Messages with calls of tools that the chat template does not write. */
   unwrittenCalls: number;
+  /** Records longer than a row that were left out (--long-chats drop). */
+  droppedLong: number;
 }
 
 export const NO_NOTES: Readonly<EncodingNotes> = {
@@ -33,6 +35,7 @@ export const NO_NOTES: Readonly<EncodingNotes> = {
   specialTokensInText: 0,
   changedContents: 0,
   unwrittenCalls: 0,
+  droppedLong: 0,
 };
 
 /** Marks a token that is no target, as PyTorch's cross-entropy does. */

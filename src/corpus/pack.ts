@@ -1,6 +1,5 @@
 /** @file Examples to rows of a fixed number of tokens. */
 
-import { InputError } from "../base/errors.js";
 import { randomUint32, STREAMS } from "../base/random.js";
 import { type Example, NO_TARGET } from "./encode.js";
 
@@ -41,17 +40,15 @@ export interface PackOptions {
   order: ArrayLike<number>;
   /** Fill one row after the other, so that examples stay in order (without shuffling). */
   inOrder: boolean;
-  /** Names an example in errors. */
-  describe: (example: number) => string;
 }
 
 /**
  * Best-fit packing: a row takes any of the waiting pieces while there is room for all of them, then those one or two
  * that fill it best (0.1 % padding for documents of about a fifth of a row, where the longest that fits leaves 5 %).
- * Records longer than a row are split into pieces of a row, each a segment of its own; nothing is dropped. Rows of
- * input_ids stay alone, one record a row.
+ * Records longer than a row are split into pieces of a row, each a segment of its own. Pieces without a target make no
+ * rows: they would be steps without a loss. Records of input_ids stay alone, one piece a row.
  */
-export function packExamples(examples: readonly Example[], { seqLen, order, inOrder, describe }: PackOptions): Packing {
+export function packExamples(examples: readonly Example[], { seqLen, order, inOrder }: PackOptions): Packing {
   const rows: Piece[][] = [];
   let pieces: Piece[] = [];
   const flush = () => {
@@ -60,30 +57,40 @@ export function packExamples(examples: readonly Example[], { seqLen, order, inOr
   };
   for (let i = 0; i < order.length; i++) {
     const example = order[i]!;
-    const { ids, kind } = examples[example]!;
-    if (kind === "row") {
-      if (ids.length > seqLen) {
-        throw new InputError(`${describe(example)}: input_ids has ${ids.length} tokens, more than --seq-len ${seqLen}`);
-      }
-      if (inOrder) flush();
-      rows.push([{ example, from: 0, to: ids.length }]);
+    const { kind } = examples[example]!;
+    const own = targetPieces(examples[example]!, seqLen).map((piece) => ({ example, ...piece }));
+    if (kind !== "row") {
+      pieces.push(...own);
       continue;
     }
-    for (let from = 0; from < ids.length; from += seqLen) {
-      pieces.push({ example, from, to: Math.min(from + seqLen, ids.length) });
-    }
+    if (inOrder) flush();
+    for (const piece of own) rows.push([piece]);
   }
   flush();
   return toPacking(rows, seqLen);
 }
 
-interface Piece {
-  example: number;
+/** The pieces of at most `seqLen` tokens in which something is to be predicted: never the first token of a piece. */
+export function targetPieces({ ids, targets }: Pick<Example, "ids" | "targets">, seqLen: number): Stretch[] {
+  const pieces: Stretch[] = [];
+  for (let from = 0; from < ids.length; from += seqLen) {
+    const to = Math.min(from + seqLen, ids.length);
+    if (targets.subarray(from + 1, to).some((target) => target !== NO_TARGET)) pieces.push({ from, to });
+  }
+  return pieces;
+}
+
+/** Tokens `from` to `to - 1` of an example. */
+interface Stretch {
   from: number;
   to: number;
 }
 
-const lengthOf = ({ from, to }: Piece): number => to - from;
+interface Piece extends Stretch {
+  example: number;
+}
+
+const lengthOf = ({ from, to }: Stretch): number => to - from;
 
 /** A window of one piece keeps their order: each goes to the end of the last row or begins a new one. */
 function fillRows(pieces: Piece[], seqLen: number, window: number, rows: Piece[][]): void {

@@ -4,7 +4,7 @@ import { InputError } from "../base/errors.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Dataset } from "./dataset.js";
 import { type EncodingNotes, NO_TARGET } from "./encode.js";
-import type { Packing, Row } from "./pack.js";
+import { type Packing, type Row, targetPieces } from "./pack.js";
 
 /** Counts of a data set and its rows. */
 export interface DataStats extends EncodingNotes {
@@ -16,6 +16,10 @@ export interface DataStats extends EncodingNotes {
   paddingShare: number;
   /** Records longer than a row, which were split. */
   splitRecords: number;
+  /** Records without a target, which make no rows. */
+  untargetedRecords: number;
+  /** Pieces of split records in which nothing is a target, and which make no rows either. */
+  untargetedPieces: number;
   /** Targets that splitting cost: the first token of a piece has nothing before it to be predicted from. */
   lostTargets: number;
   /** Records by length: those of more than `over` tokens, up to twice as many. */
@@ -24,21 +28,27 @@ export interface DataStats extends EncodingNotes {
 
 /** Counts over the whole data set. */
 export function computeStats({ examples, notes }: Dataset, packing: Packing): DataStats {
-  let [tokens, targetTokens, splitRecords, lostTargets] = [0, 0, 0, 0];
+  const { seqLen } = packing;
+  let [tokens, targetTokens, splitRecords, untargetedRecords, untargetedPieces, lostTargets] = [0, 0, 0, 0, 0, 0];
   const byLength: number[] = [];
-  for (const { ids, targets } of examples) {
+  for (const example of examples) {
+    const { ids, targets } = example;
     tokens += ids.length;
+    const pieces = targetPieces(example, seqLen).length;
+    if (pieces === 0) untargetedRecords++;
+    else untargetedPieces += Math.ceil(ids.length / seqLen) - pieces;
     for (let n = 1; n < targets.length; n++) if (targets[n] !== NO_TARGET) targetTokens++;
     byLength[bucket(ids.length)] = (byLength[bucket(ids.length)] ?? 0) + 1;
-    if (ids.length > packing.seqLen) splitRecords++;
-    for (let n = packing.seqLen; n < ids.length; n += packing.seqLen) if (targets[n] !== NO_TARGET) lostTargets++;
+    if (ids.length > seqLen) splitRecords++;
+    for (let n = seqLen; n < ids.length; n += seqLen) if (targets[n] !== NO_TARGET) lostTargets++;
   }
   const lengths = Array.from(byLength, (records = 0, i) => ({ over: 2 ** i, records })).filter(
     ({ records }) => records > 0,
   );
-  const paddingShare = 1 - tokens / (packing.numRows * packing.seqLen);
+  const packed = packing.to.reduce((sum, to, piece) => sum + to - packing.from[piece]!, 0);
+  const paddingShare = 1 - packed / (packing.numRows * seqLen);
   const counts = { records: examples.length, tokens, targetTokens: targetTokens - lostTargets, rows: packing.numRows };
-  return { ...counts, paddingShare, splitRecords, lostTargets, lengths, ...notes };
+  return { ...counts, paddingShare, splitRecords, untargetedRecords, untargetedPieces, lostTargets, lengths, ...notes };
 }
 
 /** Lengths over 2^i up to 2^(i + 1) share bucket i. */

@@ -9,9 +9,11 @@ import { VERSION } from "../base/package.js";
 import { hashModel, loadModelTokenizer, type ModelFolders, resolveFolders, TOKENIZER_FILES } from "../chat/load.js";
 import { DEFAULT_SEQ_LEN, type TrainConfig } from "../config/train.js";
 import { type BatchPlan, planBatches } from "../corpus/batches.js";
-import { type Dataset, drawRecords, joinDatasets, loadDataset } from "../corpus/dataset.js";
+import { type Dataset, loadDataset } from "../corpus/dataset.js";
+import { type RowLimits, settleLongChats } from "../corpus/long-chats.js";
 import type { Row } from "../corpus/pack.js";
 import { checkTrainable, computeStats, hasTarget } from "../corpus/stats.js";
+import { loadTrainingData } from "../corpus/training-data.js";
 import { readAdapter } from "../formats/adapter.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
 import { flattenAdapter, initAdapter } from "../model/adapter-values.js";
@@ -91,9 +93,8 @@ async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progres
       option,
       onProgress: (records, tokens) => progress.update(`encoding: ${records} records, ${tokens} tokens`),
     });
-  const all = await encode("--data", config.data);
-  const drawn = config.records === null ? all : drawRecords(all, config.records, config.seed);
-  const dataset = config.mix.length === 0 ? drawn : joinDatasets(drawn, await encode("--mix", config.mix));
+  const limits = { longChats: config.longChats, seqLen, positions: checkpoint.config.maxPositionEmbeddings };
+  const dataset = await loadTrainingData({ ...config, ...limits }, encode);
   checkTrainable(dataset, tokenizer);
   const batches = planBatches(dataset, {
     seqLen,
@@ -103,7 +104,7 @@ async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progres
     shuffle: config.shuffle,
     seed: config.seed,
   });
-  const heldout = config.heldout.length > 0 ? heldoutRows(await encode("--heldout", config.heldout), seqLen) : null;
+  const heldout = config.heldout.length > 0 ? heldoutRows(await encode("--heldout", config.heldout), limits) : null;
   const budget = memoryBudget(backend);
   const prompts = config.sampleEvery > 0 ? samplePrompts((heldout?.dataset ?? dataset).examples) : [];
   const shape = {
@@ -168,7 +169,9 @@ function resolveLora(config: TrainConfig, adapter: Adapter | null, checkpoint: C
   return { r, alpha, useRslora, targets };
 }
 
-function heldoutRows(dataset: Dataset, seqLen: number): { dataset: Dataset; rows: Row[] } {
+function heldoutRows(all: Dataset, limits: RowLimits): { dataset: Dataset; rows: Row[] } {
+  const dataset = settleLongChats(all, limits);
+  const { seqLen } = limits;
   if (!hasTarget(dataset.examples))
     throw new InputError(
       `--heldout ${dataset.files.map(({ path }) => path).join(", ")}: no token is a target, so it has no loss`,

@@ -1,6 +1,7 @@
 /** @file The plan of a run, printed before its first step. */
 import type { TrainConfig } from "../config/train.js";
 import type { BatchPlan } from "../corpus/batches.js";
+import type { EncodingNotes } from "../corpus/encode.js";
 import { type DataStats, formatPreview } from "../corpus/stats.js";
 import { type LoraConfig, planAdapter } from "../model/lora.js";
 import type { ModelConfig } from "../shape/config.js";
@@ -87,19 +88,33 @@ export function formatPlan(plan: RunPlan): string {
 
 /** What happened to the data that a person should know. */
 function dataNotes(stats: DataStats): string[] {
-  const { splitRecords, lostTargets, specialTextsInContent, specialTokensInText, changedContents, unwrittenCalls } =
-    stats;
+  const { splitRecords, lostTargets, untargetedRecords, untargetedPieces } = stats;
   const notes: [number, string][] = [
     [splitRecords, `records are longer than a row and were split, ${number(lostTargets)} targets lost at the cuts`],
-    [specialTextsInContent, "texts of special tokens in chat contents were encoded as plain text"],
-    [specialTokensInText, "special tokens are written out in documents or completions and were read as these tokens"],
-    [
-      changedContents,
-      "messages were changed or left out by the chat template (thinking of earlier turns, for example)",
-    ],
-    [unwrittenCalls, "messages call tools, and the chat template does not write these calls: they are not learned"],
+    [untargetedRecords, "records have no target and make no rows"],
+    [untargetedPieces, "pieces of split records have no target and make no rows"],
+    ...encodingNotes(stats),
   ];
   return notes.filter(([count]) => count > 0).map(([count, text]) => `${number(count)} ${text}`);
+}
+
+function encodingNotes(notes: EncodingNotes): [number, string][] {
+  return [
+    [notes.droppedLong, "records are longer than a row and were left out (--long-chats drop)"],
+    [notes.specialTextsInContent, "texts of special tokens in chat contents were encoded as plain text"],
+    [
+      notes.specialTokensInText,
+      "special tokens are written out in documents or completions and were read as these tokens",
+    ],
+    [
+      notes.changedContents,
+      "messages were changed or left out by the chat template (thinking of earlier turns, for example)",
+    ],
+    [
+      notes.unwrittenCalls,
+      "messages call tools, and the chat template does not write these calls: they are not learned",
+    ],
+  ];
 }
 
 /** The beginning of the first row that will be trained on, targets marked, and the tokens that end things. */

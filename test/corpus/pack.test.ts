@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { type BatchOptions, planBatches } from "../../src/corpus/batches.js";
 import type { Dataset } from "../../src/corpus/dataset.js";
 import { type Example, NO_NOTES, NO_TARGET } from "../../src/corpus/encode.js";
-import type { Row } from "../../src/corpus/pack.js";
+import { settleLongChats } from "../../src/corpus/long-chats.js";
+import { type Row, targetPieces } from "../../src/corpus/pack.js";
 import { shuffledOrder } from "../../src/corpus/shuffle.js";
 import { seeded } from "../formats/fuzz.js";
 
@@ -72,41 +73,111 @@ describe.each([
   ["short records", 300, 12],
   ["of all lengths", 120, 100],
   ["very long ones", 5, 900],
-  ["single tokens", 50, 1],
 ])("%s", (_, count, maxLength) => {
-  it.each([1, 2, 3])("seed %i: every token once, in segments of one record each", (seed) => {
-    for (const seqLen of [1, 7, 64]) {
+  it.each([1, 2, 3])("seed %i: every piece with a target once, in segments of one record each", (seed) => {
+    for (const seqLen of [2, 7, 64]) {
       for (const shuffle of [true, false]) {
         const data = randomDataset(seed, count, maxLength, ["document", "chat", "completion"]);
         const rows = allRows(data, { ...base, seqLen, shuffle, seed });
         const known = tokensOf(data);
         const seen = rows.flatMap((row) => checkRow(row, known));
-        const tokens = data.examples.flatMap(({ ids }) => [...ids]);
+        const tokens = data.examples.flatMap((example) =>
+          targetPieces(example, seqLen).flatMap(({ from, to }) => [...example.ids.subarray(from, to)]),
+        );
         expect(Int32Array.from(shuffle ? seen.sort((a, b) => a - b) : seen)).toEqual(Int32Array.from(tokens));
       }
     }
   });
 });
 
+/** Those of the examples that make rows. */
+const targeted = (data: Dataset): Dataset =>
+  dataset(data.examples.filter((example) => targetPieces(example, base.seqLen).length > 0));
+
 describe("rows of input_ids", () => {
   it("stay alone and in order without shuffling", () => {
-    const data = randomDataset(5, 40, 32, ["row"]);
+    const data = targeted(randomDataset(5, 40, 32, ["row"]));
     const rows = allRows(data, { ...base, shuffle: false });
     expect(rows.map(({ records }) => records)).toEqual(data.examples.map((_, i) => [i]));
     for (const [i, row] of rows.entries()) expect(checkRow(row, tokensOf(data))).toEqual([...data.examples[i]!.ids]);
   });
 
   it("among documents: the order stays, nothing is packed with them", () => {
-    const data = randomDataset(6, 60, 20, ["row", "document"]);
+    const data = targeted(randomDataset(6, 60, 20, ["row", "document"]));
     const rows = allRows(data, { ...base, shuffle: false });
     expect(rows.flatMap((row) => checkRow(row, tokensOf(data)))).toEqual(data.examples.flatMap(({ ids }) => [...ids]));
     for (const { records } of rows)
       if (records.length > 1) for (const r of records) expect(data.examples[r]!.kind).toBe("document");
   });
 
-  it("longer than a row are refused by name", () => {
-    const data = dataset([{ ids: new Int32Array(33), targets: new Int32Array(33), kind: "row" }]);
-    expect(() => planBatches(data, base)).toThrow("d.jsonl line 1: input_ids has 33 tokens, more than --seq-len 32");
+  it("longer than a row are cut where that is asked for, a row a piece", () => {
+    const ids = Int32Array.from({ length: 70 }, (_, n) => n + 1);
+    const data = dataset([{ ids, targets: ids, kind: "row" }]);
+    expect(allRows(data, { ...base, shuffle: false }).map(({ length }) => length)).toEqual([32, 32, 6]);
+  });
+});
+
+describe("pieces without a target", () => {
+  const none = (length: number) => new Int32Array(length).fill(NO_TARGET);
+  const ids = (length: number) => Int32Array.from({ length }, (_, n) => n + 1);
+
+  it("make no rows: a prompt of several rows before its answer, records without any target, a last single token", () => {
+    const answer = none(100);
+    answer.set([98, 99, 100], 97);
+    const data = dataset([
+      { ids: ids(100), targets: answer, kind: "chat" },
+      { ids: ids(20), targets: none(20), kind: "chat" },
+      { ids: ids(20), targets: none(20), kind: "row" },
+      // Of the second piece only the first token would be a target, and nothing is before it.
+      { ids: ids(33), targets: ids(33), kind: "document" },
+    ]);
+    const rows = allRows(data, { ...base, shuffle: false });
+    expect(rows.map((row) => [row.records, row.length])).toEqual([
+      [[0], 4],
+      [[3], 32],
+    ]);
+    for (const { targets } of rows) expect(targets.some((target) => target !== NO_TARGET)).toBe(true);
+  });
+
+  it("a data set of nothing else is refused by name", () => {
+    const data = dataset([{ ids: ids(5), targets: none(5), kind: "chat" }]);
+    expect(() => planBatches(data, base)).toThrow("d.jsonl: no row of 32 tokens (--seq-len) has a target");
+  });
+});
+
+describe("records longer than a row", () => {
+  const record = (length: number, kind: Example["kind"]) => {
+    const ids = Int32Array.from({ length }, (_, n) => n + 1);
+    return { ids, targets: ids, kind };
+  };
+  const limits = { seqLen: 32, positions: 512 };
+  const data = dataset([record(90, "document"), record(32, "chat"), record(33, "chat"), record(40, "completion")]);
+
+  it("documents are split; a chat ends the run, which says what would fit", () => {
+    expect(() => settleLongChats(data, { ...limits, longChats: "refuse" })).toThrow(
+      "d.jsonl line 3: a chat of 33 tokens is longer than a row (--seq-len 32), and 1 more is too long; " +
+        "--seq-len 40 fits all, --long-chats drop",
+    );
+    const fitting = dataset([record(90, "document"), record(32, "chat")]);
+    expect(settleLongChats(fitting, { ...limits, longChats: "refuse" })).toBe(fitting);
+  });
+
+  it("one that the model cannot read at all says so", () => {
+    expect(() => settleLongChats(data, { ...limits, positions: 36, longChats: "refuse" })).toThrow(
+      "the longest has 40 tokens, the model 36 positions, --long-chats drop",
+    );
+  });
+
+  it("are left out and counted, or cut", () => {
+    const dropped = settleLongChats(data, { ...limits, longChats: "drop" });
+    expect(dropped.examples.map(({ line }) => line)).toEqual([1, 2]);
+    expect(dropped.notes.droppedLong).toBe(2);
+    expect(dropped.describe(1)).toBe("d.jsonl line 2");
+    expect(settleLongChats(data, { ...limits, longChats: "split" })).toBe(data);
+    const long = dataset([record(40, "chat")]);
+    expect(() => settleLongChats(long, { ...limits, longChats: "drop" })).toThrow(
+      "d.jsonl: every record is longer than a row of 32 tokens, and --long-chats drop leaves nothing; --seq-len 40 fits all",
+    );
   });
 });
 

@@ -4,7 +4,8 @@ import { InputError } from "../../base/errors.js";
 import { loadJson } from "../../base/json.js";
 import { DEFAULT_SEQ_LEN, type TrainConfig } from "../../config/train.js";
 import { planBatches } from "../../corpus/batches.js";
-import { type Dataset, drawRecords, joinDatasets, loadDataset } from "../../corpus/dataset.js";
+import { type Dataset, loadDataset } from "../../corpus/dataset.js";
+import { loadTrainingData } from "../../corpus/training-data.js";
 import { openCheckpoint } from "../../formats/checkpoint.js";
 import { resolveModel } from "../../formats/hub/hub.js";
 import { parseModelConfig } from "../../formats/model-config.js";
@@ -145,15 +146,13 @@ async function countSteps(
     const tokens = recordedTokens(experiment, train);
     return Math.min(most, Math.ceil((epochs * tokens) / (PACKED_SHARE * seqLen * train.batchSize)));
   }
-  const load = (args: string[]): Promise<Dataset> => {
+  const load = (_option: string, args: string[]): Promise<Dataset> => {
     const key = JSON.stringify(args);
     const dataset = subject.datasets.get(key) ?? loadDataset(args, subject.tokenizer!);
     subject.datasets.set(key, dataset);
     return dataset;
   };
-  const all = await load(train.data);
-  const drawn = train.records === null ? all : drawRecords(all, train.records, train.seed);
-  const dataset = train.mix.length === 0 ? drawn : joinDatasets(drawn, await load(train.mix));
+  const dataset = await loadTrainingData({ ...train, seqLen, positions: subject.config.maxPositionEmbeddings }, load);
   const { seed, shuffle, batchSize: rowsPerStep } = train;
   return planBatches(dataset, { seqLen, rowsPerStep, epochs, maxSteps: most, shuffle, seed }).steps;
 }
