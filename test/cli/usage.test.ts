@@ -124,7 +124,7 @@ const MISTAKES: [what: string, more: () => string[], message: RegExp][] = [
   [
     "a row that is too long",
     () => ["--data", dataFile("long.jsonl", JSON.stringify({ input_ids: Array(200).fill(5) }))],
-    /long\.jsonl line 1: .*200 tokens, more than --seq-len 128/,
+    /long\.jsonl line 1: .*200 tokens is longer than a row \(--seq-len 128\); --seq-len 200 fits all/,
   ],
   [
     "no assistant turn",
