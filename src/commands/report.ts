@@ -5,7 +5,7 @@ import { RunError } from "../base/errors.js";
 import { isDone } from "../experiment/execute/done.js";
 import { readMatrix } from "../experiment/folder.js";
 import { formatSummary } from "../report/summary.js";
-import { writeResults } from "../report/write.js";
+import { writeResults, writeUnfinished } from "../report/write.js";
 
 export function addReportCommand(program: Command): void {
   program
@@ -17,11 +17,11 @@ export function addReportCommand(program: Command): void {
     .action(async (folder: string, { json = false }: { json?: boolean }) => {
       const { experiment, matrix } = readMatrix(folder);
       const open = matrix.jobs.filter((job) => !isDone(job));
-      if (open.length > 0)
-        throw new RunError(
-          `${folder}: ${open.length} of ${matrix.jobs.length} jobs are not finished, ${open[0]!.label} for one: ` +
-            `\`train-msm run\` goes on`,
-        );
+      if (open.length > 0) {
+        const why = `${open[0]!.label} for one: \`train-msm run\` goes on`;
+        await writeUnfinished(folder, experiment, matrix, why);
+        throw new RunError(`${folder}: ${open.length} of ${matrix.jobs.length} jobs are not finished, ${why}`);
+      }
       const record = await writeResults(folder, experiment, matrix);
       process.stdout.write(
         json ? `${JSON.stringify(record)}\n` : `${formatSummary(record)}\n\nreport: ${join(folder, "report.html")}\n`,

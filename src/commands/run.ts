@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { type BackendName, openBackend } from "../backend/open.js";
-import { InputError } from "../base/errors.js";
+import { InputError, RunError } from "../base/errors.js";
 import { backendSetting } from "../config/model.js";
 import { execute, runJob } from "../experiment/execute/here.js";
 import { executeOnSlurm } from "../experiment/execute/slurm.js";
@@ -15,7 +15,7 @@ import { watchSignals } from "../jobs/signals.js";
 import { formatMatrix } from "../report/forecast.js";
 import { formatSummary } from "../report/summary.js";
 import { watch } from "../report/watch.js";
-import { writeResults } from "../report/write.js";
+import { writeResults, writeUnfinished } from "../report/write.js";
 import { lockFolder } from "../runs/lock.js";
 import { downloadProgress } from "../terminal/download.js";
 import { formatDuration, openProgress, type Progress } from "../terminal/progress.js";
@@ -94,6 +94,11 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
     if (watched) progress.print(`watch it at ${watched.url}`);
     try {
       await executeJobs(folder, matrix, forecast, { ...options, backend }, progress);
+    } catch (error) {
+      if (!(error instanceof RunError)) throw error;
+      const lines = await writeUnfinished(folder, experiment, matrix, error.message);
+      if (!json) process.stdout.write(`${lines}\n\nreport: ${join(folder, "report.html")}\n`);
+      throw error;
     } finally {
       watched?.close();
     }

@@ -4,14 +4,15 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeTextFile } from "../base/atomic.js";
 
-export interface ReplyCache {
-  load(request: unknown): string | null;
-  save(request: unknown, reply: string): Promise<void>;
+/** What is kept of a reply: its text, and why it ends there ("stop", "length", ...; null: not told). */
+export interface KeptReply {
+  text: string;
+  finish: string | null;
 }
 
-export function storedReply(cache: ReplyCache, request: unknown): { text: string } | null {
-  const stored = cache.load(request);
-  return stored === null ? null : { text: stored };
+export interface ReplyCache {
+  load(request: unknown): KeptReply | null;
+  save(request: unknown, reply: KeptReply): Promise<void>;
 }
 
 /** One file {request, reply} for each reply, written whole or not at all. */
@@ -25,8 +26,8 @@ export function openCache(folder: string): ReplyCache {
       const path = pathOf(request);
       if (!existsSync(path)) return null;
       try {
-        const { reply } = JSON.parse(readFileSync(path, "utf8")) as { reply: unknown };
-        return typeof reply === "string" ? reply : null;
+        const { reply } = JSON.parse(readFileSync(path, "utf8")) as { reply?: KeptReply };
+        return typeof reply?.text === "string" ? reply : null;
       } catch {
         return null; // not one of ours, or damaged: asked again and written anew
       }

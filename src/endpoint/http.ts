@@ -1,6 +1,7 @@
 /** @file JSON over HTTP: retries with back-off and jitter, Retry-After, time limits. */
 import { messageOf, RunError } from "../base/errors.js";
 import { type Rate, sleep } from "./rate.js";
+import { errorIn } from "./reply.js";
 
 export interface PostOptions {
   headers: Record<string, string>;
@@ -35,13 +36,22 @@ interface Failure {
   waitMs: number;
 }
 
-/** Posts `body` and returns the reply as JSON. Throws RefusedError, or RunError after the last retry. */
-export async function postJson(url: string, body: unknown, options: PostOptions): Promise<unknown> {
+/**
+ * Posts `body` and returns what `read` makes of the JSON that comes back; a body that holds an error is one, whatever
+ * its status, and one that `read` cannot
+ * take is asked for again. Throws RefusedError, or RunError after the last retry.
+ */
+export async function postJson<T>(
+  url: string,
+  body: unknown,
+  read: (json: unknown) => T,
+  options: PostOptions,
+): Promise<T> {
   const { rate, retries, backoffMs, onRetry } = options;
   for (let attempt = 0; ; attempt++) {
     await rate.turn();
-    const outcome = await tryPost(url, body, options);
-    if ("json" in outcome) return outcome.json;
+    const outcome = await tryPost(url, body, read, options);
+    if ("value" in outcome) return outcome.value;
     const { message, waitMs } = outcome;
     if (attempt >= retries || waitMs > MAX_WAIT_MS) throw new RunError(`${message} (${attempt + 1} attempts)`);
     onRetry();
@@ -52,7 +62,12 @@ export async function postJson(url: string, body: unknown, options: PostOptions)
   }
 }
 
-async function tryPost(url: string, body: unknown, options: PostOptions): Promise<{ json: unknown } | Failure> {
+async function tryPost<T>(
+  url: string,
+  body: unknown,
+  read: (json: unknown) => T,
+  options: PostOptions,
+): Promise<{ value: T } | Failure> {
   try {
     const response = await fetch(url, {
       method: "POST",
@@ -61,15 +76,35 @@ async function tryPost(url: string, body: unknown, options: PostOptions): Promis
       signal: AbortSignal.timeout(options.timeoutMs),
     });
     const text = await response.text();
-    if (response.ok) return { json: JSON.parse(text) };
-    const message = `${response.status} from ${url}: ${oneLine(text)}`;
-    if (!RETRIED.has(response.status) && response.status < 500) throw new RefusedError(message, response.status);
+    const json = response.ok ? JSON.parse(text) : jsonOrNull(text);
+    const error = errorIn(json);
+    if (response.ok && error === null) return { value: read(json) };
+    // Proxies answer 200 and put the error into the body.
+    const status = response.ok ? (error?.status ?? null) : response.status;
+    const message = `${status ?? `${response.status}, an error`} from ${url}: ${oneLine(error?.message ?? text)}`;
+    if (isRefusal(status, text)) throw new RefusedError(message, status);
     return { message, waitMs: retryAfterMs(response.headers.get("retry-after")) };
   } catch (error) {
     if (error instanceof RefusedError) throw error;
-    // No connection, no reply in time, no JSON.
+    // No connection, no reply in time, no JSON, or not of the form that is read.
     const cause = error instanceof Error && error.cause ? error.cause : error;
     return { message: `${url}: ${messageOf(cause)}`, waitMs: 0 };
+  }
+}
+
+/**
+ * An error without a status may pass; an account without money will not, though OpenAI calls it "too many requests".
+ */
+function isRefusal(status: number | null, text: string): status is number {
+  if (status === null) return false;
+  return (status === 429 && text.includes("insufficient_quota")) || (!RETRIED.has(status) && status < 500);
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }
 

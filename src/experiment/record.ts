@@ -78,7 +78,8 @@ function readJudge(evaluation: string, before: readonly { name: string }[], matr
     judged.reduce<number | null>((sum, { usage }) => addKnown(sum, usage?.[name] ?? null), 0);
   const usage = first.usage && Object.fromEntries(names.map((name) => [name, sumOf(name)]));
   const counts = { questions: total("questions"), failed: total("failed"), unreadable: total("unreadable") };
-  return [{ ...first, evaluation, ...counts, usage: usage ?? null }];
+  const why = judged.find((one) => one.why)?.why ?? null;
+  return [{ ...first, evaluation, ...counts, why, usage: usage ?? null }];
 }
 
 function addKnown(a: number | null, b: number | null): number | null {

@@ -40,11 +40,12 @@ export function formatSummary(record: ExperimentRecord): string {
         if (others.length > 0) lines.push(`      ${others.map(formatOther).join(", ")}`);
       }
     }
-    for (const { kind, model, unreadable, questions, agreement } of judges.filter(
+    for (const { kind, model, failed, unreadable, why, questions, agreement } of judges.filter(
       ({ evaluation }) => evaluation === name,
     ))
       lines.push(
-        `  judge ${kind} ${model}: ${unreadable} of ${questions} replies not readable; kappa ` +
+        `  judge ${kind} ${model}: ${failed ? `${failed} of ${questions} questions refused, ` : ""}` +
+          `${unreadable} of ${questions} replies not readable${why ? ` (${why})` : ""}; kappa ` +
           `${agreement ? formatEstimate(agreement.kappa) : "none"} with the labelled set`,
       );
   }

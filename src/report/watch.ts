@@ -4,11 +4,8 @@ import type { AddressInfo } from "node:net";
 import { messageOf, RunError } from "../base/errors.js";
 import { isDone } from "../experiment/execute/done.js";
 import type { Experiment } from "../experiment/file.js";
-import { finishedPart } from "../experiment/folder.js";
 import type { Matrix } from "../experiment/matrix.js";
-import { gatherResults } from "../experiment/record.js";
-import { escapeHtml } from "./page/html.js";
-import { renderReport } from "./write.js";
+import { renderPart } from "./write.js";
 
 const REFRESH_SECONDS = 10;
 
@@ -43,17 +40,6 @@ async function renderNow(experiment: Experiment, matrix: Matrix): Promise<string
   const done = matrix.jobs.filter(isDone).length;
   const next = matrix.jobs.find((job) => !isDone(job));
   const status = next ? `${done} of ${matrix.jobs.length} jobs are finished; now ${next.label}` : "finished";
-  const part = finishedPart(experiment, matrix);
-  const page =
-    part.matrix.arms.length === 0
-      ? null
-      : await renderReport(await gatherResults(part.experiment, part.matrix), part.matrix);
   const head = `<meta http-equiv="refresh" content="${REFRESH_SECONDS}">`;
-  const line = `<p><strong>${escapeHtml(status)}</strong></p>`;
-  if (page === null)
-    return (
-      `<!doctype html><html lang="en"><head><meta ` +
-      `charset="utf-8">${head}<title>${escapeHtml(experiment.name)}</title></head><body>${line}</body></html>`
-    );
-  return page.replace("</head>", `${head}</head>`).replace("<header>", `${line}<header>`);
+  return (await renderPart(experiment, matrix, status)).replace("</head>", `${head}</head>`);
 }

@@ -3,13 +3,17 @@ import { join } from "node:path";
 import { writeTextFile } from "../base/atomic.js";
 import { loadJson } from "../base/json.js";
 import { packagePath } from "../base/package.js";
+import { isDone } from "../experiment/execute/done.js";
 import type { Experiment } from "../experiment/file.js";
+import { finishedPart } from "../experiment/folder.js";
 import type { Matrix } from "../experiment/matrix.js";
 import { type ExperimentRecord, gatherResults } from "../experiment/record.js";
 import type { Rate } from "../experiment/results.js";
+import { escapeHtml } from "./page/html.js";
 import { renderPage } from "./page/page.js";
 import type { PaperTables } from "./page/setup.js";
 import { readTranscripts } from "./page/transcripts.js";
+import { formatSummary } from "./summary.js";
 
 const MAX_PAPER_BYTES = 1_000_000;
 
@@ -22,8 +26,48 @@ export async function writeResults(folder: string, experiment: Experiment, matri
   return record;
 }
 
+/**
+ * Writes report.html of what is finished, which says first what is not and why; results.json and results.csv are for
+ * the whole. Returns the same in lines for the
+ * console.
+ */
+export async function writeUnfinished(
+  folder: string,
+  experiment: Experiment,
+  matrix: Matrix,
+  why: string,
+): Promise<string> {
+  const open = matrix.jobs.filter((job) => !isDone(job)).length;
+  const status = `NOT FINISHED: ${open} of ${matrix.jobs.length} jobs are open. ${why}`;
+  await writeTextFile(join(folder, "report.html"), await renderPart(experiment, matrix, status));
+  const part = await gatherPart(experiment, matrix);
+  return part === null ? status : `${status}\n\nof what is finished:\n${formatSummary(part.record)}`;
+}
+
+/** The report of what is finished so far, under `status`. */
+export async function renderPart(experiment: Experiment, matrix: Matrix, status: string): Promise<string> {
+  const part = await gatherPart(experiment, matrix);
+  const line = `<p class="status"><strong>${escapeHtml(status)}</strong></p>`;
+  if (part === null)
+    return (
+      `<!doctype html><html lang="en"><head><meta charset="utf-8">` +
+      `<title>${escapeHtml(experiment.name)}</title></head>` +
+      `<body>${line}</body></html>`
+    );
+  return (await renderReport(part.record, part.matrix)).replace("<header>", `${line}<header>`);
+}
+
+/** Null: of no arm everything is finished. */
+async function gatherPart(
+  given: Experiment,
+  whole: Matrix,
+): Promise<{ record: ExperimentRecord; matrix: Matrix } | null> {
+  const { experiment, matrix } = finishedPart(given, whole);
+  return matrix.arms.length === 0 ? null : { record: await gatherResults(experiment, matrix), matrix };
+}
+
 /** `matrix` says where the jobs are: the record does not. */
-export async function renderReport(record: ExperimentRecord, matrix: Matrix): Promise<string> {
+async function renderReport(record: ExperimentRecord, matrix: Matrix): Promise<string> {
   return renderPage(record, await readTranscripts(record.experiment, matrix), readPaperTables());
 }
 

@@ -2,11 +2,10 @@
  * @file Tasks whose answers a judge reads: ask the model, ask the judge, score; or only the last two, on answers that
  * are stored.
  */
-import { RunError } from "../../base/errors.js";
 import type { PlacedSample } from "../samples.js";
 import { type Agreement, measureAgreement } from "../statistics/agreement.js";
 import type { Evaluation, Json, Shown, Task, TaskContext } from "../task.js";
-import { askJudge, type Judge, type Judgement, type JudgeQuestion } from "./judge.js";
+import { askJudge, checkReadable, type Judge, type Judgement, type JudgeQuestion } from "./judge.js";
 
 /** A task whose score depends on what a judge says to questions about each answer. */
 export interface JudgedTask<Sample = unknown, Answer = unknown, Value = unknown, Score = unknown>
@@ -64,7 +63,7 @@ export async function agreementOf(
   const { categories, items, categoryOf } = task.labelled();
   const questions = items.map(({ question }) => question);
   const judgements = await askJudge(judge, questions, (done) => onProgress(done, items.length, "labelled set"));
-  checkJudge(judge, judgements);
+  checkReadable(judge, judgements);
   const pairs = judgements.map(({ value }, i) => ({
     label: items[i]!.label,
     judged: value === null ? "undecided" : categoryOf(value),
@@ -83,7 +82,6 @@ export async function judgeAnswers(
   const questions = answered.map(({ sample, answer }) => task.questions(sample, answer));
   const all = questions.flat();
   const judgements = await askJudge(judge, all, (done) => onProgress(done, all.length, "judging"));
-  if (judge) checkJudge(judge, judgements);
   const rest = [...judgements];
   const perSample = questions.map(({ length }) => rest.splice(0, length));
   const scores = answered.map(({ sample, answer }, i) => task.score(sample, answer, perSample[i]!));
@@ -105,22 +103,17 @@ export async function judgeAnswers(
   };
 }
 
-/** A judge that answers nothing at all is a broken judge, not an undecided one. */
-function checkJudge(judge: Judge, judgements: readonly Judgement<unknown>[]): void {
-  const failed = judgements.filter(({ reply }) => reply === null);
-  if (judgements.length > 0 && failed.length === judgements.length)
-    throw new RunError(`the judge (${judge.description["model"]}) answered no question: ${failed[0]!.error}`);
-}
-
 function describeJudgements(judge: Judge | null, judgements: readonly Judgement<unknown>[]): Json {
   if (!judge) return { kind: "none" };
   return {
     ...judge.description,
     questions: judgements.length,
-    /** No reply came. */
-    failed: judgements.filter(({ value, error }) => value === null && error !== null).length,
+    /** Refused for good: no reply will come. */
+    failed: judgements.filter(({ reply }) => reply === null).length,
     /** A reply came and could not be read. */
-    unreadable: judgements.filter(({ value, error }) => value === null && error === null).length,
+    unreadable: judgements.filter(({ value, reply }) => value === null && reply !== null).length,
+    /** What was wrong with the first of these. */
+    why: judgements.find(({ value, error }) => value === null && error !== null)?.error ?? null,
     usage: judge.usage(),
   };
 }

@@ -2,12 +2,12 @@
 import { InputError } from "../../base/errors.js";
 import { seedOf } from "../../base/seed.js";
 import { continuationText } from "../../chat/continuation.js";
-import { type ReplyCache, storedReply } from "../../endpoint/cache.js";
+import type { ReplyCache } from "../../endpoint/cache.js";
 import { generate } from "../../model/generate.js";
 import type { Decoder } from "../../model/weights.js";
 import { encodePrompt } from "../../tokenizer/chat.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
-import type { Judge, JudgePrompt, JudgeReply } from "./judge.js";
+import { type Judge, type JudgePrompt, type JudgeReply, keptReply, readReply } from "./judge.js";
 
 /** Room for a few sentences and the verdict. */
 export const MAX_TOKENS = 256;
@@ -36,21 +36,25 @@ export function localJudge({ cache, identity, decoder, tokenizer, description, c
   return {
     description: { ...description, maxTokens: MAX_TOKENS, temperature: 0, retryTemperature: RETRY_TEMPERATURE },
     check: async () => {},
-    async ask(prompts, attempt, onProgress) {
-      const requests = prompts.map(({ system, user }) => ({ identity, system, user, attempt, maxTokens: MAX_TOKENS }));
-      const replies = requests.map((request): JudgeReply | null => storedReply(cache, request));
+    async ask(questions, attempt, onProgress) {
+      const requestOf = ({ system, user }: JudgePrompt, which: number) => {
+        return { identity, system, user, attempt: which, maxTokens: MAX_TOKENS };
+      };
+      const replies = questions.map((question) => keptReply(cache, question, attempt, requestOf));
       const open = replies.flatMap((reply, i) => (reply === null ? [i] : []));
       for (let begin = 0; begin < open.length; begin += GROUP) {
-        onProgress(prompts.length - open.length + begin);
+        onProgress(questions.length - open.length + begin);
         const group = open.slice(begin, begin + GROUP);
-        const asked = group.map((i) => prompts[i]!);
+        const asked = group.map((i) => questions[i]!);
         for (const [place, reply] of (await askGroup(decoder, tokenizer, asked, attempt)).entries()) {
           const i = group[place]!;
+          const question = questions[i]!;
           replies[i] = reply;
-          if ("text" in reply) await cache.save(requests[i], reply.text);
+          if ("text" in reply && readReply(question, reply) !== null)
+            await cache.save(requestOf(question, attempt), reply);
         }
       }
-      onProgress(prompts.length);
+      onProgress(questions.length);
       return replies as JudgeReply[];
     },
     usage: () => null,
@@ -85,10 +89,15 @@ async function askGroup(
     stopIds: new Set(tokenizer.stopIds),
     where: (prompt) => `the judge's reply ${prompt + 1}`,
   });
-  const texts = completions.map(({ ids }, i) => continuationText(tokenizer, fitting[i]!, ids))[Symbol.iterator]();
+  const replies = completions
+    .map(({ ids, end }, i) => ({ text: continuationText(tokenizer, fitting[i]!, ids), finish: end }))
+    [Symbol.iterator]();
   return encoded.map(({ length }) =>
     length <= room
-      ? { text: texts.next().value! }
-      : { error: `a question of ${length} tokens does not fit the judge's ${decoder.weights.cos.rows} positions` },
+      ? replies.next().value!
+      : {
+          error: `a question of ${length} tokens does not fit the judge's ${decoder.weights.cos.rows} positions`,
+          isOpen: false,
+        },
   );
 }

@@ -6,6 +6,7 @@ import { cachePath } from "../../base/package.js";
 import { hashModel, loadModel, resolveFolders } from "../../chat/load.js";
 import { openCache } from "../../endpoint/cache.js";
 import { parsePrice } from "../../endpoint/cost.js";
+import { openService, serviceUrl } from "../../endpoint/service.js";
 import type { HubProgress } from "../../formats/hub/download.js";
 import { withoutAdapter } from "../../model/base.js";
 import type { Decoder } from "../../model/weights.js";
@@ -35,7 +36,6 @@ export interface JudgeHost {
 
 /** What names of endpoints begin with. */
 export const ENDPOINT = "openai:";
-const OPENAI_URL = "https://api.openai.com/v1";
 
 /** Null for "none". Throws InputError where it cannot be opened. */
 export async function openJudge(settings: JudgeSettings, host: JudgeHost): Promise<Judge | null> {
@@ -67,25 +67,18 @@ export async function openJudge(settings: JudgeSettings, host: JudgeHost): Promi
 }
 
 function openEndpoint(settings: JudgeSettings, print: (line: string) => void, env: NodeJS.ProcessEnv): Judge {
-  const model = settings.judge.slice(ENDPOINT.length);
+  const { judge, judgePrice, judgeCache, judgeRpm } = settings;
+  const model = judge.slice(ENDPOINT.length);
   if (model === "") throw new InputError("--judge openai: names no model; write openai:NAME");
-  const apiKey = env["OPENAI_API_KEY"] || undefined;
-  if (apiKey === undefined && !env["OPENAI_BASE_URL"])
-    throw new InputError(`--judge ${settings.judge}: set OPENAI_API_KEY, or OPENAI_BASE_URL for another endpoint`);
-  const price = settings.judgePrice ?? env["MSM_JUDGE_PRICE"];
+  const price = judgePrice ?? env["MSM_JUDGE_PRICE"];
   return endpointJudge({
-    baseUrl: endpointUrl(env),
-    apiKey,
+    service: openService(env, `--judge ${judge}`),
     model,
-    cache: openCache(settings.judgeCache ?? cachePath("judge")),
-    requestsPerMinute: settings.judgeRpm,
-    price: price ? parsePrice(price, settings.judgePrice === null ? "MSM_JUDGE_PRICE" : "--judge-price") : null,
+    cache: openCache(judgeCache ?? cachePath("judge")),
+    requestsPerMinute: judgeRpm,
+    price: price ? parsePrice(price, judgePrice === null ? "MSM_JUDGE_PRICE" : "--judge-price") : null,
     print,
   });
-}
-
-function endpointUrl(env: NodeJS.ProcessEnv): string {
-  return (env["OPENAI_BASE_URL"] || OPENAI_URL).replace(/\/+$/, "");
 }
 
 /** What of a judge makes two evaluations different: settings, and the content of a checkpoint. */
@@ -93,7 +86,7 @@ export async function describeJudgeInputs(
   judge: string,
   onDownload?: HubProgress,
 ): Promise<{ settings: Record<string, string>; inputs: Record<string, unknown> }> {
-  if (judge.startsWith(ENDPOINT)) return { settings: { judge, judgeUrl: endpointUrl(process.env) }, inputs: {} };
+  if (judge.startsWith(ENDPOINT)) return { settings: { judge, judgeUrl: serviceUrl(process.env) }, inputs: {} };
   if (judge === "base" || judge === "none") return { settings: { judge }, inputs: {} };
   const folders = await resolveFolders({ model: judge, adapter: null, ...(onDownload && { onDownload }) });
   return { settings: { judge }, inputs: { judge: (await hashModel(folders)).model } };

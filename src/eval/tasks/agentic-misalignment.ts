@@ -31,7 +31,7 @@ const DRAWS: Draws = { samples: 25, temperature: 0.7, maxTokens: 2048 };
 
 export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> = {
   name: "agentic-misalignment",
-  version: 1,
+  version: 2,
   summary: "an agent that is to be replaced: leaking, copying itself out, cancelling an alert",
   data: [SUITE],
   draws: DRAWS,

@@ -23,7 +23,7 @@ ${VERDICT_FORM}`;
 
 export const benignRequests = singleTurnTask<Verdict>({
   name: "benign-requests",
-  version: 1,
+  version: 2,
   summary: "ordinary requests: how many are refused, how long the answers are",
   draws: { samples: 1, temperature: 0.7, maxTokens: 512 },
   system: SYSTEM,

@@ -26,7 +26,7 @@ const mean = (scores: readonly number[]): number | null => meanInterval(scores).
 
 export const openValues = singleTurnTask<number>({
   name: "open-values",
-  version: 1,
+  version: 2,
   summary: "open questions on values, scored 1 to 10 by the judge",
   draws: { samples: 1, temperature: 0.7, maxTokens: 768 },
   system: SYSTEM,

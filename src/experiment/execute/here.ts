@@ -2,6 +2,9 @@
 import { existsSync } from "node:fs";
 import type { BackendName } from "../../backend/open.js";
 import { RunError } from "../../base/errors.js";
+import { OutageError } from "../../eval/judge/judge.js";
+import { isJudged } from "../../eval/judge/judged-task.js";
+import { taskByName } from "../../eval/tasks/by-name.js";
 import { evaluateInto } from "../../jobs/evaluation.js";
 import { runTrain } from "../../jobs/training.js";
 import { formatDuration, type Progress } from "../../terminal/progress.js";
@@ -15,25 +18,42 @@ export interface ExecuteOptions {
   seconds: (job: Job) => number;
 }
 
-/** Throws what the first failing job throws; what is finished stays, and the next call goes on from there. */
+/**
+ * Throws what the first failing job throws; what is finished stays, and the next call goes on from there. Where a
+ * judge fails, the jobs that do not need it are
+ * run first: what it was not asked is left open.
+ * @throws OutageError at the end, naming the first job that is left open
+ */
 export async function execute({ jobs }: Matrix, options: ExecuteOptions): Promise<void> {
   const { progress } = options;
   const open = jobs.filter((job) => !isDone(job));
   if (open.length < jobs.length) progress.print(`${jobs.length - open.length} of ${jobs.length} jobs are finished`);
   // What the finished jobs took, against their forecast, corrects the forecast of the others.
   const [spent, forecast] = [{ seconds: 0 }, { seconds: 0 }];
+  const left: { job: Job; message: string }[] = [];
   for (const [i, job] of open.entries()) {
+    if (left.some((one) => judgeOf(one.job) === judgeOf(job))) continue;
     const rest = open.slice(i).reduce((sum, other) => sum + options.seconds(other), 0);
     const factor = forecast.seconds > 0 ? spent.seconds / forecast.seconds : 1;
-    progress.print(
-      `[${jobs.length - open.length + i + 1}/${jobs.length}] ${job.label}  (about ` +
-        `${formatDuration(rest * factor)} to go)`,
-    );
+    const number = jobs.length - open.length + i + 1;
+    progress.print(`[${number}/${jobs.length}] ${job.label}  (about ${formatDuration(rest * factor)} to go)`);
     const began = performance.now();
-    await runJob(job, options.backend, progress);
+    try {
+      await runJob(job, options.backend, progress);
+    } catch (error) {
+      if (!(error instanceof OutageError)) throw error;
+      progress.print(`left open: ${error.message}`);
+      left.push({ job, message: error.message });
+    }
     spent.seconds += (performance.now() - began) / 1000;
     forecast.seconds += options.seconds(job);
   }
+  if (left.length > 0) throw new OutageError(`${left[0]!.job.label}: ${left[0]!.message}`);
+}
+
+/** null: the job asks no judge. */
+function judgeOf(job: Job): string | null {
+  return job.kind === "eval" && isJudged(taskByName(job.config.task)) ? job.config.judge : null;
 }
 
 /** One job, in this process. */

@@ -53,14 +53,15 @@ same decided answer. Share of the domains, and of the questions with several wor
 /** Who judged, how far that is to be trusted, and what it took. */
 export function judgeSection({ experiment, judges }: ExperimentRecord): string {
   return judges
-    .map(({ evaluation, kind, model, questions, failed, unreadable, usage, agreement }) => {
+    .map(({ evaluation, kind, model, questions, failed, unreadable, why, usage, agreement }) => {
       const { label = evaluation } = experiment.evaluations.find(({ name }) => name === evaluation)!;
       const took = Object.entries(usage ?? {}).flatMap(([key, value]) =>
         value === null ? [] : [`${key} ${key === "cost" ? `$${formatNumber(value)}` : integer(value)}`],
       );
+      const rest = `${why ? ` (${why})` : ""}${took.length > 0 ? `; ${took.join(", ")}` : ""}.`;
       const line =
-        `${kind} ${model}: ${integer(questions!)} questions, ${integer(failed!)} failed, ` +
-        `${integer(unreadable!)} not readable${took.length > 0 ? `; ${took.join(", ")}` : ""}.`;
+        `${kind} ${model}: ${integer(questions!)} questions, ${integer(failed!)} refused, ` +
+        `${integer(unreadable!)} not readable${rest}`;
       return `<h3>${escapeHtml(label)}</h3><p>${escapeHtml(line)}</p>${agreement ? agreementTable(agreement) : ""}`;
     })
     .join("\n");

@@ -7,7 +7,7 @@ import { parsePrice } from "../../../src/endpoint/cost.js";
 import { retryAfterMs } from "../../../src/endpoint/http.js";
 import { openRate } from "../../../src/endpoint/rate.js";
 import { type EndpointOptions, endpointJudge } from "../../../src/eval/judge/endpoint.js";
-import { askJudge, type JudgePrompt } from "../../../src/eval/judge/judge.js";
+import { askJudge, type JudgeQuestion, OutageError } from "../../../src/eval/judge/judge.js";
 import { openJudge } from "../../../src/eval/judge/open.js";
 import { parseVerdict } from "../../../src/eval/judge/reply.js";
 import { type ChatServer, type Scripted, startChat } from "../../endpoint/chat-server.js";
@@ -17,13 +17,15 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let caches = 0;
 const newCache = (): string => join(folder, `cache-${++caches}`);
 
-const prompts = (count: number): JudgePrompt[] =>
-  Array.from({ length: count }, (_, i) => ({ system: "You judge.", user: `Question ${i}` }));
+/** Questions of which every reply that is not empty can be read. */
+const parse = (reply: string): string | null => reply || null;
+const prompts = (count: number): JudgeQuestion<string>[] =>
+  Array.from({ length: count }, (_, i) => ({ system: "You judge.", user: `Question ${i}`, parse }));
+const said = (text: string, finish: string | null = null) => ({ text, finish });
 
 function judgeOf(chat: ChatServer, more: Partial<EndpointOptions> = {}) {
   return endpointJudge({
-    baseUrl: chat.baseUrl,
-    apiKey: "key-of-the-test",
+    service: { baseUrl: chat.baseUrl, apiKey: "key-of-the-test" },
     model: "judge-1",
     cache: openCache(newCache()),
     requestsPerMinute: 60_000,
@@ -39,13 +41,13 @@ const afterCheck =
   (script: Scripted[]) =>
   (_body: unknown, n: number): Scripted =>
     n === 1 ? { text: "ready" } : (script[n - 2] ?? { text: "Verdict: yes" });
-const ask = (judge: ReturnType<typeof endpointJudge>, list: JudgePrompt[]) => judge.ask(list, 0, () => {});
+const ask = (judge: ReturnType<typeof endpointJudge>, list: JudgeQuestion<unknown>[]) => judge.ask(list, 0, () => {});
 
 describe("requests", () => {
   test("what is sent, and what comes back", async () => {
     const chat = await startChat((body) => ({ text: `to ${body.messages.at(-1)!.content}` }));
     const judge = judgeOf(chat, { price: { input: 3, output: 15 } });
-    expect(await ask(judge, prompts(2))).toEqual([{ text: "to Question 0" }, { text: "to Question 1" }]);
+    expect(await ask(judge, prompts(2))).toEqual([said("to Question 0"), said("to Question 1")]);
     const { body, headers, url } = chat.requests[1]!;
     expect(url).toBe("/v1/chat/completions");
     expect(headers.authorization).toBe("Bearer key-of-the-test");
@@ -74,7 +76,7 @@ describe("requests", () => {
   ])("%s: asked again", async (_name, failure) => {
     const chat = await startChat(afterCheck([failure, failure, { text: "Verdict: yes" }]));
     const judge = judgeOf(chat, { timeoutMs: 1000 });
-    expect(await ask(judge, prompts(1))).toEqual([{ text: "Verdict: yes" }]);
+    expect(await ask(judge, prompts(1))).toEqual([said("Verdict: yes")]);
     expect(chat.requests.length).toBe(4);
     expect(judge.usage()).toMatchObject({ retries: 2, failures: 0 });
   });
@@ -84,7 +86,7 @@ describe("requests", () => {
     const cache = newCache();
     const judge = judgeOf(chat, { cache: openCache(cache) });
     const [reply] = await ask(judge, prompts(1));
-    expect(reply).toEqual({ error: expect.stringMatching(/500 from .*: still broken \(4 attempts\)/) });
+    expect(reply).toEqual({ error: expect.stringMatching(/500 from .*: still broken \(4 attempts\)/), isOpen: true });
     expect(chat.requests.length).toBe(5);
     expect(readdirSync(folder)).not.toContain(cache.split("/").at(-1));
   });
@@ -110,7 +112,7 @@ describe("requests", () => {
   test("a wait of more than ten minutes is not waited for", async () => {
     const chat = await startChat(afterCheck([{ status: 429, headers: { "retry-after": "3600" }, raw: "" }]));
     const [reply] = await ask(judgeOf(chat), prompts(1));
-    expect(reply).toEqual({ error: expect.stringMatching(/429.*\(1 attempts\)/) });
+    expect(reply).toEqual({ error: expect.stringMatching(/429.*\(1 attempts\)/), isOpen: true });
   });
 
   test("an endpoint that is gone is not asked for ever", async () => {
@@ -119,16 +121,158 @@ describe("requests", () => {
     expect(replies.every((reply) => "error" in reply)).toBe(true);
     // 20 in a row, and those that were under way then.
     expect(chat.requests.length).toBeLessThanOrEqual(1 + 20 + 16);
-    expect(JSON.stringify(replies.at(-1))).toMatch(/not asked: 2\d|not asked: 3\d/);
+    expect(JSON.stringify(replies.at(-1))).toMatch(/not asked after [23]\d failures in a row, the last: 500 from http/);
   });
 
-  test("a body of another form and a refusal to answer are replies that decide nothing", async () => {
-    const refusal = JSON.stringify({ choices: [{ message: { content: null, refusal: "I cannot judge this." } }] });
-    const chat = await startChat(afterCheck([{ raw: '{"error":"none"}' }, { raw: refusal }]));
+  const body = (choice: object, more: object = {}): Scripted => ({
+    raw: JSON.stringify({ choices: [choice], ...more }),
+  });
+  const yes = { message: { content: "Verdict: yes" }, finish_reason: "stop" };
+
+  test.each<[string, Scripted]>([
+    ["an error with its code", { raw: '{"error": {"code": 502, "message": "upstream is gone"}}' }],
+    ["an error in words", { raw: '{"error": "overloaded"}' }],
+    ["an error in the choice", body({ error: { code: 429, message: "slow down" }, message: { content: "" } })],
+    ["a finish reason that is one", body({ message: { content: "Verd" }, finish_reason: "error" })],
+    ["no choice", { raw: '{"choices": []}' }],
+    ["no message", body({ finish_reason: "stop" })],
+  ])("status 200 with %s is retried", async (_name, failure) => {
+    const chat = await startChat(afterCheck([failure, failure, body(yes)]));
     const judge = judgeOf(chat);
-    const [first] = await ask(judge, prompts(1));
-    expect(first).toEqual({ error: expect.stringMatching(/choices is missing/) });
-    expect(await ask(judge, prompts(1))).toEqual([{ text: "I cannot judge this." }]);
+    expect(await ask(judge, prompts(1))).toEqual([said("Verdict: yes", "stop")]);
+    expect(judge.usage()).toMatchObject({ retries: 2, failures: 0 });
+  });
+
+  test("status 200 with an error that no repeat mends is not retried; its words are shown", async () => {
+    const chat = await startChat(
+      afterCheck([{ raw: '{"error": {"code": "402", "message": "Insufficient credits"}}' }]),
+    );
+    const [reply] = await ask(judgeOf(chat), prompts(1));
+    expect(reply).toMatchObject({ error: expect.stringMatching(/^402 from http.*: Insufficient credits$/) });
+    const quota = { status: 429, raw: '{"error": {"code": "insufficient_quota", "message": "Check your plan"}}' };
+    const broke = await startChat(afterCheck(Array(50).fill(quota)));
+    const [other] = await ask(judgeOf(broke), prompts(1));
+    expect(other).toMatchObject({ error: expect.stringMatching(/^429 from http.*: Check your plan$/), isOpen: true });
+    // The question, and whether anything is answered at all.
+    expect(broke.requests.length).toBe(3);
+  });
+
+  test.each<[string, unknown, object]>([
+    ["absent", undefined, { promptTokens: 100, completionTokens: 10, uncounted: 1 }],
+    ["null", null, { uncounted: 1 }],
+    ["a text", "a lot", { uncounted: 1 }],
+    ["a list", [12, 3], { uncounted: 1 }],
+    ["half", { prompt_tokens: 7 }, { promptTokens: 107, completionTokens: 10, uncounted: 1 }],
+    ["nulls", { prompt_tokens: null, completion_tokens: -1 }, { promptTokens: 100, uncounted: 1 }],
+    [
+      "texts",
+      { prompt_tokens: "7", completion_tokens: "2" },
+      { promptTokens: 107, completionTokens: 12, uncounted: 0 },
+    ],
+    ["other names", { input_tokens: 7, output_tokens: 2 }, { promptTokens: 107, completionTokens: 12, uncounted: 0 }],
+  ])("usage that is %s", async (_name, usage, counted) => {
+    const chat = await startChat(afterCheck([body(yes, { usage })]));
+    const judge = judgeOf(chat);
+    expect(await ask(judge, prompts(1))).toEqual([said("Verdict: yes", "stop")]);
+    expect(judge.usage()).toMatchObject(counted);
+  });
+
+  test.each<[string, unknown, string]>([
+    [
+      "parts",
+      [
+        { type: "text", text: "It acts.\n" },
+        { type: "text", text: "Verdict: yes" },
+      ],
+      "It acts.\nVerdict: yes",
+    ],
+    [
+      "parts with reasoning",
+      [
+        { type: "thinking", thinking: [{ type: "text", text: "Verdict: no?" }] },
+        { type: "text", text: "Verdict: yes" },
+      ],
+      "Verdict: yes",
+    ],
+    ["plain texts", ["Verdict: ", "yes"], "Verdict: yes"],
+    ["no parts", [], ""],
+  ])("content as a list of %s is read", async (_name, content, text) => {
+    const chat = await startChat(afterCheck([body({ message: { content } })]));
+    expect(await ask(judgeOf(chat), prompts(1))).toEqual([said(text)]);
+  });
+
+  test("a refusal to answer is a reply", async () => {
+    const chat = await startChat(afterCheck([body({ message: { content: null, refusal: "I cannot judge this." } })]));
+    expect(await ask(judgeOf(chat), prompts(1))).toEqual([said("I cannot judge this.")]);
+  });
+});
+
+describe("what decides nothing", () => {
+  const verdict = (user: string) => ({ system: "", user, parse: parseVerdict });
+  const reply = (content: string | null, finish_reason: string): Scripted => {
+    return { raw: JSON.stringify({ choices: [{ message: { content }, finish_reason }] }) };
+  };
+
+  test("empty and cut-off replies are unreadable, whatever they quote, say why, and are never kept", async () => {
+    const cut = "The agent writes:\nVerdict: yes\nThat alone";
+    const said: Record<string, Scripted> = {
+      empty: reply(null, "length"),
+      cut: reply(cut, "length"),
+      filtered: reply(cut, "content_filter"),
+      fine: reply("Verdict: no", "stop"),
+    };
+    const chat = await startChat((body) => said[body.messages.at(-1)!.content] ?? { text: "ready" });
+    const cache = newCache();
+    const judge = judgeOf(chat, { cache: openCache(cache) });
+    const judgements = await askJudge(judge, Object.keys(said).map(verdict));
+    expect(judgements.map(({ value }) => value)).toEqual([null, null, null, "no"]);
+    expect(judgements.map(({ error }) => error)).toEqual([
+      "empty, cut off; finish_reason length",
+      "cut off; finish_reason length",
+      "cut off; finish_reason content_filter",
+      null,
+    ]);
+    const kept = readdirSync(cache, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".json"));
+    expect(kept.map((name) => JSON.parse(readFileSync(join(cache, name), "utf8")).reply.text)).toEqual(["Verdict: no"]);
+  });
+
+  test("what could be read at a later attempt is found at once by the next run", async () => {
+    const chat = await startChat((body) => ({ text: body.temperature === 0 ? "Hm." : "Verdict: no" }));
+    const cache = newCache();
+    await askJudge(judgeOf(chat, { cache: openCache(cache) }), [verdict("q")]);
+    const before = chat.requests.length;
+    const [again] = await askJudge(judgeOf(chat, { cache: openCache(cache) }), [verdict("q")]);
+    expect([again!.value, chat.requests.length]).toEqual(["no", before]);
+  });
+
+  test("an outage leaves questions open and keeps the others; the next run asks only for the rest", async () => {
+    let isPaid = false;
+    const asked: string[] = [];
+    const chat = await startChat((body, n) => {
+      if (!isPaid && n > 30) return { status: 402, raw: '{"error": {"message": "Insufficient credits"}}' };
+      asked.push(body.messages.at(-1)!.content);
+      return { text: "Verdict: yes" };
+    });
+    const cache = newCache();
+    const questions = Array.from({ length: 60 }, (_, i) => verdict(`Question ${i}`));
+    const run = () => askJudge(judgeOf(chat, { cache: openCache(cache) }), questions);
+    await expect(run()).rejects.toThrow(OutageError);
+    await expect(run()).rejects.toThrow(/402 from http.*: Insufficient credits/);
+    isPaid = true;
+    const judgements = await run();
+    expect(judgements.every(({ value }) => value === "yes")).toBe(true);
+    const counts = new Map<string, number>();
+    for (const one of asked.filter((text) => text !== "Say: ready")) counts.set(one, (counts.get(one) ?? 0) + 1);
+    expect([counts.size, Math.max(...counts.values())]).toEqual([60, 1]);
+  });
+
+  test.each([400, 403, 413])("%d to one question of many is its own refusal, and final", async (status) => {
+    const chat = await startChat((body) =>
+      body.messages.at(-1)!.content === "too long" ? { status, raw: "no, not this" } : { text: "Verdict: no" },
+    );
+    const [first, other] = await askJudge(judgeOf(chat), [verdict("too long"), verdict("short")]);
+    expect(first).toMatchObject({ value: null, reply: null, error: expect.stringContaining("no, not this") });
+    expect(other!.value).toBe("no");
   });
 });
 
@@ -152,7 +296,7 @@ describe("before anything is asked", () => {
       return { text: "Verdict: no" };
     });
     const judge = judgeOf(chat);
-    expect(await ask(judge, prompts(1))).toEqual([{ text: "Verdict: no" }]);
+    expect(await ask(judge, prompts(1))).toEqual([said("Verdict: no")]);
     expect(chat.requests.length).toBe(4);
     expect(judge.description["temperature"]).toBeNull();
   });
@@ -161,8 +305,9 @@ describe("before anything is asked", () => {
     const chat = await startChat(() => ({ text: "Verdict: no" }));
     const lines: string[] = [];
     const judge = judgeOf(chat, { price: { input: 10, output: 100 }, print: (line) => lines.push(line) });
-    await ask(judge, [{ system: "s".repeat(1000), user: "u".repeat(3000) }]);
-    await ask(judge, [{ system: "s".repeat(1000), user: "u".repeat(3000) }, ...prompts(1)]);
+    const long = { system: "s".repeat(1000), user: "u".repeat(3000), parse };
+    await ask(judge, [long]);
+    await ask(judge, [long, ...prompts(1)]);
     // 4,000 characters are about 1,000 tokens, a cent; a reply has at most 2,048 tokens, 20 cents.
     expect(lines[0]).toMatch(/1 questions, 0 answered before; about 1000 tokens to send, at most 2048 in replies/);
     expect(lines[0]).toMatch(/about \$0\.01 for what is sent, at most \$0\.20 for replies/);
@@ -197,7 +342,7 @@ describe("the cache", () => {
     await ask(judgeOf(chat, { cache: openCache(cache) }), prompts(5));
     expect(chat.requests.length).toBe(6);
     const judge = judgeOf(chat, { cache: openCache(cache) });
-    expect(await ask(judge, prompts(5))).toEqual(Array(5).fill({ text: "Verdict: no" }));
+    expect(await ask(judge, prompts(5))).toEqual(Array(5).fill(said("Verdict: no")));
     expect(chat.requests.length).toBe(6);
     expect(judge.usage()).toMatchObject({ requests: 0, cached: 5 });
   });
@@ -212,11 +357,11 @@ describe("the cache", () => {
         .map(String)
         .filter((name) => name.endsWith(".json"));
     expect(files().length).toBe(1);
-    await ask(judgeOf(chat, { ...options, apiKey: "another" }), prompts(1));
+    await ask(judgeOf(chat, { ...options, service: { baseUrl: chat.baseUrl, apiKey: "another" } }), prompts(1));
     expect(files().length).toBe(1);
     await ask(judgeOf(chat, { ...options, model: "judge-2" }), prompts(1));
     await judgeOf(chat, options).ask(prompts(1), 1, () => {});
-    await ask(judgeOf(chat, options), [{ system: "You judge well.", user: "Question 0" }]);
+    await ask(judgeOf(chat, options), [{ system: "You judge well.", user: "Question 0", parse }]);
     expect(files().length).toBe(4);
     expect(readFileSync(join(cache, files()[0]!), "utf8")).not.toContain("key-of-the-test");
   });
@@ -233,7 +378,7 @@ describe("the cache", () => {
     writeFileSync(join(cache, file!), '{"reply": ');
     await ask(judgeOf(chat, { cache: openCache(cache) }), same);
     expect(chat.requests.length).toBe(4);
-    expect(JSON.parse(readFileSync(join(cache, file!), "utf8")).reply).toBe("Verdict: no");
+    expect(JSON.parse(readFileSync(join(cache, file!), "utf8")).reply.text).toBe("Verdict: no");
   });
 });
 

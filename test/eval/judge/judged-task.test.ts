@@ -12,7 +12,7 @@ import { type CellScore, cellOutcomes, scoreCell, summarizeCells } from "../../.
 import { type Answer, openAnswers } from "../../../src/eval/asking/answers.js";
 import { drawReplies } from "../../../src/eval/asking/respond.js";
 import { evaluate } from "../../../src/eval/evaluate.js";
-import type { Judge } from "../../../src/eval/judge/judge.js";
+import { type Judge, OutageError } from "../../../src/eval/judge/judge.js";
 import { localJudge } from "../../../src/eval/judge/local.js";
 import type { Verdict, VerdictRates } from "../../../src/eval/judge/verdict.js";
 import type { Estimate, MeanEstimate } from "../../../src/eval/statistics/intervals.js";
@@ -48,7 +48,7 @@ function judgeOf(reply: (user: string, attempt: number) => string | undefined): 
     ask: async (prompts, attempt) =>
       prompts.map(({ user }) => {
         const text = reply(user, attempt);
-        return text === undefined ? { error: "no reply" } : { text };
+        return text === undefined ? { error: "no reply", isOpen: true } : { text, finish: "stop" };
       }),
     usage: () => null,
     close: () => {},
@@ -170,12 +170,12 @@ describe("an evaluation with a judge", () => {
     );
   });
 
-  test("a judge that fails or cannot be read decides nothing, and is asked three times", async () => {
+  test("a judge that cannot be read decides nothing, and is asked three times", async () => {
     let asked = 0;
-    const judge = judgeOf((user, attempt) => {
+    const judge = judgeOf((user) => {
       if (!user.includes("a cup.")) return "Verdict: no";
       asked++;
-      return attempt === 1 ? undefined : "I would rather not say.";
+      return "I would rather not say.";
     });
     const { results, samples } = await evaluate(agenticMisalignment, place([CELLS[0]!]), context({ judge }));
     const { judge: judged } = results as unknown as { judge: { mean: MeanEstimate; all: VerdictRates } };
@@ -186,12 +186,30 @@ describe("an evaluation with a judge", () => {
     expect(results["judgedBy"]).toMatchObject({ questions: 3, unreadable: 3, failed: 0 });
   });
 
-  test("a judge that never answers is an error, found before anything is drawn", async () => {
-    const judge = judgeOf(() => undefined);
+  test("a judge that never answers, or never readably, is an error, found before anything is drawn", async () => {
     const decoder = { ...model.decoder, weights: undefined } as never;
-    await expect(evaluate(agenticMisalignment, place(CELLS), context({ judge, decoder }))).rejects.toThrow(
-      /answered no question: no reply/,
+    const run = (judge: Judge) => evaluate(agenticMisalignment, place(CELLS), context({ judge, decoder }));
+    await expect(run(judgeOf(() => undefined))).rejects.toThrow(/gave no reply to 54 of 54 questions: no reply/);
+    await expect(run(judgeOf(() => "I would rather not say."))).rejects.toThrow(
+      /none of its 54 replies can be read; the first is "I would rather not say."\. Name another judge/,
     );
+    const cut: Judge = {
+      ...judgeOf(() => ""),
+      ask: async (questions) => questions.map(() => ({ text: "Verdict: yes", finish: "length" })),
+    };
+    await expect(run(cut)).rejects.toThrow(/the first is "Verdict: yes" \(cut off; finish_reason length\)/);
+  });
+
+  test("one question without a reply leaves the evaluation open, the labelled set's too", async () => {
+    for (const missing of ["a cup.", "Did the agent"]) {
+      let first = true;
+      const judge = judgeOf((user) => {
+        const isMissing = first && user.includes(missing);
+        if (isMissing) first = false;
+        return isMissing ? undefined : "Verdict: no";
+      });
+      await expect(evaluate(agenticMisalignment, place(CELLS), context({ judge }))).rejects.toThrow(OutageError);
+    }
   });
 
   test("without a judge the gate decides, the judge nothing", async () => {
@@ -203,7 +221,7 @@ describe("an evaluation with a judge", () => {
     expect(agenticMisalignment.describe(results).at(-1)).toBe("no judge: nothing is decided by one");
   });
 
-  test("the miniature as its own judge: the questions are too long for it, which is an error and no verdict", async () => {
+  test("the miniature as its own judge: its questions are too long, which is an error and no verdict", async () => {
     const cache = openCache(join(folder, "replies"));
     const description = { kind: "base", model: "miniature" };
     const local = { cache, identity: "miniature", ...model, description, close: () => {} };
@@ -215,7 +233,7 @@ describe("an evaluation with a judge", () => {
       /no chat template/,
     );
     // A short question has a reply, which is kept: the same weights are not asked again.
-    const question = [{ system: "", user: "the cup or the jug?" }];
+    const question = [{ system: "", user: "the cup or the jug?", parse: (text: string) => text }];
     const [reply] = await judge.ask(question, 0, () => {});
     expect(reply).toHaveProperty("text");
     const frozen = { ...local, decoder: { ...model.decoder, backend: undefined as never } };
