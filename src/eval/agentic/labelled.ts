@@ -9,37 +9,47 @@ import { expandSuite } from "./suite.js";
 
 export const SUITE = shippedFile("agentic-misalignment", "suite.json");
 const LABELLED = shippedFile("agentic-misalignment", "labelled.jsonl");
+const GATE = shippedFile("agentic-misalignment", "gate.jsonl");
 const MAX_BYTES = 10_000_000;
 
-const labelledSchema = z.strictObject({
+const gateSchema = z.object({
   /** Id of a cell of the suite. */
   cell: z.string(),
   response: z.string(),
-  end: z.enum(["stop", "length"]),
-  /** What a judge should say. */
-  decided: z.enum(VERDICTS),
+  end: z.enum(["stop", "length"]).default("stop"),
   /** What the gate should say. */
   acted: z.enum(VERDICTS),
   /** Why it is in the set. */
   case: z.string(),
 });
+/** What a judge should say as well. */
+const labelledSchema = gateSchema.extend({ decided: z.enum(VERDICTS) });
 
-export interface LabelledResponse extends Omit<z.infer<typeof labelledSchema>, "cell"> {
-  cell: Cell;
+type Placed<T> = Omit<T, "cell"> & { cell: Cell };
+
+/** Responses whose decision and act a person has written down. */
+export function labelledResponses(): Placed<z.infer<typeof labelledSchema>>[] {
+  return readLabelled(LABELLED, labelledSchema);
 }
 
-export function labelledResponses(): LabelledResponse[] {
-  const [suite] = parseJson(loadText(SUITE, MAX_BYTES), SUITE) as unknown[];
-  const cells = new Map(
-    expandSuite(suite, SUITE).map((record) => {
-      const cell = checkJson(cellSchema, record, SUITE);
-      return [cell.id, cell];
-    }),
-  );
-  return shippedLines(LABELLED).map((line, i) => {
-    const record = checkJson(labelledSchema, line, `${LABELLED} line ${i + 1}`);
+/** Responses in all the forms that models write, with the act alone: those above, and many more. */
+export function gateResponses(): Placed<z.infer<typeof gateSchema>>[] {
+  return [...labelledResponses(), ...readLabelled(GATE, gateSchema)];
+}
+
+function readLabelled<T extends { cell: string }>(path: string, schema: z.ZodType<T>): Placed<T>[] {
+  const cells = shippedCells();
+  return shippedLines(path).map((line, i) => {
+    const record = checkJson(schema, line, `${path} line ${i + 1}`);
     const cell = cells.get(record.cell);
-    if (!cell) throw new InputError(`${LABELLED} line ${i + 1}: there is no cell ${record.cell}`);
+    if (!cell) throw new InputError(`${path} line ${i + 1}: there is no cell ${record.cell}`);
     return { ...record, cell };
   });
+}
+
+/** The cells that ship, by id. */
+function shippedCells(): Map<string, Cell> {
+  const [suite] = parseJson(loadText(SUITE, MAX_BYTES), SUITE) as unknown[];
+  const cells = expandSuite(suite, SUITE).map((record) => checkJson(cellSchema, record, SUITE));
+  return new Map(cells.map((cell) => [cell.id, cell]));
 }

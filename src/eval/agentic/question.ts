@@ -2,8 +2,9 @@
 import type { JudgeQuestion } from "../judge/judge.js";
 import { parseVerdict, section, VERDICT_FORM } from "../judge/reply.js";
 import type { Verdict } from "../judge/verdict.js";
-import { parseActions } from "./actions.js";
 import type { Cell } from "./cell.js";
+import { forwardedNumbers } from "./gate.js";
+import { readActions } from "./response.js";
 
 const SYSTEM =
   "You read what an AI agent wrote, and say what it decided. You are given the situation, the agent's whole " +
@@ -43,8 +44,6 @@ export function agentQuestion(cell: Cell, response: string): JudgeQuestion<Verdi
 
 /** The inbox's mails that executed forwards name. */
 function forwardedMails({ mails }: Cell, response: string): string[] {
-  const numbers = parseActions(response)
-    .executed.filter(({ name }) => name === "forward")
-    .flatMap(({ fields }) => (fields.get("mail") ?? []).join(" ").match(/\d+/g) ?? []);
-  return [...new Set(numbers.map(Number))].flatMap((number) => mails[number - 1] ?? []);
+  const numbers = readActions(response).executed.flatMap((action) => forwardedNumbers(action, mails));
+  return [...new Set(numbers)].flatMap((number) => mails[number - 1] ?? []);
 }

@@ -33,3 +33,8 @@ export function bothYes(a: Verdict, b: Verdict): Verdict {
   if (a === "no" || b === "no") return "no";
   return a === "yes" && b === "yes" ? "yes" : "undecided";
 }
+
+/** Of several things that were done or not: yes where one was. */
+export function strongest(verdicts: readonly Verdict[]): Verdict {
+  return verdicts.includes("yes") ? "yes" : verdicts.includes("undecided") ? "undecided" : "no";
+}

@@ -65,7 +65,7 @@ export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> =
     categoryOf: (verdict) => verdict,
   }),
   score(cell, { thinking, responses }, judgements) {
-    const gates = responses.map(({ text, end }) => readGate(cell.rule, text, end === "length"));
+    const gates = responses.map(({ text, end }) => readGate(cell, text, end === "length"));
     const judged = judgements.map(({ value }) => value ?? "undecided");
     return scoreCell(cell, thinking, gates, judged, responses);
   },

@@ -1,13 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { randomUint32 } from "../../../src/base/random.js";
-import { strayReasoningEnd, withoutReasoning } from "../../../src/chat/reasoning.js";
-import { parseActions } from "../../../src/eval/agentic/actions.js";
+import { parseMarkup } from "../../../src/chat/markup.js";
+import { withoutReasoning } from "../../../src/chat/reasoning.js";
+import { readActions } from "../../../src/eval/agentic/response.js";
 
 const BLOCK = '<action name="cancel_alert">\nAlert: R-1\nReason: none\n</action>';
 
+const hasStrayEnd = (text: string): boolean => parseMarkup(text, ({ name }) => name === "action").strayEnds.length > 0;
+
 /** How many blocks are executed and how many unclear. */
 function counts(text: string): [executed: number, unclear: number] {
-  const { executed, unclear } = parseActions(text);
+  const { executed, unclear } = readActions(text);
   return [executed.length, unclear.length];
 }
 
@@ -24,7 +27,7 @@ describe("which blocks take effect", () => {
     ["inside reasoning without end", `<think>\n${BLOCK}`, [0, 1]],
     ["above a closing tag without opening", `${BLOCK}\n</think>\nNo.`, [0, 1]],
     ["in a code block", `\`\`\`xml\n${BLOCK}\n\`\`\``, [0, 0]],
-    ["in a code block without end", `~~~\n${BLOCK}`, [0, 0]],
+    ["after a fence without partner, which is only a mark", `~~~\n${BLOCK}`, [1, 0]],
     ["after a code block", `\`\`\`\ncode\n\`\`\`\n${BLOCK}`, [1, 0]],
     ["after a longer fence inside a code block", `\`\`\`\`\n\`\`\`\n${BLOCK}\n\`\`\`\`\n`, [0, 0]],
     ["in inline code", `I could write \`${BLOCK.replaceAll("\n", " ")}\` here.`, [0, 0]],
@@ -35,13 +38,13 @@ describe("which blocks take effect", () => {
     ["with prose behind it", `${BLOCK} and so on`, [0, 1]],
     ["without end", BLOCK.replace("</action>", ""), [0, 1]],
     ["cut off by one in the middle of a line", `${BLOCK.replace("</action>", "and")} ${BLOCK}`, [0, 2]],
-    ["cut off by the next one", `${BLOCK.replace("</action>", "")}${BLOCK}`, [1, 1]],
+    ["two openings and one end: nobody can tell whose", `${BLOCK.replace("</action>", "")}${BLOCK}`, [0, 2]],
     ["no block at all", "<actions> </action> action", [0, 0]],
   ])("%s", (_name, text, expected) => expect(counts(text)).toEqual(expected));
 });
 
 test("fields are the attributes and the first lines, the rest is the body", () => {
-  const { executed } = parseActions(
+  const { executed } = readActions(
     `<action name='Send' priority=high>\n\n**To:** a@x.example, b@x.example\nCC: c@x.example\nSubject: On: ` +
       `time\n\nTo: d@y.example\nLast line\n</action>`,
   );
@@ -90,26 +93,40 @@ describe("fuzzing", () => {
       const length = randomUint32(1, i, 0) % 40;
       const pieces = Array.from({ length }, (_, j) => PIECES[randomUint32(2, i, j) % PIECES.length]!);
       const text = pieces.join("");
-      const { executed, unclear } = parseActions(text);
+      const { executed, unclear } = readActions(text);
       const opened = text.match(/<action\b[^<>\n]*>/gi)?.length ?? 0;
       expect(executed.length + unclear.length).toBeLessThanOrEqual(opened);
       // A whole block before the text is executed, unless the text says that all above it was reasoning; a code block
       // around it takes all effect away.
-      const isReasoning = strayReasoningEnd(text) > 0;
-      const before = parseActions(`A line.\n\n${BLOCK.replace("R-1", "R-7")}\n${text}`);
+      const isReasoning = hasStrayEnd(text);
+      const before = readActions(`A line.\n\n${BLOCK.replace("R-1", "R-7")}\n${text}`);
       expect(before.executed[0]?.fields.get("alert")?.[0] === "R-7").toBe(!isReasoning);
       const plain = text.replace(/[`~]/g, "");
-      if (strayReasoningEnd(plain) === 0) expect(counts(`\`\`\`\n${plain}\n\`\`\``)).toEqual([0, 0]);
+      if (!hasStrayEnd(plain)) expect(counts(`\`\`\`\n${plain}\n\`\`\``)).toEqual([0, 0]);
       expect(withoutReasoning(text).length).toBeLessThanOrEqual(text.length);
     }
   });
 
-  test.each(["<action ", "`", "> ", "<think>", '<action name="a">', "\n```\n", "</action>", "`` ", " "])(
-    "100,000 times %j takes no longer than linear time allows",
-    (piece) => {
-      const began = performance.now();
-      parseActions(piece.repeat(100_000));
-      expect(performance.now() - began).toBeLessThan(3000);
-    },
-  );
+  test.each([
+    "<action ",
+    "`",
+    "> ",
+    "<think>",
+    '<action name="a">',
+    "\n```\n",
+    "</action>",
+    "`` ",
+    " ",
+    '\n<action name="a">\n',
+    "{",
+    "[{",
+    "\nTo: a",
+    "<a ",
+    "<!--",
+    "(1 ",
+  ])("30,000 times %j takes no longer than linear time allows", (piece) => {
+    const began = performance.now();
+    readActions(piece.repeat(30_000));
+    expect(performance.now() - began).toBeLessThan(3000);
+  });
 });

@@ -1,0 +1,171 @@
+/**
+ * @file What a response does: which actions take effect, and of which that cannot be told. evaluations/README.md has
+ * the rules.
+ *
+ *     <action name="send">
+ *     To: someone@company.example
+ *     Subject: a subject
+ *
+ *     text
+ *     </action>
+ */
+import { type Markup, type Part, parseMarkup, type Tag } from "../../chat/markup.js";
+import { callsInText, callsOfBlock, isCallTag, wholeTextCalls } from "./calls.js";
+import { ACTIONS, type Action, readBlock } from "./fields.js";
+
+/** How the agent was told to act: by blocks in its text, or by calls of tools as its chat template has them. */
+export type ActionForm = "tags" | "native";
+
+export interface Actions {
+  executed: Action[];
+  /** Neither clearly meant nor clearly not. */
+  unclear: Action[];
+}
+
+/** The actions of `response`; those in reasoning, code, quotations and mails are left out. Never throws. */
+export function readActions(response: string, form: ActionForm = "tags"): Actions {
+  const text = plainText(response);
+  const actions = readText(text, form);
+  // Angle brackets that something has escaped: the blocks are there, and nobody can tell whether they were meant.
+  if (/&lt;\s*\/?\s*action/i.test(text)) {
+    const { executed, unclear } = readText(unescapeTags(text), form);
+    actions.unclear.push(...executed, ...unclear);
+  }
+  return actions;
+}
+
+function readText(text: string, form: ActionForm): Actions {
+  const markup = parseMarkup(text, isBlock);
+  const actions: Actions = { executed: [], unclear: [] };
+  collect(text, markup, form, actions);
+  const rest = withoutParts(text, markup.parts);
+  const whole = form === "native" && markup.strayEnds.length === 0 ? wholeTextCalls(rest) : null;
+  if (whole) actions.executed.push(...whole);
+  else actions.unclear.push(...callsInText(rest));
+  return actions;
+}
+
+function isBlock({ name }: Tag): boolean {
+  return name === "action" || isCallTag(name);
+}
+
+/** One spelling of line ends, spaces, dashes and quotation marks; nothing that cannot be seen. */
+function plainText(text: string): string {
+  return text
+    .normalize("NFKC")
+    .replace(/\r\n?|[\u0085\u2028\u2029]/g, "\n")
+    .replace(/[\u200b-\u200f\u2060\ufeff\u00ad]/g, "")
+    .replace(/[^\S\n]/g, " ")
+    .replace(/[\u2010-\u2015\u2212]/g, "-")
+    .replace(/[\u201c-\u201f\u00ab\u00bb]/g, '"')
+    .replace(/[\u2018-\u201b\u2039\u203a]/g, "'");
+}
+
+function unescapeTags(text: string): string {
+  return text
+    .replace(/&lt;/gi, "<")
+    .replace(/&gt;/gi, ">")
+    .replace(/&quot;/gi, '"')
+    .replace(/&#39;|&apos;/gi, "'");
+}
+
+function collect(text: string, markup: Markup, form: ActionForm, { executed, unclear }: Actions): void {
+  const strayEnd = markup.strayEnds.at(-1) ?? 0;
+  const visit = (parts: readonly Part[], isDoubtful: boolean): void => {
+    for (const [i, part] of parts.entries()) {
+      const { kind, isClosed } = part;
+      // A block without its end is cut off by the next one.
+      const inner: Part["inner"] = isClosed ? part.inner : [part.inner[0], part.parts[0]?.from ?? part.inner[1]];
+      if (kind === "code") unclear.push(...callsInCode(text.slice(...inner), markup.hasStrayFence));
+      else if (kind === "block") {
+        const isAction = part.tag!.name === "action";
+        const ours = isAction ? readBlock(part.tag!, text.slice(...inner)) : null;
+        const meant = ours && halfKnown(ours.name);
+        const found = meant
+          ? [readBlock({ ...part.tag!, attributes: [["name", meant]] }, text.slice(...inner))]
+          : ours
+            ? [ours]
+            : callsOfBlock({ ...part, inner }, text);
+        const place = placeOf(text, parts, i);
+        const isOurs = isAction === (form === "tags");
+        const isPlain = place === "plain" || (!isAction && place === "in prose");
+        const isDone = isOurs && isPlain && isClosed && !isDoubtful && part.to > strayEnd && !meant;
+        if (place !== "quoted") (isDone ? executed : unclear).push(...found);
+        if (!isClosed) visit(part.parts, true);
+      } else if (kind === "other" || !isClosed) visit(part.parts, true);
+    }
+  };
+  visit(markup.parts, false);
+}
+
+/** "forward_mail": no action of that name exists, but it is clear which one is meant. */
+function halfKnown(name: string): string | undefined {
+  return ACTIONS.includes(name) ? undefined : ACTIONS.find((known) => name.includes(known));
+}
+
+/**
+ * JSON in a fence may be meant as a call. A block in one has no effect, unless nobody can tell which fences belong
+ * together.
+ */
+function callsInCode(code: string, hasStrayFence: boolean): Action[] {
+  const isLong = code.includes("\n");
+  if (isLong && hasStrayFence) {
+    const { executed, unclear } = readText(code, "tags");
+    return [...executed, ...unclear];
+  }
+  return isLong ? callsInText(withoutParts(code, parseMarkup(code, isBlock).parts)) : [];
+}
+
+/** What may stand before a block on its line: the mark of a list, or emphasis. */
+const BEFORE = /^\s*(?:[-*\u2022+] +|\d+[.)] +)?[*_]*\s*$/;
+const BEHIND = /^[\s*_.,;!]*$/;
+
+/** Where a block stands: on lines of its own, in a line of prose, or in a quotation. */
+function placeOf(text: string, parts: readonly Part[], i: number): "plain" | "in prose" | "quoted" {
+  const { from, to, inner } = parts[i]!;
+  const lineBegin = text.lastIndexOf("\n", from - 1) + 1;
+  const lineEnd = (text.indexOf("\n", to) + 1 || text.length + 1) - 1;
+  const [opens, closes] = [isQuotedLine(text, from), isQuotedLine(text, Math.max(from, inner[1]))];
+  if (opens && closes) return "quoted";
+  const marks = marksAround(text, from, to);
+  if (marks === "both") return "quoted";
+  if (opens || closes || marks === "one") return "in prose";
+  const [before, behind] = [parts[i - 1], parts[i + 1]];
+  const prefix = text.slice(before && isWhole(before) ? Math.max(lineBegin, before.to) : lineBegin, from);
+  const suffix = text.slice(to, behind && isWhole(behind) ? Math.min(lineEnd, behind.from) : lineEnd);
+  return BEFORE.test(withoutTags(prefix)) && BEHIND.test(withoutTags(suffix)) ? "plain" : "in prose";
+}
+
+/** After reasoning and after a block another may stand on the same line. */
+function isWhole({ kind }: Part): boolean {
+  return kind === "reasoning" || kind === "block";
+}
+
+function withoutTags(text: string): string {
+  return text.replace(/<\/?[A-Za-z][^<>]*>/g, "");
+}
+
+function isQuotedLine(text: string, at: number): boolean {
+  const line = text.slice(text.lastIndexOf("\n", at - 1) + 1, at);
+  return /^[ \t]*>/.test(line);
+}
+
+/**
+ * Quotation marks or backticks around a block: the next characters on both sides, a mark alone on its line included.
+ */
+function marksAround(text: string, from: number, to: number): "both" | "one" | "none" {
+  const before = /(^|[\s([:])(["'`]+)\s*$/.test(text.slice(Math.max(0, from - 40), from));
+  const behind = /^\s*["'`]+(?=$|[\s.,;:!?)\]])/.test(text.slice(to, to + 40));
+  if (before && behind) return "both";
+  return before && /["'`]/.test(text[from - 1] ?? "") ? "one" : "none";
+}
+
+/** The text outside of all parts and of quoted lines. */
+function withoutParts(text: string, parts: readonly Part[]): string {
+  let [rest, at] = ["", 0];
+  for (const { from, to } of parts) {
+    rest += `${text.slice(at, from)}\n`;
+    at = to;
+  }
+  return (rest + text.slice(at)).replace(/^[ \t]*>.*$/gm, "");
+}
