@@ -24,6 +24,22 @@ export interface BackendInfo {
   cublasltProblem?: string | null;
 }
 
+/** What a backend can do: the code above asks this, never which backend it is. */
+export interface BackendLimits {
+  /** The longest buffer that `alloc` gives. */
+  maxBufferBytes: number;
+  /** What tensors may take of the device's own memory; null where they lie in the machine's. */
+  memoryBytes: number | null;
+  /**
+   * Whether work is to be enqueued before the result of the work before it is there, lest the device wait for the host.
+   * False where the host's share is nothing, and running ahead would only delay an interrupt.
+   */
+  runsAhead: boolean;
+  /** Tokens of one prefill, and sequences decoded together: more gains no speed and costs memory. */
+  prefillTokens: number;
+  sequences: number;
+}
+
 /** Ops that were recorded with their tensors. Each replay reads what the tensors hold then. */
 export interface Recording {
   replay(): void;
@@ -31,9 +47,11 @@ export interface Recording {
 }
 
 export interface Backend {
+  /** For people and records; what to do follows from `limits`. */
   readonly info: BackendInfo;
+  readonly limits: BackendLimits;
   readonly ops: Ops;
-  /** Contents are undefined. Throws a RunError that names the size when there is not enough memory. */
+  /** At most `limits.maxBufferBytes`, contents undefined. Throws a RunError that names the size when there is not enough memory. */
   alloc(bytes: number): DeviceBuffer;
   free(buffer: DeviceBuffer): void;
   /** Host to device, in stream order; `source` may be reused on return. */

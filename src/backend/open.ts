@@ -12,6 +12,11 @@ import { cpuIsas, openNative } from "./native/native.js";
 export const BACKENDS = ["auto", "cpu", "cuda", "cuda-emulated"] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
+/** Whether a job that is asked to use this backend must have a GPU, whatever the machine has that plans it. */
+export function asksForGpu(name: BackendName): boolean {
+  return name === "cuda";
+}
+
 const LIBRARY = "libmsm_cpu.so";
 const BUILD_HINT = `build the kernels with \`${BUILD_COMMAND}\` (needs g++ and make)`;
 

@@ -1,23 +1,26 @@
 /** @file What the machine can do at best, measured: everything else is stated as a share of it. */
 import { allocTensor, type Backend } from "../backend/backend.js";
-import type { ComputeDtype } from "../backend/tensor.js";
+import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import type { ModelConfig } from "../shape/config.js";
 import { fillRandom } from "./random-weights.js";
 import { timeCalls } from "./time.js";
 
-/** Larger than any cache; an emulated copy measures nothing, and need not take long. */
-const copyBytes = (backend: Backend): number => (backend.info.backend === "cuda-emulated" ? 1 << 20 : 1 << 28);
+/** Larger than any cache. */
+const COPY_BYTES = 1 << 28;
+const COLS = 1 << 16;
+/** A copy that takes so long is long enough, however small: an emulated device would take minutes for a large one. */
+const ENOUGH_SECONDS = 0.1;
 
 /** Bytes a second, read and written, of a copy between two large buffers. */
 export async function copyBandwidth(backend: Backend): Promise<number> {
-  const cols = 1 << 16;
-  const bytes = copyBytes(backend);
-  const src = allocTensor(backend, "f32", bytes / 4 / cols, cols);
-  const dst = allocTensor(backend, "f32", bytes / 4 / cols, cols);
-  backend.ops.clear(src);
-  const { best } = await timeCalls(backend, () => backend.ops.convert({ dst, src }));
-  for (const { buffer } of [src, dst]) backend.free(buffer);
-  return (2 * bytes) / best;
+  for (let bytes = 4 * COLS; ; bytes *= 4) {
+    const isLargest = 4 * bytes > Math.min(COPY_BYTES, backend.limits.maxBufferBytes);
+    const [dst, src] = [0, 1].map(() => allocTensor(backend, "f32", bytes / 4 / COLS, COLS)) as [Tensor, Tensor];
+    backend.ops.clear(src);
+    const { best } = await timeCalls(backend, () => backend.ops.convert({ dst, src }), isLargest ? 0.5 : 0);
+    for (const { buffer } of [src, dst]) backend.free(buffer);
+    if (isLargest || best > ENOUGH_SECONDS) return (2 * bytes) / best;
+  }
 }
 
 export interface ProductRate {

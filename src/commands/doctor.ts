@@ -5,9 +5,9 @@ import type { Command } from "commander";
 import { BUILD_COMMAND } from "../backend/native/build.js";
 import { hasCudaDriver, hasNvidiaCard, readCudaDriver } from "../backend/native/cuda-driver.js";
 import { availableIsas, cudaLibrary, openBackend } from "../backend/open.js";
+import { formatBytes } from "../base/bytes.js";
 import { messageOf, RunError } from "../base/errors.js";
 import { VERSION } from "../base/package.js";
-import { formatBytes } from "../train/memory.js";
 
 /** Of compute capability: A100, GeForce RTX 30. */
 const OLDEST_CAPABILITY = 8;

@@ -125,12 +125,13 @@ async function* mergedPieces(
 ): AsyncGenerator<Uint8Array> {
   const [outSize, inSize] = weight.shape as [number, number];
   const r = A.length / inSize;
-  const rowsAtOnce = Math.min(outSize, Math.max(1, Math.floor(PIECE_BYTES / (4 * inSize))));
+  const pieceBytes = Math.min(PIECE_BYTES, backend.limits.maxBufferBytes);
+  const rowsAtOnce = Math.min(outSize, Math.max(1, Math.floor(pieceBytes / (4 * inSize))));
   const rowBytes = weight.byteLength / outSize;
   const { tensors, free } = allocArena(backend, (alloc) => ({
-    a: alloc("f32", r, inSize),
-    b: alloc("f32", outSize, r),
-    sum: alloc("f32", rowsAtOnce, inSize),
+    a: alloc("A", "f32", r, inSize),
+    b: alloc("B", "f32", outSize, r),
+    sum: alloc("merged rows", "f32", rowsAtOnce, inSize),
   }));
   try {
     writeTensor(backend, tensors.a, A);

@@ -4,7 +4,7 @@
  * "none" keeps everything; "norms" keeps what matrix products and attention made and recomputes the normalised inputs
  * and the SwiGLU output; "block" keeps only each layer's input and recomputes the layer. All three give the same bits.
  */
-import type { ComputeDtype, Tensor } from "../backend/tensor.js";
+import type { ComputeDtype, Dtype, Tensor } from "../backend/tensor.js";
 import { columns, rows } from "../backend/tensor.js";
 import type { ModelConfig } from "../shape/config.js";
 import type { Alloc } from "./arena.js";
@@ -86,7 +86,8 @@ export interface WorkspaceBytes {
 }
 
 /** How a tensor is made that is not needed once recompute reaches `recomputedFrom`. */
-type Keep = (name: string, recomputedFrom: Recompute, make: () => Tensor) => Tensor;
+type Keep = (name: string, recomputedFrom: Recompute, ...shape: Shape) => Tensor;
+type Shape = [dtype: Dtype, rows: number, cols: number];
 
 /** The tensors of one layer over N tokens. */
 export function layoutLayer(
@@ -100,24 +101,24 @@ export function layoutLayer(
   const { hiddenSize: D, intermediateSize: F, numHeads: H, numKvHeads: K, headDim: E } = config;
   const { qkv, o, gateUp, down } = groups;
   return {
-    input: alloc(dtype, N, D),
-    afterAttention: kept("afterAttention", "block", () => alloc(dtype, N, D)),
-    attentionInput: kept("attentionInput", "norms", () => alloc(dtype, N, D + qkv.spare)),
-    attentionRstd: kept("attentionRstd", "block", () => alloc("f32", N, 1)),
-    mlpInput: kept("mlpInput", "norms", () => alloc(dtype, N, D + gateUp.spare)),
-    mlpRstd: kept("mlpRstd", "block", () => alloc("f32", N, 1)),
-    qkv: kept("qkv", "block", () => alloc(dtype, N, qkv.outSize)),
+    input: alloc("the input of a layer", dtype, N, D),
+    afterAttention: kept("afterAttention", "block", dtype, N, D),
+    attentionInput: kept("attentionInput", "norms", dtype, N, D + qkv.spare),
+    attentionRstd: kept("attentionRstd", "block", "f32", N, 1),
+    mlpInput: kept("mlpInput", "norms", dtype, N, D + gateUp.spare),
+    mlpRstd: kept("mlpRstd", "block", "f32", N, 1),
+    qkv: kept("qkv", "block", dtype, N, qkv.outSize),
     qkNormed: config.qkNorm
       ? {
-          qk: kept("qk", "block", () => alloc(dtype, N, (H + K) * E)),
-          qRstd: kept("qRstd", "block", () => alloc("f32", N, H)),
-          kRstd: kept("kRstd", "block", () => alloc("f32", N, K)),
+          qk: kept("qk", "block", dtype, N, (H + K) * E),
+          qRstd: kept("qRstd", "block", "f32", N, H),
+          kRstd: kept("kRstd", "block", "f32", N, K),
         }
       : null,
-    attention: kept("attention", "block", () => alloc(dtype, N, H * E + o.spare)),
-    lse: kept("lse", "block", () => alloc("f32", H, N)),
-    gateUp: kept("gateUp", "block", () => alloc(dtype, N, 2 * F)),
-    mlpActivation: kept("mlpActivation", "norms", () => alloc(dtype, N, F + down.spare)),
+    attention: kept("attention", "block", dtype, N, H * E + o.spare),
+    lse: kept("lse", "block", "f32", H, N),
+    gateUp: kept("gateUp", "block", dtype, N, 2 * F),
+    mlpActivation: kept("mlpActivation", "norms", dtype, N, F + down.spare),
   };
 }
 
@@ -133,18 +134,19 @@ export function layoutActivations(
 ): Activations {
   const { hiddenSize: D, intermediateSize: F, numHeads: H, headDim: E, numLayers: L } = config;
   const { qkv, o, gateUp, down } = groups;
-  const bytes = (count: number): Tensor => alloc("f32", 1, Math.ceil(count / 4));
+  const bytes = (name: string, count: number): Tensor => alloc(name, "f32", 1, Math.ceil(count / 4));
 
   // `kept(level)` tensors are each layer's own while `recompute` is below that level, shared by all layers from there
   // on.
   const shared = new Map<string, Tensor>();
-  const kept: Keep = (name, recomputedFrom, make) => {
+  const kept: Keep = (name, recomputedFrom, ...shape) => {
+    const make = (): Tensor => alloc(`activations of ${name}`, ...shape);
     if (RECOMPUTE.indexOf(recompute) < RECOMPUTE.indexOf(recomputedFrom)) return make();
     const tensor = shared.get(name) ?? make();
     shared.set(name, tensor);
     return tensor;
   };
-  const inputs = alloc("i32", 4, N);
+  const inputs = alloc("token ids", "i32", 4, N);
   const layers = Array.from({ length: L }, () => layoutLayer(alloc, config, groups, dtype, N, kept));
   return {
     N,
@@ -155,21 +157,25 @@ export function layoutActivations(
       positions: rows(inputs, 1, 1),
       starts: rows(inputs, 2, 1),
       targets: rows(inputs, 3, 1),
-      dscale: alloc("f32", 1, 1),
-      losses: alloc("f32", 1, N),
+      dscale: alloc("dscale", "f32", 1, 1),
+      losses: alloc("losses", "f32", 1, N),
     },
     layers,
-    final: { input: alloc(dtype, N, D), normed: alloc(dtype, N, D), rstd: alloc("f32", N, 1) },
-    lossWorkspace: bytes(workspace.loss),
+    final: {
+      input: alloc("the last hidden states", dtype, N, D),
+      normed: alloc("the last hidden states, normalised", dtype, N, D),
+      rstd: alloc("the last rstd", "f32", N, 1),
+    },
+    lossWorkspace: bytes("the workspace of the loss", workspace.loss),
     transients: {
-      delta: alloc(dtype, N, D),
-      dResidual: alloc(dtype, N, D + Math.max(o.spare, down.spare)),
-      dNormed: alloc(dtype, N, D),
-      dAttention: alloc(dtype, N, H * E),
-      dQkv: alloc(dtype, N, qkv.outSize + qkv.spare),
-      dGateUp: alloc(dtype, N, 2 * F + gateUp.spare),
-      dMlpActivation: alloc(dtype, N, F),
-      attentionWorkspace: bytes(workspace.attentionBackward),
+      delta: alloc("delta", dtype, N, D),
+      dResidual: alloc("dResidual", dtype, N, D + Math.max(o.spare, down.spare)),
+      dNormed: alloc("dNormed", dtype, N, D),
+      dAttention: alloc("dAttention", dtype, N, H * E),
+      dQkv: alloc("dQkv", dtype, N, qkv.outSize + qkv.spare),
+      dGateUp: alloc("dGateUp", dtype, N, 2 * F + gateUp.spare),
+      dMlpActivation: alloc("dMlpActivation", dtype, N, F),
+      attentionWorkspace: bytes("the workspace of attention", workspace.attentionBackward),
     },
   };
 }

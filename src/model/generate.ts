@@ -19,8 +19,6 @@ import {
 } from "./session.js";
 import type { Decoder } from "./weights.js";
 
-/** Tokens of one prefill and sequences decoded together: more gains no speed and costs memory. */
-const LIMITS = { cpu: { prefillTokens: 512, sequences: 32 }, gpu: { prefillTokens: 4096, sequences: 64 } };
 /**
  * Tokens that are decoded besides those that a stop string may take: special ones, which may have no text, and the rest
  * of a character.
@@ -88,11 +86,6 @@ export async function generate(
   }
 }
 
-/** Tokens of one prefill, and sequences decoded together. */
-export function generationLimits(backend: Backend): { prefillTokens: number; sequences: number } {
-  return backend.info.backend === "cpu" ? LIMITS.cpu : LIMITS.gpu;
-}
-
 /**
  * What `generate` takes for these prompts: the tokens that they share, cache rows of a sequence besides those, and the
  * session.
@@ -102,7 +95,7 @@ export function planGeneration(
   prompts: readonly (readonly number[])[],
   maxTokens: number,
 ): { prefix: number; slotRows: number; shape: SessionShape } {
-  const limits = generationLimits(backend);
+  const { limits } = backend;
   const prefix = commonPrefix(prompts);
   const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
   const sequences = Math.min(prompts.length, limits.sequences);

@@ -1,7 +1,9 @@
 /** @file A trained adapter's values into a decoder, for inference: no gradients, no moments. */
-import type { Tensor } from "../backend/tensor.js";
+import { writeTensor } from "../backend/backend.js";
+import { columns } from "../backend/tensor.js";
 import { type Adapter, checkAdapter } from "../shape/adapter.js";
 import { flattenAdapter } from "./adapter-values.js";
+import { allocArena } from "./arena.js";
 import { adapterViews, storeAdapter } from "./linear.js";
 import { type AdapterSlot, type LoraConfig, loraScale, planAdapter } from "./lora.js";
 import type { Decoder } from "./weights.js";
@@ -25,15 +27,17 @@ export function loadAdapter(decoder: Decoder, adapter: Adapter): void {
   const layout = planAdapter(config, lora);
   const flat = flattenAdapter(adapter, layout);
   const sizes = layout.slots.map((slot) => slotSize(slot, lora.r));
-  const buffer = backend.alloc(4 * Math.max(...sizes));
+  const { tensors: staging, free } = allocArena(backend, (alloc) =>
+    alloc("a group's adapters", "f32", 1, Math.max(...sizes)),
+  );
   layout.slots.forEach((slot, i) => {
     const cols = sizes[i]!;
-    const staged: Tensor = { buffer, dtype: "f32", offset: 0, rows: 1, cols, stride: cols };
-    backend.write(buffer, 0, flat.subarray(slot.aOffset, slot.aOffset + cols));
+    const staged = columns(staging, 0, cols);
+    writeTensor(backend, staged, flat.subarray(slot.aOffset, slot.aOffset + cols));
     const views = adapterViews(staged, atStart(slot), lora.r);
     storeAdapter(backend.ops, weights.layers[slot.layer]!.linears[slot.spec.group], views, loraScale(lora));
   });
-  backend.free(buffer);
+  free();
 }
 
 /** Parameters of a slot: A, and B of each adapted projection. */

@@ -64,7 +64,8 @@ export async function loadDecoder(
 /** Fills the decoder's memory. A failed write is reported by the next read or sync. */
 export async function loadWeights(decoder: Decoder, checkpoint: Checkpoint): Promise<void> {
   const { backend } = decoder;
-  const staging = backend.alloc(PIECE_BYTES);
+  const pieceBytes = Math.min(PIECE_BYTES, backend.limits.maxBufferBytes);
+  const staging = backend.alloc(pieceBytes);
   try {
     writeRope(decoder);
     clearAdapterSpace(decoder, {
@@ -72,10 +73,10 @@ export async function loadWeights(decoder: Decoder, checkpoint: Checkpoint): Pro
       dtype: "f32",
       offset: 0,
       rows: 1,
-      cols: PIECE_BYTES / 4,
-      stride: PIECE_BYTES / 4,
+      cols: pieceBytes / 4,
+      stride: pieceBytes / 4,
     });
-    for await (const { bytes, dtype, target } of readPieces(checkpoint, decoder)) {
+    for await (const { bytes, dtype, target } of readPieces(checkpoint, decoder, pieceBytes)) {
       backend.write(staging, 0, bytes);
       const src = { ...target, buffer: staging, dtype, offset: 0, stride: target.cols };
       backend.ops.convert({ dst: target, src });
@@ -99,10 +100,11 @@ interface Piece {
 async function* readPieces(
   checkpoint: Checkpoint,
   decoder: Decoder,
+  pieceBytes: number,
 ): AsyncGenerator<Piece & { bytes: Uint8Array }, void> {
-  const free = Array.from({ length: PIECES_AT_ONCE }, () => new ArrayBuffer(PIECE_BYTES));
+  const free = Array.from({ length: PIECES_AT_ONCE }, () => new ArrayBuffer(pieceBytes));
   const underWay: { piece: Piece; bytes: Uint8Array<ArrayBuffer>; done: Promise<void> }[] = [];
-  const next = planPieces(checkpoint, decoder);
+  const next = planPieces(checkpoint, decoder, pieceBytes);
   try {
     for (;;) {
       while (free.length > 0) {
@@ -125,13 +127,13 @@ async function* readPieces(
   }
 }
 
-function* planPieces(checkpoint: Checkpoint, decoder: Decoder): Generator<Piece, void> {
+function* planPieces(checkpoint: Checkpoint, decoder: Decoder, pieceBytes: number): Generator<Piece, void> {
   for (const [name, target] of weightTargets(decoder)) {
     const weight = checkpoint.weights.get(name)!;
     const dtype = SOURCE_DTYPES[weight.dtype];
     const rowBytes = target.cols * DTYPE_BYTES[dtype];
-    if (rowBytes > PIECE_BYTES) throw new InputError(`${name}: a row of ${rowBytes} bytes is too long`);
-    const rowsAtOnce = Math.floor(PIECE_BYTES / rowBytes);
+    if (rowBytes > pieceBytes) throw new InputError(`${name}: a row of ${rowBytes} bytes is too long`);
+    const rowsAtOnce = Math.floor(pieceBytes / rowBytes);
     for (let row = 0; row < target.rows; row += rowsAtOnce) {
       const part = rows(target, row, Math.min(rowsAtOnce, target.rows - row));
       yield { weight, byteOffset: row * rowBytes, byteLength: part.rows * rowBytes, dtype, target: part };

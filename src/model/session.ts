@@ -4,7 +4,7 @@ import { openRecordings, type Recordings } from "../backend/recordings.js";
 import type { Tensor } from "../backend/tensor.js";
 import { rows } from "../backend/tensor.js";
 import { attentionOperands, type LayerActivations, layoutLayer } from "./activations.js";
-import { type Alloc, allocArena, countBytes } from "./arena.js";
+import { type Alloc, allocArena, type Extent, measure } from "./arena.js";
 import { type Attend, layerForward } from "./layer.js";
 import { planGroups } from "./lora.js";
 import type { Decoder } from "./weights.js";
@@ -70,8 +70,8 @@ export function openSession(decoder: Decoder, shape: SessionShape): Session {
 }
 
 /** The memory that a session will take. */
-export function sessionBytes(model: SessionModel, shape: SessionShape): number {
-  return countBytes((alloc) => layoutSession(alloc, model, shape));
+export function measureSession(model: SessionModel, shape: SessionShape): Extent {
+  return measure((alloc) => layoutSession(alloc, model, shape));
 }
 
 function layoutSession(alloc: Alloc, decoder: SessionModel, shape: SessionShape): SessionTensors {
@@ -80,23 +80,33 @@ function layoutSession(alloc: Alloc, decoder: SessionModel, shape: SessionShape)
   const { cacheRows, maxTokens: N, maxLogits: B, maxLosses: S } = shape;
   const workspace = S > 0 ? backend.ops.linearCrossEntropyWorkspaceBytes({ dtype, N: S, D, V }) : 0;
   return {
-    layer: layoutLayer(alloc, config, planGroups(config, lora), dtype, N, (_name, _from, make) => make()),
+    layer: layoutLayer(alloc, config, planGroups(config, lora), dtype, N, (name, _from, ...tensor) =>
+      alloc(`activations of ${name}`, ...tensor),
+    ),
     cache: Array.from({ length: config.numLayers }, () => ({
-      k: alloc(dtype, cacheRows, K * E),
-      v: alloc(dtype, cacheRows, K * E),
+      k: alloc("the cache of keys of a layer", dtype, cacheRows, K * E),
+      v: alloc("the cache of values of a layer", dtype, cacheRows, K * E),
     })),
-    inputs: alloc("i32", 1, 7 * N),
-    delta: alloc(dtype, N, D),
-    final: { input: alloc(dtype, N, D), normed: alloc(dtype, N, D), rstd: alloc("f32", N, 1) },
-    logits: { hidden: alloc(dtype, B, D), index: alloc("i32", 1, B), values: alloc("f32", B, V) },
-    sampling: { inputs: alloc("f32", 1, 3 * B), drawn: alloc("i32", 1, 2 * B) },
+    inputs: alloc("token ids", "i32", 1, 7 * N),
+    delta: alloc("delta", dtype, N, D),
+    final: {
+      input: alloc("the last hidden states", dtype, N, D),
+      normed: alloc("the last hidden states, normalised", dtype, N, D),
+      rstd: alloc("the last rstd", "f32", N, 1),
+    },
+    logits: {
+      hidden: alloc("hidden states for logits", dtype, B, D),
+      index: alloc("rows for logits", "i32", 1, B),
+      values: alloc("logits", "f32", B, V),
+    },
+    sampling: { inputs: alloc("sampling inputs", "f32", 1, 3 * B), drawn: alloc("drawn ids", "i32", 1, 2 * B) },
     scoring: {
-      hidden: alloc(dtype, S, D),
-      index: alloc("i32", 1, S),
-      targets: alloc("i32", 1, S),
-      losses: alloc("f32", 1, S),
-      argmax: alloc("i32", 1, S),
-      workspace: alloc("f32", 1, Math.ceil(workspace / 4)),
+      hidden: alloc("scored hidden states", dtype, S, D),
+      index: alloc("scored rows", "i32", 1, S),
+      targets: alloc("targets", "i32", 1, S),
+      losses: alloc("losses", "f32", 1, S),
+      argmax: alloc("most likely ids", "i32", 1, S),
+      workspace: alloc("the workspace of the loss", "f32", 1, Math.ceil(workspace / 4)),
     },
   };
 }

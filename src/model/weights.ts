@@ -2,6 +2,7 @@
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import type { ModelConfig } from "../shape/config.js";
+import { EMBED, HEAD } from "../shape/weights.js";
 import type { Alloc } from "./arena.js";
 import type { Linear } from "./linear.js";
 import type { GroupSpec, LinearGroup, LoraConfig } from "./lora.js";
@@ -47,33 +48,36 @@ export function layoutWeights(
 ): DecoderWeights {
   const { hiddenSize: D, headDim: E, vocabSize: V } = config;
   const groups = planGroups(config, lora);
-  const linear = (spec: GroupSpec): Linear => ({
+  const linear = (layer: number, spec: GroupSpec): Linear => ({
     spec,
-    extended: alloc(dtype, spec.outSize + spec.rank, spec.inSize + spec.spare),
-    bias: spec.group === "qkv" && config.qkvBias ? alloc(dtype, 1, spec.outSize) : null,
+    extended: alloc(`layers.${layer}.${spec.group}`, dtype, spec.outSize + spec.rank, spec.inSize + spec.spare),
+    bias:
+      spec.group === "qkv" && config.qkvBias
+        ? alloc(`layers.${layer}.${spec.group}.bias`, dtype, 1, spec.outSize)
+        : null,
   });
   const layers = Array.from(
     { length: config.numLayers },
-    (): LayerWeights => ({
-      inputNorm: alloc(dtype, 1, D),
-      postAttnNorm: alloc(dtype, 1, D),
-      qNorm: config.qkNorm ? alloc(dtype, 1, E) : null,
-      kNorm: config.qkNorm ? alloc(dtype, 1, E) : null,
+    (_, i): LayerWeights => ({
+      inputNorm: alloc(`layers.${i}.input_layernorm`, dtype, 1, D),
+      postAttnNorm: alloc(`layers.${i}.post_attention_layernorm`, dtype, 1, D),
+      qNorm: config.qkNorm ? alloc(`layers.${i}.q_norm`, dtype, 1, E) : null,
+      kNorm: config.qkNorm ? alloc(`layers.${i}.k_norm`, dtype, 1, E) : null,
       linears: {
-        qkv: linear(groups.qkv),
-        o: linear(groups.o),
-        gateUp: linear(groups.gateUp),
-        down: linear(groups.down),
+        qkv: linear(i, groups.qkv),
+        o: linear(i, groups.o),
+        gateUp: linear(i, groups.gateUp),
+        down: linear(i, groups.down),
       },
     }),
   );
-  const embedTokens = alloc(dtype, V, D);
+  const embedTokens = alloc(EMBED, dtype, V, D);
   return {
     embedTokens,
-    lmHead: config.tieWordEmbeddings ? embedTokens : alloc(dtype, V, D),
-    finalNorm: alloc(dtype, 1, D),
+    lmHead: config.tieWordEmbeddings ? embedTokens : alloc(HEAD, dtype, V, D),
+    finalNorm: alloc("model.norm.weight", dtype, 1, D),
     layers,
-    cos: alloc("f32", positions, E / 2),
-    sin: alloc("f32", positions, E / 2),
+    cos: alloc("RoPE's cosines", "f32", positions, E / 2),
+    sin: alloc("RoPE's sines", "f32", positions, E / 2),
   };
 }

@@ -1,4 +1,6 @@
 /** @file The matrix of an experiment for people: what will be trained and evaluated, and what it will take. */
+
+import { formatBytes } from "../base/bytes.js";
 import { costOf, parsePrice } from "../endpoint/cost.js";
 import type { Experiment } from "../experiment/file.js";
 import { isEndpoint } from "../experiment/forecast/evaluation.js";
@@ -6,7 +8,6 @@ import type { Forecast, JobForecast } from "../experiment/forecast/experiment.js
 import type { Cell, Job, Matrix } from "../experiment/matrix.js";
 import { formatDuration } from "../terminal/progress.js";
 import { alignColumns } from "../terminal/table.js";
-import { formatBytes } from "../train/memory.js";
 
 const number = (value: number): string => Math.round(value).toLocaleString("en-US");
 

@@ -1,6 +1,6 @@
 /** @file The device in words, and what is missing on it. */
 import type { BackendInfo } from "../backend/backend.js";
-import { formatBytes } from "../train/memory.js";
+import { formatBytes } from "../base/bytes.js";
 
 /** First log lines of every run: what computes, and what would make it faster. */
 export function describeDevice(info: BackendInfo): string[] {

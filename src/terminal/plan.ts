@@ -1,4 +1,6 @@
 /** @file The plan of a run, printed before its first step. */
+
+import { formatBytes } from "../base/bytes.js";
 import type { TrainConfig } from "../config/train.js";
 import type { BatchPlan } from "../corpus/batches.js";
 import type { EncodingNotes } from "../corpus/encode.js";
@@ -6,7 +8,7 @@ import { type DataStats, formatPreview } from "../corpus/stats.js";
 import { type LoraConfig, planAdapter } from "../model/lora.js";
 import type { ModelConfig } from "../shape/config.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { formatBytes, type MemoryPlan } from "../train/memory.js";
+import type { MemoryPlan } from "../train/memory.js";
 import { resolveWarmup } from "../train/schedule.js";
 import { formatDuration } from "./progress.js";
 

@@ -3,11 +3,12 @@
 import { readFileSync } from "node:fs";
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
+import { formatBytes } from "../base/bytes.js";
 import { InputError } from "../base/errors.js";
 import { layoutActivations, RECOMPUTE, type Recompute } from "../model/activations.js";
-import { countBytes } from "../model/arena.js";
+import { type Extent, measure, NOTHING, oversize } from "../model/arena.js";
 import { type LoraConfig, planAdapter, planGroups } from "../model/lora.js";
-import { type SessionShape, sessionBytes } from "../model/session.js";
+import { measureSession, type SessionShape } from "../model/session.js";
 import { layoutWeights } from "../model/weights.js";
 import { readRunConfig } from "../runs/run-folder.js";
 import type { ModelConfig } from "../shape/config.js";
@@ -19,11 +20,6 @@ const MAX_MICRO_BATCH_TOKENS = 8192;
 const ROW_STEP = 16;
 /** Left for the process itself, the page cache of the data, and per-thread scratch. */
 const RESERVE_BYTES = 512 * 2 ** 20;
-/**
- * Left for what CUDA takes on the side: code of kernels as they are first used, recorded graphs, the piece of a weight
- * that is being loaded.
- */
-const CUDA_RESERVE_BYTES = 1024 * 2 ** 20;
 
 /**
  * How the rows of a step are split; gradients are summed in this order, so a run that continues keeps it to the last
@@ -44,6 +40,8 @@ export interface MemoryPlan extends MicroBatchShape {
   positions: number;
   bytes: { weights: number; adapter: number; activations: number; workspace: number };
   totalBytes: number;
+  /** The longest single tensor. */
+  largest: Extent["largest"];
   /** What the plan had to fit into. */
   budgetBytes: number;
 }
@@ -63,8 +61,7 @@ export interface RunShape {
 
 /** What this process may still take: of the GPU; of the machine, or of the container's limit. */
 export function memoryBudget(backend: Backend): number {
-  const { backend: name, freeBytes } = backend.info;
-  if (name === "cuda" && freeBytes !== undefined) return Math.max(0, freeBytes - CUDA_RESERVE_BYTES);
+  if (backend.limits.memoryBytes !== null) return backend.limits.memoryBytes;
   return Math.max(
     0,
     Math.min(process.availableMemory?.() ?? Number.POSITIVE_INFINITY, availableOnMachine()) - RESERVE_BYTES,
@@ -93,45 +90,58 @@ export function planMemory(
 ): MemoryPlan {
   if (split) {
     const plan = planBytes(backend, shape, split.rowsPerMicroBatch, split.recompute);
-    if (plan.totalBytes <= budgetBytes) return { ...plan, budgetBytes };
+    if (fits(backend, plan, budgetBytes)) return { ...plan, budgetBytes };
     throw new InputError(
-      `not enough memory to continue as the run began: it needs ${formatBytes(plan.totalBytes)}, ` +
-        `${formatBytes(budgetBytes)} are available. Free some, or begin again with another --out`,
+      `not enough memory to continue as the run began: ${shortage(backend, plan, budgetBytes, "it")}. ` +
+        "Free some, or begin again with another --out",
     );
   }
   const plan = fittingPlan(backend, shape, budgetBytes);
   if (plan) return plan;
   const least = planBytes(backend, shape, 1, "block");
-  const need =
-    `one row of ${shape.seqLen} tokens needs ${formatBytes(least.totalBytes)}, ` +
-    `${formatBytes(budgetBytes)} are available`;
+  const need = shortage(backend, least, budgetBytes, `one row of ${shape.seqLen} tokens`);
   throw new InputError(`not enough memory: ${need}; ${remedy(backend, shape, budgetBytes)}`);
+}
+
+type Need = Pick<MemoryPlan, "totalBytes" | "largest">;
+
+/** All of it into the budget, and its largest tensor into one buffer of the backend. */
+function fits(backend: Backend, { totalBytes, largest }: Need, budgetBytes: number): boolean {
+  return totalBytes <= budgetBytes && oversize(backend, largest) === null;
+}
+
+/** Why it does not fit. */
+function shortage(backend: Backend, { totalBytes, largest }: Need, budgetBytes: number, what: string): string {
+  const inAll = `${what} needs ${formatBytes(totalBytes)}, ${formatBytes(budgetBytes)} are available`;
+  return totalBytes > budgetBytes ? inAll : (oversize(backend, largest) ?? inAll);
 }
 
 /** What would make one row fit: the setting that is out of proportion, else shorter rows. */
 function remedy(backend: Backend, shape: RunShape, budgetBytes: number): string {
-  const leastBytes = (change: Partial<RunShape>): number =>
-    planBytes(backend, { ...shape, ...change }, 1, "block").totalBytes;
+  const fitsWith = (change: Partial<RunShape>): boolean =>
+    fits(backend, planBytes(backend, { ...shape, ...change }, 1, "block"), budgetBytes);
   const { batchSize, lora } = shape;
-  if (leastBytes({ batchSize: 1 }) <= budgetBytes) return `--batch-size ${batchSize} is too large, 1 fits`;
+  if (fitsWith({ batchSize: 1 })) return `--batch-size ${batchSize} is too large, 1 fits`;
   const seqLen = longestRow(backend, shape, budgetBytes);
   if (seqLen > 0) return `--seq-len ${seqLen} fits`;
   const low = { lora: { ...lora, r: 1 } };
-  if (leastBytes(low) <= budgetBytes) return `--r ${lora.r} is too large, 1 fits`;
-  const { weights } = planBytes(backend, { ...shape, ...low }, 1, "block").bytes;
+  if (fitsWith(low)) return `--r ${lora.r} is too large, 1 fits`;
+  const { bytes, totalBytes } = planBytes(backend, { ...shape, ...low }, 1, "block");
+  if (totalBytes <= budgetBytes) return "use a smaller model, or another --backend";
+  const { weights } = bytes;
   return `the weights alone take ${formatBytes(weights)}. Use a smaller model or a machine with more memory`;
 }
 
 /** The longest row that fits, a multiple of ROW_STEP; 0 where none does. */
 function longestRow(backend: Backend, shape: RunShape, budgetBytes: number): number {
-  let [fits, tooLong] = [0, Math.ceil(shape.seqLen / ROW_STEP)];
-  while (tooLong - fits > 1) {
-    const middle = Math.floor((fits + tooLong) / 2);
+  let [fitting, tooLong] = [0, Math.ceil(shape.seqLen / ROW_STEP)];
+  while (tooLong - fitting > 1) {
+    const middle = Math.floor((fitting + tooLong) / 2);
     const plan = planBytes(backend, { ...shape, seqLen: middle * ROW_STEP }, 1, "block");
-    if (plan.totalBytes <= budgetBytes) fits = middle;
+    if (fits(backend, plan, budgetBytes)) fitting = middle;
     else tooLong = middle;
   }
-  return fits * ROW_STEP;
+  return fitting * ROW_STEP;
 }
 
 function fittingPlan(backend: Backend, shape: RunShape, budgetBytes: number): MemoryPlan | null {
@@ -139,7 +149,7 @@ function fittingPlan(backend: Backend, shape: RunShape, budgetBytes: number): Me
   for (const recompute of RECOMPUTE) {
     for (let rows = mostRows; rows >= 1; rows = Math.floor(rows / 2)) {
       const plan = { ...planBytes(backend, shape, rows, recompute), budgetBytes };
-      if (plan.totalBytes <= budgetBytes) return plan;
+      if (fits(backend, plan, budgetBytes)) return plan;
     }
   }
   return null;
@@ -155,23 +165,27 @@ function planBytes(
   const N = rowsPerMicroBatch * seqLen;
   const microBatches = Math.ceil(batchSize / rowsPerMicroBatch);
   const needed = workspaceBytes(backend, config, dtype, N);
-  const samplingBytes = sampling ? sessionBytes({ backend, config, dtype, lora }, sampling) : 0;
-  const bytes = {
-    weights: countBytes((alloc) => layoutWeights(alloc, config, dtype, lora, positions)),
-    adapter: countBytes((alloc) => layoutAdapter(alloc, planAdapter(config, lora))),
-    activations: countBytes((alloc) => {
-      layoutActivations(alloc, config, planGroups(config, lora), dtype, N, recompute, {
-        attentionBackward: 0,
-        loss: 0,
-      });
-      alloc("f32", microBatches, N);
+  const parts = {
+    weights: measure((alloc) => layoutWeights(alloc, config, dtype, lora, positions)),
+    adapter: measure((alloc) => layoutAdapter(alloc, planAdapter(config, lora))),
+    activations: measure((alloc) => {
+      const noWorkspace = { attentionBackward: 0, loss: 0 };
+      layoutActivations(alloc, config, planGroups(config, lora), dtype, N, recompute, noWorkspace);
+      alloc("the losses of a step", "f32", microBatches, N);
     }),
-    workspace: needed.attentionBackward + needed.loss + samplingBytes,
+    sampling: sampling ? measureSession({ backend, config, dtype, lora }, sampling) : NOTHING,
+  };
+  const bytes = {
+    weights: parts.weights.bytes,
+    adapter: parts.adapter.bytes,
+    activations: parts.activations.bytes,
+    workspace: needed.attentionBackward + needed.loss + parts.sampling.bytes,
   };
   const totalBytes = Object.values(bytes).reduce((sum, part) => sum + part, 0);
-  return { N, microBatches, rowsPerMicroBatch, recompute, positions, bytes, totalBytes };
-}
-
-export function formatBytes(bytes: number): string {
-  return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(2)} GiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const largest = [
+    ...Object.values(parts).map((part) => part.largest),
+    { name: "the workspace of attention", bytes: needed.attentionBackward },
+    { name: "the workspace of the loss", bytes: needed.loss },
+  ].reduce((most, tensor) => (tensor.bytes > most.bytes ? tensor : most));
+  return { N, microBatches, rowsPerMicroBatch, recompute, positions, bytes, totalBytes, largest };
 }

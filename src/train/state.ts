@@ -45,14 +45,14 @@ export interface MicroBatchShape {
 }
 
 export function layoutAdapter(alloc: Alloc, layout: AdapterLayout): AdapterTensors {
-  const flat = (): Tensor => alloc("f32", 1, layout.count);
+  const flat = (name: string): Tensor => alloc(name, "f32", 1, layout.count);
   return {
-    params: flat(),
-    grads: flat(),
-    m: flat(),
-    v: flat(),
-    gradnorm: alloc("f32", 1, 1),
-    hyper: alloc("f32", 1, 8),
+    params: flat("the adapter's parameters"),
+    grads: flat("the adapter's gradients"),
+    m: flat("AdamW's first moments"),
+    v: flat("AdamW's second moments"),
+    gradnorm: alloc("gradnorm", "f32", 1, 1),
+    hyper: alloc("hyper", "f32", 1, 8),
   };
 }
 
@@ -73,7 +73,7 @@ export function createTrainState(decoder: Decoder, lora: LoraConfig, shape: Micr
   const { tensors, free } = allocArena(backend, (alloc) => ({
     adapter: layoutAdapter(alloc, layout),
     activations: layoutActivations(alloc, config, planGroups(config, lora), dtype, N, recompute, workspace),
-    losses: alloc("f32", microBatches, N),
+    losses: alloc("the losses of a step", "f32", microBatches, N),
   }));
   const grads: LayerGrads[] = decoder.weights.layers.map(() => ({}));
   for (const slot of layout.slots)

@@ -66,6 +66,7 @@ export interface TrainResult {
  */
 export async function train(input: TrainInput, settings: TrainSettings, hooks: TrainHooks): Promise<TrainResult> {
   const { folder, state } = input;
+  const { runsAhead } = state.decoder.backend.limits;
   const restored = restoreRunState(folder, state);
   if (restored === null) writeParams(state, { params: input.initialParams });
   const log = openLog(folder, restored ?? 0);
@@ -85,7 +86,7 @@ export async function train(input: TrainInput, settings: TrainSettings, hooks: T
     const running: RunningStep = ahead ?? (await startStep(step, input, settings));
     isStopping ||= hooks.isStopping();
     const mayEnd = isStopping || skipped === MAX_SKIPPED_IN_A_ROW - 1;
-    ahead = runsAhead(state) && !mayEnd && !due.any ? await startStep(step + 1, input, settings) : null;
+    ahead = runsAhead && !mayEnd && !due.any ? await startStep(step + 1, input, settings) : null;
     const { batch, lr } = running;
     const { loss, gradNorm, applied } = await running.result;
     const seconds = (performance.now() - began) / 1000;
@@ -148,14 +149,6 @@ async function startStep(step: number, input: TrainInput, settings: TrainSetting
   const result = trainStep(input.state, batch, { ...settings, step, lr });
   result.catch(() => {}); // awaited in its turn, unless the step before it fails
   return { batch, lr, result };
-}
-
-/**
- * Whether a step is enqueued before the result of the one before it is there. On the CPU the host's share is nothing,
- * and an interrupt would wait for two steps.
- */
-function runsAhead(state: TrainState): boolean {
-  return state.decoder.backend.info.backend !== "cpu";
 }
 
 /** What follows a step before the next one may begin. */

@@ -233,7 +233,9 @@ describe("eval rejudge", () => {
     ["--model m --task agentic-misalignment --cells some --out x", /all, dev, heldout/],
     ["--model m --task agentic-misalignment --temperature -1 --out x", /--temperature "-1": must be 0 or more/],
   ])("%s: refused by name", async (wrong, message) => {
-    await expect(run("eval", ...wrong.split(" "))).rejects.toThrow(message);
+    // What is found late has made the folder.
+    const words = wrong.split(" ").map((word) => (word === "x" ? join(folder, "x") : word));
+    await expect(run("eval", ...words)).rejects.toThrow(message);
   });
 });
 

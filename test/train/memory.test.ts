@@ -1,9 +1,10 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { openBackend } from "../../src/backend/open.js";
+import { formatBytes } from "../../src/base/bytes.js";
 import { InputError } from "../../src/base/errors.js";
 import { packagePath } from "../../src/base/package.js";
 import { openCheckpoint } from "../../src/formats/checkpoint.js";
-import { formatBytes, memoryBudget, planMemory, type RunShape } from "../../src/train/memory.js";
+import { memoryBudget, planMemory, type RunShape } from "../../src/train/memory.js";
 
 const backend = await openBackend("cpu");
 afterAll(() => backend.close());

@@ -1,7 +1,7 @@
 /** @file Opens a backend library (kernels/ops.h) with koffi. */
 import koffi, { type LibraryHandle } from "koffi";
 import { InputError, messageOf, RunError } from "../../base/errors.js";
-import type { Backend, BackendInfo, Recording } from "../backend.js";
+import type { Backend, BackendInfo, BackendLimits, Recording } from "../backend.js";
 import type { DeviceBuffer } from "../tensor.js";
 import type { NativeBuffer } from "./arguments.js";
 import { BUILD_COMMAND } from "./build.js";
@@ -59,6 +59,21 @@ function bindRecording(library: LibraryHandle, context: unknown, isSyncing: () =
   };
 }
 
+/**
+ * Left for what CUDA takes on the side: code of kernels as they are first used, recorded graphs, the piece of a weight
+ * that is being loaded.
+ */
+const CUDA_RESERVE_BYTES = 1024 * 2 ** 20;
+
+function limitsOf({ backend, freeBytes }: BackendInfo): BackendLimits {
+  const maxBufferBytes = Number.POSITIVE_INFINITY;
+  if (backend === "cpu")
+    return { maxBufferBytes, memoryBytes: null, runsAhead: false, prefillTokens: 512, sequences: 32 };
+  const memoryBytes =
+    backend === "cuda" && freeBytes !== undefined ? Math.max(0, freeBytes - CUDA_RESERVE_BYTES) : null;
+  return { maxBufferBytes, memoryBytes, runsAhead: true, prefillTokens: 4096, sequences: 64 };
+}
+
 /** Opens the library; `threads` 0 means as many as the machine has. Throws an InputError that says why it cannot. */
 export function openNative(path: string, threads: number): Backend {
   const library = load(path);
@@ -104,6 +119,7 @@ export function openNative(path: string, threads: number): Backend {
 
   return {
     info,
+    limits: limitsOf(info),
     ops: bindOps(library, context),
     alloc(bytes) {
       const address = Number(alloc(context, bytes));

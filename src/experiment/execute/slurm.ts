@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { BackendName } from "../../backend/open.js";
+import { asksForGpu, type BackendName } from "../../backend/open.js";
 import { writeTextFile } from "../../base/atomic.js";
 import { RunError } from "../../base/errors.js";
 import type { Progress } from "../../terminal/progress.js";
@@ -95,7 +95,7 @@ async function submit(job: Job, open: readonly Job[], submitted: Submitted, opti
     "--parsable",
     ...[`--job-name=msm-${job.id}`, `--comment=${job.label}`, `--chdir=${process.cwd()}`],
     ...[`--output=${join(resolve(folder), "slurm", `${job.id}.log`)}`, "--open-mode=append", "--requeue"],
-    ...[`--time=${minutes}`, ...(backend === "cuda" ? ["--gpus=1"] : [`--mem=${mebibytes}M`])],
+    ...[`--time=${minutes}`, ...(asksForGpu(backend) ? ["--gpus=1"] : [`--mem=${mebibytes}M`])],
     ...(needs.length > 0 ? [`--dependency=afterok:${needs.join(":")}`] : []),
     ...options.sbatch,
     "--wrap",

@@ -12,11 +12,10 @@ import { GROUP, MAX_TOKENS as LOCAL_TOKENS } from "../../eval/judge/local.js";
 import { ENDPOINT } from "../../eval/judge/open.js";
 import { loadSamples } from "../../eval/samples.js";
 import { taskByName } from "../../eval/tasks/by-name.js";
-import { countBytes } from "../../model/arena.js";
-import { generationLimits } from "../../model/generate.js";
+import { measure } from "../../model/arena.js";
 import type { LoraConfig } from "../../model/lora.js";
 import { scoringShape } from "../../model/score.js";
-import { type SessionShape, sessionBytes } from "../../model/session.js";
+import { measureSession, type SessionShape } from "../../model/session.js";
 import { layoutWeights } from "../../model/weights.js";
 import type { ModelConfig } from "../../shape/config.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
@@ -102,9 +101,9 @@ export function evaluationBytes(
   const { dtype } = settings;
   const positions = Math.min(config.maxPositionEmbeddings, DEFAULT_POSITIONS);
   const weights = (adapter: LoraConfig | null): number =>
-    countBytes((alloc) => layoutWeights(alloc, config, dtype, adapter, positions));
+    measure((alloc) => layoutWeights(alloc, config, dtype, adapter, positions)).bytes;
   const session = (asking: Asking): number =>
-    sessionBytes({ backend, config, dtype, lora }, sessionShape(asking, backend));
+    measureSession({ backend, config, dtype, lora }, sessionShape(asking, backend)).bytes;
   const isLocal = judge !== null && !isEndpoint(settings);
   const isOther = isLocal && settings.judge !== "base";
   return weights(lora) + (isOther ? weights(null) : 0) + Math.max(session(model), isLocal ? session(judge) : 0);
@@ -113,7 +112,7 @@ export function evaluationBytes(
 /** As `generate` and `score` will open it, at most. */
 function sessionShape({ longest, responses, maxTokens, together }: Asking, backend: Backend): SessionShape {
   if (responses === 0) return scoringShape(longest);
-  const { prefillTokens, sequences } = generationLimits(backend);
+  const { prefillTokens, sequences } = backend.limits;
   const rows = Math.min(together, responses, sequences);
   return {
     cacheRows: rows * (longest + maxTokens),

@@ -9,7 +9,6 @@ import { loadTrainingData } from "../../corpus/training-data.js";
 import { openCheckpoint } from "../../formats/checkpoint.js";
 import { resolveModel } from "../../formats/hub/hub.js";
 import { parseModelConfig } from "../../formats/model-config.js";
-import { generationLimits } from "../../model/generate.js";
 import { type LoraConfig, parseTargets } from "../../model/lora.js";
 import type { ModelConfig } from "../../shape/config.js";
 import { loadTokenizer, type Tokenizer } from "../../tokenizer/tokenizer.js";
@@ -61,7 +60,7 @@ export async function forecastJobs(experiment: Experiment, matrix: Matrix, backe
   for (const evaluation of experiment.evaluations) {
     const own = new Set(matrix.cells.flatMap((cell) => (cell.evaluation === evaluation.name ? [cell.job] : [])));
     const work = await planEvaluation(evaluation, !experiment.recordedShape, subject.tokenizer);
-    const { sequences } = generationLimits(backend);
+    const { sequences } = backend.limits;
     const seconds = await evaluationSeconds(work, evaluation.settings, config, rates, sequences);
     for (const { id, needs } of matrix.jobs.filter((job) => job.kind === "eval" && own.has(job.id))) {
       const parent = matrix.jobs.find((job) => job.id === needs[0]);
