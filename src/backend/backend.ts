@@ -51,7 +51,7 @@ export interface Backend {
   readonly info: BackendInfo;
   readonly limits: BackendLimits;
   readonly ops: Ops;
-  /** At most `limits.maxBufferBytes`, contents undefined. Throws a RunError that names the size when there is not enough memory. */
+  /** At most `limits.maxBufferBytes`, contents undefined. Throws a RunError that names the size where memory is short. */
   alloc(bytes: number): DeviceBuffer;
   free(buffer: DeviceBuffer): void;
   /** Host to device, in stream order; `source` may be reused on return. */

@@ -8,6 +8,7 @@ import type { ComputeDtype, Dtype, Tensor } from "../backend/tensor.js";
 import { columns, rows } from "../backend/tensor.js";
 import type { ModelConfig } from "../shape/config.js";
 import type { Alloc } from "./arena.js";
+import { inputCols, outputGradCols } from "./linear.js";
 import type { GroupSpec, LinearGroup } from "./lora.js";
 
 export const RECOMPUTE = ["none", "norms", "block"] as const;
@@ -20,7 +21,7 @@ export interface LayerActivations {
   /** Residual stream at the layer's input and after attention [N, D]. */
   input: Tensor;
   afterAttention: Tensor;
-  /** Normalised inputs with the spare columns of their products [N, D + R]; rstd f32 [N, 1]. */
+  /** Normalised inputs [N, D and what linear.ts adds]; rstd f32 [N, 1]. */
   attentionInput: Tensor;
   attentionRstd: Tensor;
   mlpInput: Tensor;
@@ -32,10 +33,10 @@ export interface LayerActivations {
    * it.
    */
   qkNormed: { qk: Tensor; qRstd: Tensor; kRstd: Tensor } | null;
-  /** Attention output [N, H E + R] and log-sum-exp f32 [H, N]. */
+  /** Attention output [N, H E and what linear.ts adds] and log-sum-exp f32 [H, N]. */
   attention: Tensor;
   lse: Tensor;
-  /** [N, 2F] and SwiGLU output [N, F + R]. */
+  /** [N, 2F] and SwiGLU output [N, F and what linear.ts adds]. */
   gateUp: Tensor;
   mlpActivation: Tensor;
 }
@@ -44,13 +45,13 @@ export interface LayerActivations {
 export interface Transients {
   /** Output of o and down before it joins the residual stream [N, D]. */
   delta: Tensor;
-  /** Gradient of the residual stream [N, D + R of o or down]. */
+  /** Gradient of the residual stream [N, D and what linear.ts adds for o or down]. */
   dResidual: Tensor;
   /** [N, D]: gradient of a normalised input. */
   dNormed: Tensor;
   dAttention: Tensor;
   dQkv: Tensor;
-  /** [N, 2F + R] */
+  /** [N, 2F and what linear.ts adds] */
   dGateUp: Tensor;
   dMlpActivation: Tensor;
   attentionWorkspace: Tensor;
@@ -103,9 +104,9 @@ export function layoutLayer(
   return {
     input: alloc("the input of a layer", dtype, N, D),
     afterAttention: kept("afterAttention", "block", dtype, N, D),
-    attentionInput: kept("attentionInput", "norms", dtype, N, D + qkv.spare),
+    attentionInput: kept("attentionInput", "norms", dtype, N, inputCols(qkv)),
     attentionRstd: kept("attentionRstd", "block", "f32", N, 1),
-    mlpInput: kept("mlpInput", "norms", dtype, N, D + gateUp.spare),
+    mlpInput: kept("mlpInput", "norms", dtype, N, inputCols(gateUp)),
     mlpRstd: kept("mlpRstd", "block", "f32", N, 1),
     qkv: kept("qkv", "block", dtype, N, qkv.outSize),
     qkNormed: config.qkNorm
@@ -115,10 +116,10 @@ export function layoutLayer(
           kRstd: kept("kRstd", "block", "f32", N, K),
         }
       : null,
-    attention: kept("attention", "block", dtype, N, H * E + o.spare),
+    attention: kept("attention", "block", dtype, N, inputCols(o)),
     lse: kept("lse", "block", "f32", H, N),
     gateUp: kept("gateUp", "block", dtype, N, 2 * F),
-    mlpActivation: kept("mlpActivation", "norms", dtype, N, F + down.spare),
+    mlpActivation: kept("mlpActivation", "norms", dtype, N, inputCols(down)),
   };
 }
 
@@ -169,11 +170,11 @@ export function layoutActivations(
     lossWorkspace: bytes("the workspace of the loss", workspace.loss),
     transients: {
       delta: alloc("delta", dtype, N, D),
-      dResidual: alloc("dResidual", dtype, N, D + Math.max(o.spare, down.spare)),
+      dResidual: alloc("dResidual", dtype, N, Math.max(outputGradCols(o), outputGradCols(down))),
       dNormed: alloc("dNormed", dtype, N, D),
       dAttention: alloc("dAttention", dtype, N, H * E),
-      dQkv: alloc("dQkv", dtype, N, qkv.outSize + qkv.spare),
-      dGateUp: alloc("dGateUp", dtype, N, 2 * F + gateUp.spare),
+      dQkv: alloc("dQkv", dtype, N, outputGradCols(qkv)),
+      dGateUp: alloc("dGateUp", dtype, N, outputGradCols(gateUp)),
       dMlpActivation: alloc("dMlpActivation", dtype, N, F),
       attentionWorkspace: bytes("the workspace of attention", workspace.attentionBackward),
     },

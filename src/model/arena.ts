@@ -33,8 +33,8 @@ export function measure(layout: (alloc: Alloc) => unknown): Extent {
 }
 
 /**
- * Lays the tensors out one after the other, in as many buffers as the backend's `maxBufferBytes` asks for: none straddles
- * two. Buffers are exactly as long as what lies in them. The caller frees them by `free`.
+ * Lays the tensors out one after the other, in as many buffers as the backend's `maxBufferBytes` asks for: none
+ * straddles two. Buffers are exactly as long as what lies in them. The caller frees them by `free`.
  * @throws InputError naming a tensor that is larger than any buffer
  */
 export function allocArena<T>(backend: Backend, layout: (alloc: Alloc) => T): { tensors: T; free: () => void } {
@@ -60,7 +60,8 @@ export function allocArena<T>(backend: Backend, layout: (alloc: Alloc) => T): { 
 export function oversize(backend: Backend, { name, bytes }: Extent["largest"]): string | null {
   const { maxBufferBytes } = backend.limits;
   if (bytes <= maxBufferBytes) return null;
-  return `${name} takes ${formatBytes(bytes)} in one piece, and the backend gives at most ${formatBytes(maxBufferBytes)}`;
+  const most = formatBytes(maxBufferBytes);
+  return `${name} takes ${formatBytes(bytes)} in one piece, and the backend gives at most ${most}`;
 }
 
 /** Places each tensor after the one before it, and in the next buffer where it does not fit any more. */

@@ -1,7 +1,7 @@
 /**
- * @file A decoder with its adapter switched off: the same weights, seen without the rows and columns of the adapters.
+ * @file A decoder with its adapter switched off: the same weights, seen without the adapters.
  */
-import { columns, rows } from "../backend/tensor.js";
+import { withoutAdapters } from "./linear.js";
 import { LINEAR_GROUPS, planGroups } from "./lora.js";
 import type { Decoder, LayerWeights } from "./weights.js";
 
@@ -11,9 +11,7 @@ export function withoutAdapter(decoder: Decoder): Decoder {
   const layers = decoder.weights.layers.map((layer): LayerWeights => {
     const linears = { ...layer.linears };
     for (const group of LINEAR_GROUPS) {
-      const { extended, bias } = layer.linears[group];
-      const spec = groups[group];
-      linears[group] = { spec, extended: columns(rows(extended, 0, spec.outSize), 0, spec.inSize), bias };
+      linears[group] = withoutAdapters(layer.linears[group], groups[group]);
     }
     return { ...layer, linears };
   });

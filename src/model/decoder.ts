@@ -48,7 +48,7 @@ export function decoderLosses(decoder: Decoder, activations: Activations): void 
  * Losses, and the gradients of (sum of losses) * dscale with respect to the adapters: `grads` [layer] are overwritten,
  * or added to with `accumulate`.
  */
-export function decoderBackward(
+export function decoderForwardBackward(
   decoder: Decoder,
   activations: Activations,
   grads: LayerGrads[],

@@ -6,7 +6,7 @@ import type { Tensor } from "../backend/tensor.js";
 import { columns } from "../backend/tensor.js";
 import type { LayerActivations, MicroBatchTensors, Transients } from "./activations.js";
 import { attentionOperands } from "./activations.js";
-import { type AdapterViews, linearBackward, linearForward, projectDown } from "./linear.js";
+import { type AdapterViews, completeInput, inputOf, linearBackward, linearForward } from "./linear.js";
 import type { LinearGroup } from "./lora.js";
 import type { Decoder, LayerWeights } from "./weights.js";
 
@@ -58,7 +58,7 @@ export function recomputeBlock(
   attend: Attend,
 ): void {
   layerInner(decoder, weights, layer, positions, delta, null, attend);
-  projectDown(decoder.backend.ops, weights.linears.down, layer.mlpActivation);
+  completeInput(decoder.backend.ops, weights.linears.down, layer.mlpActivation);
 }
 
 function layerInner(
@@ -76,7 +76,7 @@ function layerInner(
 
   // 1. residual + norm
   ops.rmsnormForward({
-    out: columns(layer.attentionInput, 0, linears.qkv.spec.inSize),
+    out: inputOf(linears.qkv, layer.attentionInput),
     rstd: layer.attentionRstd,
     weight: weights.inputNorm,
     eps,
@@ -86,11 +86,11 @@ function layerInner(
   linearForward(ops, linears.qkv, layer.attentionInput, layer.qkv);
   normalizeAndRotate(decoder, weights, layer, positions);
   // 3. attention
-  attend(layer, columns(layer.attention, 0, linears.o.spec.inSize));
+  attend(layer, inputOf(linears.o, layer.attention));
   linearForward(ops, linears.o, layer.attention, delta);
   // 4. residual + norm
   ops.rmsnormForward({
-    out: columns(layer.mlpInput, 0, linears.gateUp.spec.inSize),
+    out: inputOf(linears.gateUp, layer.mlpInput),
     rstd: layer.mlpRstd,
     x: layer.input,
     residual: { h: layer.afterAttention, delta },
@@ -99,7 +99,7 @@ function layerInner(
   });
   // 5. MLP
   linearForward(ops, linears.gateUp, layer.mlpInput, layer.gateUp);
-  ops.swigluForward({ out: columns(layer.mlpActivation, 0, linears.down.spec.inSize), gateUp: layer.gateUp });
+  ops.swigluForward({ out: inputOf(linears.down, layer.mlpActivation), gateUp: layer.gateUp });
 }
 
 /** Qwen3's norm of each head of q and k, then RoPE. */
@@ -124,7 +124,7 @@ function normalizeAndRotate(
   ops.rope({ x: qk, cos: decoder.weights.cos, sin: decoder.weights.sin, positions });
 }
 
-/** What "norms" dropped: the normalised inputs with their spare columns, and the SwiGLU output. */
+/** What "norms" dropped: the normalised inputs, completed, and the SwiGLU output. */
 export function recomputeNorms(decoder: Decoder, weights: LayerWeights, layer: LayerActivations): void {
   const { ops } = decoder.backend;
   const eps = decoder.config.rmsNormEps;
@@ -132,11 +132,11 @@ export function recomputeNorms(decoder: Decoder, weights: LayerWeights, layer: L
   const norm = (out: Tensor, rstd: Tensor, x: Tensor, weight: Tensor): void =>
     ops.rmsnormForward({ out: columns(out, 0, weight.cols), rstd, x, weight, eps });
   norm(layer.attentionInput, layer.attentionRstd, layer.input, weights.inputNorm);
-  projectDown(ops, qkv, layer.attentionInput);
+  completeInput(ops, qkv, layer.attentionInput);
   norm(layer.mlpInput, layer.mlpRstd, layer.afterAttention, weights.postAttnNorm);
-  projectDown(ops, gateUp, layer.mlpInput);
-  ops.swigluForward({ out: columns(layer.mlpActivation, 0, down.spec.inSize), gateUp: layer.gateUp });
-  projectDown(ops, down, layer.mlpActivation);
+  completeInput(ops, gateUp, layer.mlpInput);
+  ops.swigluForward({ out: inputOf(down, layer.mlpActivation), gateUp: layer.gateUp });
+  completeInput(ops, down, layer.mlpActivation);
 }
 
 /**

@@ -1,27 +1,88 @@
 /**
- * @file A frozen linear map with its LoRA adapters as one matrix product.
+ * @file A frozen linear map with its LoRA adapters as one matrix product. How they are stored is known here alone:
+ * others ask how wide inputs and gradients are, and which part of them is their own.
  *
  * The weight W [out, in] and the adapters A [R, in], B [out, R] (scale s) are stored as one matrix
  *
  *     E = | W  sB |     [out + R, in + R]
  *         | A   . |
  *
- * and every input and output gradient has R spare columns (and some unused ones, lora.ts). Forward: U = X A^T into X's
- * spare columns, then Y = [X U] [W sB]^T. Backward: dU = dY sB into dY's spare columns, then dX = [dY dU] [W; A]. dA =
- * dU^T X, dB = s dY^T U. Several projections of one input (q, k, v; gate, up) stack their rows; their sB blocks lie on
- * the diagonal, zeros elsewhere. Without adapters R is 0.
+ * and every input and output gradient has R spare columns, and some unused ones that keep bf16 rows aligned to 16
+ * bytes. Forward: U = X A^T into X's spare columns, then Y = [X U] [W sB]^T. Backward: dU = dY sB into dY's spare
+ * columns, then dX = [dY dU] [W; A]. dA = dU^T X, dB = s dY^T U. Several projections of one input (q, k, v; gate, up)
+ * stack their rows; their sB blocks lie on the diagonal, zeros elsewhere. Without adapters R is 0.
  */
 import type { Ops } from "../backend/ops.js";
-import type { Tensor } from "../backend/tensor.js";
+import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import { columns, rows } from "../backend/tensor.js";
+import type { Alloc } from "./arena.js";
 import type { AdapterSlot, GroupSpec } from "./lora.js";
 
 export interface Linear {
   spec: GroupSpec;
-  /** E [out + R, in + spare]. */
+  /** E [out + R, in + spare]; its corner (rows out.., columns in..) is never read. */
   extended: Tensor;
   /** [1, out] or null. */
   bias: Tensor | null;
+}
+
+/** R, and what makes it a multiple of 8. */
+function spareCols(spec: GroupSpec): number {
+  return 8 * Math.ceil(spec.rank / 8);
+}
+
+/** Columns of an input: its own `spec.inSize`, then those that are used here. */
+export function inputCols(spec: GroupSpec): number {
+  return spec.inSize + spareCols(spec);
+}
+
+/** Columns of the gradient of an output: its own `spec.outSize`, then those that are used here. */
+export function outputGradCols(spec: GroupSpec): number {
+  return spec.outSize + spareCols(spec);
+}
+
+/** The part of an input that is its own: what is written before `linearForward`. */
+export function inputOf({ spec }: Linear, x: Tensor): Tensor {
+  return columns(x, 0, spec.inSize);
+}
+
+export function layoutLinear(
+  alloc: Alloc,
+  name: string,
+  dtype: ComputeDtype,
+  spec: GroupSpec,
+  hasBias: boolean,
+): Linear {
+  return {
+    spec,
+    extended: alloc(name, dtype, spec.outSize + spec.rank, inputCols(spec)),
+    bias: hasBias ? alloc(`${name}.bias`, dtype, 1, spec.outSize) : null,
+  };
+}
+
+/** Rows `outStart` to `outStart + outSize` of W, to be filled. */
+export function weightRows({ spec, extended }: Linear, outStart: number, outSize: number): Tensor {
+  return columns(rows(extended, outStart, outSize), 0, spec.inSize);
+}
+
+/** The same weights without adapters, in the same memory. `spec` is the group's without any. */
+export function withoutAdapters({ extended, bias }: Linear, spec: GroupSpec): Linear {
+  return { spec, extended: columns(rows(extended, 0, spec.outSize), 0, spec.inSize), bias };
+}
+
+/**
+ * Makes adapters zero until they are stored; what lies off the diagonal of sB stays so. `zeros` is f32 [1, n] of zeros,
+ * written from as often as needed.
+ */
+export function clearAdapters(ops: Ops, { spec, extended }: Linear, zeros: Tensor): void {
+  if (spec.rank === 0) return;
+  for (const space of [columns(extended, spec.inSize, spec.rank), rows(extended, spec.outSize, spec.rank)]) {
+    const rowsAtOnce = Math.max(1, Math.floor(zeros.cols / space.cols));
+    for (let row = 0; row < space.rows; row += rowsAtOnce) {
+      const dst = rows(space, row, Math.min(rowsAtOnce, space.rows - row));
+      ops.convert({ dst, src: { ...zeros, rows: dst.rows, cols: dst.cols, stride: dst.cols } });
+    }
+  }
 }
 
 /**
@@ -48,16 +109,16 @@ export function adapterViews(flat: Tensor, slot: AdapterSlot, r: number): Adapte
   return { a: block(aOffset, spec.rank, spec.inSize), b };
 }
 
-/** Y = X W^T + s X A^T B^T + bias. x [N, in + spare] (its spare columns are overwritten), y [N, out]. */
+/** Y = X W^T + s X A^T B^T + bias. x [N, inputCols] (all but its own columns are overwritten), y [N, out]. */
 export function linearForward(ops: Ops, linear: Linear, x: Tensor, y: Tensor): void {
-  projectDown(ops, linear, x);
+  completeInput(ops, linear, x);
   const { inSize: K, outSize: N, rank: R } = linear.spec;
   const weight = columns(rows(linear.extended, 0, N), 0, K + R);
   ops.matmul({ out: y, a: columns(x, 0, K + R), b: weight, transB: true, ...biasOf(linear) });
 }
 
-/** U = X A^T into X's spare columns; also what recomputing a dropped input needs. */
-export function projectDown(ops: Ops, linear: Linear, x: Tensor): void {
+/** U = X A^T into X's spare columns: what the backward reads of a recomputed input besides its own columns. */
+export function completeInput(ops: Ops, linear: Linear, x: Tensor): void {
   const { inSize: K, outSize: N, rank: R } = linear.spec;
   if (R === 0) return;
   const a = columns(rows(linear.extended, N, R), 0, K);
@@ -65,9 +126,9 @@ export function projectDown(ops: Ops, linear: Linear, x: Tensor): void {
 }
 
 /**
- * Gradients of `linearForward`. x [N, in + spare] as the forward left it, dy [N, out + spare] (spare columns are
- * overwritten), dx [N, in] or null where nothing below is trained. `grads` (null where R is 0) are overwritten, or
- * added to with `accumulate`.
+ * Gradients of `linearForward`. x [N, inputCols] as the forward left it, dy [N, outputGradCols] (all but its own
+ * columns are overwritten), dx [N, in] or null where nothing below is trained. `grads` (null where R is 0) are
+ * overwritten, or added to with `accumulate`.
  */
 export function linearBackward(
   ops: Ops,

@@ -10,6 +10,7 @@ import type { Checkpoint, Weight } from "../shape/checkpoint.js";
 import type { ModelConfig } from "../shape/config.js";
 import { EMBED, HEAD, projectionModule } from "../shape/weights.js";
 import { allocArena } from "./arena.js";
+import { clearAdapters, weightRows } from "./linear.js";
 import { LINEAR_GROUPS, type LoraConfig } from "./lora.js";
 import { ropeTables } from "./rope.js";
 import { type Decoder, layoutWeights } from "./weights.js";
@@ -153,11 +154,11 @@ export function* weightTargets({ weights }: Decoder): Generator<[name: string, t
     if (layer.qNorm) yield [`${prefix}.self_attn.q_norm.weight`, layer.qNorm];
     if (layer.kNorm) yield [`${prefix}.self_attn.k_norm.weight`, layer.kNorm];
     for (const group of LINEAR_GROUPS) {
-      const { spec, extended, bias } = layer.linears[group];
-      for (const { projection, outStart, outSize } of spec.projections) {
+      const linear = layer.linears[group];
+      for (const { projection, outStart, outSize } of linear.spec.projections) {
         const module = `${prefix}.${projectionModule(projection)}`;
-        yield [`${module}.weight`, columns(rows(extended, outStart, outSize), 0, spec.inSize)];
-        if (bias) yield [`${module}.bias`, columns(bias, outStart, outSize)];
+        yield [`${module}.weight`, weightRows(linear, outStart, outSize)];
+        if (linear.bias) yield [`${module}.bias`, columns(linear.bias, outStart, outSize)];
       }
     }
   }
@@ -169,23 +170,9 @@ export function writeRope({ backend, config, weights }: Decoder): void {
   backend.write(weights.sin.buffer, weights.sin.offset * 4, sin);
 }
 
-/**
- * Zeros off the diagonal of sB stay for ever; A and B are zero until an adapter is stored. `zeros` is f32 [1, n],
- * cleared here.
- */
+/** Makes all adapters zero. `zeros` is f32 [1, n], cleared here. */
 export function clearAdapterSpace({ backend, weights }: Decoder, zeros: Tensor): void {
   backend.ops.clear(zeros);
-  for (const layer of weights.layers) {
-    for (const group of LINEAR_GROUPS) {
-      const { spec, extended } = layer.linears[group];
-      if (spec.rank === 0) continue;
-      for (const space of [columns(extended, spec.inSize, spec.rank), rows(extended, spec.outSize, spec.rank)]) {
-        const rowsAtOnce = Math.floor(zeros.cols / space.cols);
-        for (let row = 0; row < space.rows; row += rowsAtOnce) {
-          const dst = rows(space, row, Math.min(rowsAtOnce, space.rows - row));
-          backend.ops.convert({ dst, src: { ...zeros, rows: dst.rows, cols: dst.cols, stride: dst.cols } });
-        }
-      }
-    }
-  }
+  for (const { linears } of weights.layers)
+    for (const linear of Object.values(linears)) clearAdapters(backend.ops, linear, zeros);
 }

@@ -30,7 +30,7 @@ interface ProjectionSpec {
   /** First row of the group's stacked weight, and how many rows. */
   outStart: number;
   outSize: number;
-  /** First row of the group's stacked A (first spare column of its input); null where it is not adapted. */
+  /** First row of the group's stacked A; null where it is not adapted. */
   rankStart: number | null;
 }
 
@@ -40,10 +40,6 @@ export interface GroupSpec {
   outSize: number;
   /** All adapters of the group together: r for each adapted projection. */
   rank: number;
-  /**
-   * The columns that inputs and output gradients have for them: `rank`, and what keeps bf16 rows aligned to 16 bytes.
-   */
-  spare: number;
   projections: ProjectionSpec[];
 }
 
@@ -60,7 +56,7 @@ export function planGroups(config: ModelConfig, lora: LoraConfig | null): Record
       if (adapted) rank += lora!.r;
       return spec;
     });
-    return { group: name, inSize, outSize, rank, spare: 8 * Math.ceil(rank / 8), projections };
+    return { group: name, inSize, outSize, rank, projections };
   };
   return {
     qkv: group("qkv", D, [

@@ -4,7 +4,7 @@ import type { ComputeDtype, Tensor } from "../backend/tensor.js";
 import type { ModelConfig } from "../shape/config.js";
 import { EMBED, HEAD } from "../shape/weights.js";
 import type { Alloc } from "./arena.js";
-import type { Linear } from "./linear.js";
+import { type Linear, layoutLinear } from "./linear.js";
 import type { GroupSpec, LinearGroup, LoraConfig } from "./lora.js";
 import { planGroups } from "./lora.js";
 
@@ -38,7 +38,7 @@ export interface Decoder {
   weights: DecoderWeights;
 }
 
-/** Lays the weights out. E's corner (rows out.., columns in..) is never read. */
+/** Lays the weights out. */
 export function layoutWeights(
   alloc: Alloc,
   config: ModelConfig,
@@ -48,14 +48,8 @@ export function layoutWeights(
 ): DecoderWeights {
   const { hiddenSize: D, headDim: E, vocabSize: V } = config;
   const groups = planGroups(config, lora);
-  const linear = (layer: number, spec: GroupSpec): Linear => ({
-    spec,
-    extended: alloc(`layers.${layer}.${spec.group}`, dtype, spec.outSize + spec.rank, spec.inSize + spec.spare),
-    bias:
-      spec.group === "qkv" && config.qkvBias
-        ? alloc(`layers.${layer}.${spec.group}.bias`, dtype, 1, spec.outSize)
-        : null,
-  });
+  const linear = (layer: number, spec: GroupSpec): Linear =>
+    layoutLinear(alloc, `layers.${layer}.${spec.group}`, dtype, spec, spec.group === "qkv" && config.qkvBias);
   const layers = Array.from(
     { length: config.numLayers },
     (_, i): LayerWeights => ({

@@ -104,7 +104,7 @@ export function writeParams(
   storeParams(state);
 }
 
-/** Copies the parameters into the extended weights that the products read. */
+/** Copies the parameters to where the products read them. */
 export function storeParams(state: TrainState): void {
   const { backend, weights } = state.decoder;
   const scale = loraScale(state.lora);

@@ -2,7 +2,7 @@
 import { readFloats, writeTensor } from "../backend/backend.js";
 import { rows } from "../backend/tensor.js";
 import type { Row } from "../corpus/pack.js";
-import { decoderBackward, decoderLosses } from "../model/decoder.js";
+import { decoderForwardBackward, decoderLosses } from "../model/decoder.js";
 import { storeParams, type TrainState } from "./state.js";
 
 /** AdamW's settings for one step. `step` counts from 1 (bias correction). */
@@ -42,7 +42,7 @@ export async function trainStep(state: TrainState, batch: Row[], settings: StepS
     writeMicroBatch(state, microBatch);
     const accumulate = i > 0;
     recordings.run(accumulate ? "backward, accumulate" : "backward", () =>
-      decoderBackward(decoder, activations, grads, accumulate),
+      decoderForwardBackward(decoder, activations, grads, accumulate),
     );
     backend.ops.convert({ dst: rows(state.losses, i, 1), src: activations.batch.losses });
   });

@@ -1,4 +1,4 @@
-/** @file A backend whose buffers are short: memory is cut at its limit, no tensor straddles a cut, and no bit changes. */
+/** @file A backend whose buffers are short: memory is cut at its limit, no tensor straddles a cut, no bit changes. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * @file The ops of a native library: each call of kernels/ops.h with its arguments in order. What they may be is checked
- * in ../checked.ts.
+ * @file The ops of a native library: each call of kernels/ops.h with its arguments in order. What they may be is
+ * checked in ../checked.ts.
  */
 import type { LibraryHandle } from "koffi";
 import type { Ops } from "../ops.js";
