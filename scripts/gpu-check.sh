@@ -51,7 +51,7 @@ command -v node >/dev/null || { echo "gpu-check: no node, and no bundle with one
 
 step cpu make -C kernels --silent -j"$(nproc)" cpu
 if [ "$backend" = cuda ]; then
-  [ "$what" != build ] && [ -f build/cuda/libmsm_cuda.so ] || step build node scripts/build-cuda.mjs --here
+  [ "$what" != build ] && [ -f build/cuda/libmsm_cuda.so ] || step build node scripts/build-kernels.mjs cuda-all
 else
   step build make -C kernels --silent -j"$(nproc)" cuda-emulated
 fi

@@ -27,6 +27,9 @@ CUDA_OBJECTS_OUT = $(CUDA_OUT)/$(subst $(empty) ,-,$(strip $(ARCHS)))
 CUDA_OBJECTS = $(CUDA_SOURCES:cuda/%.cu=$(CUDA_OBJECTS_OUT)/%.o)
 CUDA_LIBRARY := $(CUDA_OUT)/libmsm_cuda.so
 CUDA_FLAGS := -std=c++17 -O3 -Xptxas -v -Werror all-warnings -Xcompiler -fPIC,-fvisibility=hidden,-fno-gnu-unique,-Wall,-Wextra,-Werror
+ifeq ($(PACKAGE),1)
+CUDA_FLAGS += -Xfatbin -compress-all
+endif
 
 cuda:
 	@$(MAKE) --no-print-directory cuda-library ARCHS="$(ARCHS)"
@@ -87,7 +90,7 @@ $(EMULATED_OUT)/%.o: cuda/% cuda/build.mk
 	@echo "  c++ $@"
 	@$(CXX) $(EMULATED_FLAGS) $(DEPENDENCIES) -x c++ -c $< -o $@
 
-# Kernels with defects that the emulator must show: test/ops/emulator.test.ts, hopper.test.ts.
+# Kernels with defects that the emulator must show: test/ops/{emulator,hopper}.slow.test.ts.
 emulator-test hopper-test: %: $(EMULATED_OUT)/%
 $(EMULATED_OUT)/%-test: ../test/ops/%.cu $(EMULATED_OBJECTS)
 	@$(CXX) $(EMULATED_FLAGS) -x c++ $< -x none $(EMULATED_OBJECTS) -ldl $(EMULATED_LDFLAGS) -o $@

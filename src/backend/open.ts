@@ -1,11 +1,12 @@
 /** @file Which backend to open: --backend, MSM_CPU_ISA, and what the machine can run. */
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { InputError, messageOf } from "../base/errors.js";
 import type { Backend } from "./backend.js";
 import { checked } from "./checked.js";
-import { BUILD_COMMAND, BUILD_CUDA_COMMAND, BUILD_FOLDER, KERNELS_FOLDER } from "./native/build.js";
+import { buildKernels } from "./native/build.js";
 import { hasCudaDriver } from "./native/cuda-driver.js";
+import { findKernels, forcedFolder } from "./native/kernels.js";
 import { cpuIsas, openNative } from "./native/native.js";
 
 /** What --backend takes. "cuda-emulated" runs the CUDA kernels on the processor, thread by thread: for tests. */
@@ -17,61 +18,67 @@ export function asksForGpu(name: BackendName): boolean {
   return name === "cuda";
 }
 
-const LIBRARY = "libmsm_cpu.so";
-const BUILD_HINT = `build the kernels with \`${BUILD_COMMAND}\` (needs g++ and make)`;
+const CPU_LIBRARY = "libmsm_cpu.so";
 
-/** MSM_CPU_BUILD forces the folder of the CPU builds. */
-function cpuLibrary(isa: string): string {
-  const folder = process.env["MSM_CPU_BUILD"];
-  return join(folder ? resolve(folder) : join(BUILD_FOLDER, "cpu"), isa, LIBRARY);
+const print = (line: string): void => console.error(line);
+
+/** The instruction sets that this processor runs, best first, and those of them that are in `folder`. */
+function isasOf(folder: string): { runnable: string[]; built: string[] } {
+  const runnable = cpuIsas(join(folder, "portable", CPU_LIBRARY));
+  return { runnable, built: runnable.filter((isa) => existsSync(join(folder, isa, CPU_LIBRARY))) };
 }
 
-/** The instruction sets that this processor runs, best first, and those of them that were built. */
-export function availableIsas(): { runnable: string[]; built: string[] } {
-  const portable = cpuLibrary("portable");
-  if (!existsSync(portable)) throw new InputError(`${portable} is missing: ${BUILD_HINT}`);
-  const runnable = cpuIsas(portable);
-  return { runnable, built: runnable.filter((isa) => existsSync(cpuLibrary(isa))) };
+/** The folder of the CPU kernels, which are built where there are none yet or not the best that this processor runs. */
+async function cpuKernels(): Promise<string> {
+  const found = findKernels("cpu");
+  if (found === null) return buildKernels("cpu", print);
+  const { runnable, built } = isasOf(found);
+  if (forcedFolder("cpu") || built[0] === runnable[0]) return found;
+  // Of another machine: a home or a clone that several share.
+  return buildKernels("cpu", print).catch((error: unknown) => {
+    if (!(error instanceof InputError)) throw error;
+    print(`using ${built[0]}, though this processor runs ${runnable[0]}: ${error.message}`);
+    return found;
+  });
 }
 
-function openCpu(threads: number): Backend {
+/** The instruction sets that this processor runs, best first, and those that are built; null where nothing is yet. */
+export function availableIsas(): { runnable: string[]; built: string[] } | null {
+  const folder = findKernels("cpu");
+  return folder === null ? null : isasOf(folder);
+}
+
+async function openCpu(threads: number): Promise<Backend> {
   const forced = process.env["MSM_CPU_ISA"];
-  const { runnable, built } = availableIsas();
-  if (forced && !existsSync(cpuLibrary(forced)))
+  const folder = await cpuKernels();
+  const { built } = isasOf(folder);
+  const isa = forced || built[0]!;
+  const library = join(folder, isa, CPU_LIBRARY);
+  if (!existsSync(library))
     throw new InputError(
       `MSM_CPU_ISA=${forced}: not built; this machine has ${built.join(", ")} ` +
-        `(\`make -C ${KERNELS_FOLDER} cpu-all\` builds every instruction set)`,
+        "(`make -C kernels cpu-all` builds every instruction set)",
     );
-  // A folder that machines share was built on another one.
-  if (!forced && built[0] !== runnable[0])
-    console.error(`using ${built[0]}, though this processor runs ${runnable[0]}: \`${BUILD_COMMAND}\` builds it`);
-  return openNative(cpuLibrary(forced ?? built[0]!), threads);
+  return openNative(library, threads);
 }
 
-/** The library of a CUDA build and the make target it comes from; MSM_CUDA_BUILD forces its folder. */
-export function cudaLibrary(name: "cuda" | "cuda-emulated"): string {
-  const folder = process.env["MSM_CUDA_BUILD"];
-  return join(folder ? resolve(folder) : join(BUILD_FOLDER, name), `libmsm_${name.replace("-", "_")}.so`);
+async function openCuda(name: "cuda" | "cuda-emulated", threads: number): Promise<Backend> {
+  const found = findKernels(name);
+  if (found === null && name === "cuda-emulated")
+    throw new InputError("its kernels are for tests, which build them: `make -C kernels cuda-emulated`");
+  if (found === null && !hasCudaDriver()) throw new InputError("there is no NVIDIA driver; use --backend cpu");
+  const folder = found ?? (await buildKernels("cuda", print));
+  return openNative(join(folder, `libmsm_${name.replace("-", "_")}.so`), threads);
 }
 
-function openCuda(name: "cuda" | "cuda-emulated", threads: number): Backend {
-  const library = cudaLibrary(name);
-  if (existsSync(library)) return openNative(library, threads);
-  const build =
-    name === "cuda"
-      ? `\`${BUILD_CUDA_COMMAND}\` (needs nvcc and make)`
-      : `\`make -C ${KERNELS_FOLDER} ${name}\` (needs g++ and make)`;
-  throw new InputError(`${library} is missing: build it with ${build}, or use --backend cpu`);
-}
-
-/** "auto": the GPU where there is a driver and the CUDA kernels were built and can use one, else the processor. */
-function openBest(threads: number): Backend {
-  if (!existsSync(cudaLibrary("cuda")) || !hasCudaDriver()) return openCpu(threads);
+/** "auto": the GPU where there is a driver and CUDA kernels that can use one, else the processor. */
+async function openBest(threads: number): Promise<Backend> {
+  if (!hasCudaDriver()) return openCpu(threads);
   try {
-    return openCuda("cuda", threads);
+    return await openCuda("cuda", threads);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    console.error(`using the CPU: ${error.message}`);
+    print(`using the CPU: ${error.message}`);
     return openCpu(threads);
   }
 }
@@ -81,18 +88,18 @@ function openBest(threads: number): Backend {
  * number of threads. Rejects with an InputError naming the offending value and what this machine can run.
  */
 export async function openBackend(name: BackendName = "auto"): Promise<Backend> {
-  const backend = openUnchecked(name);
+  const backend = await openUnchecked(name);
   return { ...backend, ops: checked(backend.ops) };
 }
 
-function openUnchecked(name: BackendName): Backend {
+async function openUnchecked(name: BackendName): Promise<Backend> {
   const threads = Number(process.env["MSM_THREADS"] ?? 0);
   if (!Number.isInteger(threads) || threads < 0)
     throw new InputError(`MSM_THREADS=${process.env["MSM_THREADS"]} is no number of threads`);
   if (name === "auto") return openBest(threads);
   if (name === "cpu") return openCpu(threads);
   try {
-    return openCuda(name, threads);
+    return await openCuda(name, threads);
   } catch (error) {
     throw new InputError(`--backend ${name}: ${messageOf(error)}`);
   }

@@ -1,10 +1,10 @@
 /** @file `doctor`: what this machine can run, and what to install for more. */
-import { existsSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import type { Command } from "commander";
-import { BUILD_COMMAND } from "../backend/native/build.js";
+import { findNvcc } from "../backend/native/build.js";
 import { hasCudaDriver, hasNvidiaCard, readCudaDriver } from "../backend/native/cuda-driver.js";
-import { availableIsas, cudaLibrary, openBackend } from "../backend/open.js";
+import { findKernels, platformPackage } from "../backend/native/kernels.js";
+import { availableIsas, openBackend } from "../backend/open.js";
 import { formatBytes } from "../base/bytes.js";
 import { messageOf, RunError } from "../base/errors.js";
 import { VERSION } from "../base/package.js";
@@ -50,23 +50,15 @@ function machine(): Finding[] {
 }
 
 async function cpuBackend(): Promise<Finding[]> {
+  const what = "cpu backend";
   try {
-    const { runnable, built } = availableIsas();
     const backend = await openBackend("cpu");
     const { isa, threads } = backend.info;
     backend.close();
-    const state = `${isa}, ${threads} threads (this processor runs ${runnable.join(", ")})`;
-    const findings: Finding[] = [{ what: "cpu backend", state, fix: null }];
-    if (built[0] !== runnable[0])
-      findings.push({
-        what: "cpu kernels",
-        state: `not built for ${runnable[0]}, which is faster`,
-        fix: BUILD_COMMAND,
-      });
-    return findings;
+    const runnable = availableIsas()?.runnable ?? [isa];
+    return [{ what, state: `${isa}, ${threads} threads (this processor runs ${runnable.join(", ")})`, fix: null }];
   } catch (error) {
-    const fix = `install g++ and make (Debian: apt-get install g++ make), then \`${BUILD_COMMAND}\``;
-    return [{ what: "cpu backend", state: messageOf(error), fix }];
+    return [{ what, state: "not usable", fix: messageOf(error) }];
   }
 }
 
@@ -102,6 +94,15 @@ function nvidia(): Finding[] {
 }
 
 async function cudaBackend(): Promise<Finding[]> {
+  // Nothing is wrong with a machine that has no GPU.
+  if (!hasCudaDriver()) return [{ what: "CUDA kernels", state: "not used: there is no NVIDIA driver", fix: null }];
+  if (findKernels("cuda") === null) {
+    const compiler = findNvcc();
+    const fix = compiler
+      ? `the first command with --backend cuda builds them with ${compiler}`
+      : `npm install ${platformPackage("cuda")}, or install the CUDA toolkit (nvcc), 12.4 or newer`;
+    return [{ what: "CUDA kernels", state: "not there yet", fix }];
+  }
   try {
     const backend = await openBackend("cuda");
     const { isa, freeBytes, cublaslt, cublasltPath, cublasltProblem } = backend.info;
@@ -117,9 +118,6 @@ async function cudaBackend(): Promise<Finding[]> {
           },
     ];
   } catch (error) {
-    const library = cudaLibrary("cuda");
-    const state = existsSync(library) ? `built, but not usable here (${library})` : "not built";
-    // Nothing is wrong with a machine that has no GPU.
-    return [{ what: "CUDA kernels", state, fix: hasCudaDriver() ? messageOf(error) : null }];
+    return [{ what: "CUDA kernels", state: "built, but not usable here", fix: messageOf(error) }];
   }
 }

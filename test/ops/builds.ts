@@ -28,20 +28,28 @@ export function hopperBuild(order: "forward" | "reverse"): Build {
 }
 
 /**
- * The CPU builds that this machine runs, and AMX's path in plain code, which runs anywhere; then the CUDA kernels on
- * the emulator, once more with the threads in reverse order: a missing barrier shows in one of the two. With
+ * The CPU builds that this machine runs, and AMX's path in plain code, which runs anywhere; then the CUDA kernels on the
+ * emulator, once more with the threads in reverse order: a missing barrier shows in one of the two. With
  * MSM_TEST_BACKEND=cuda the GPU alone. MSM_CPU_ISA leaves one CPU build, MSM_TEST_BUILD the builds whose names begin
- * so.
+ * so, MSM_TEST_BUILDS=quick what `npm run build` makes, MSM_TEST_BUILDS=others all but these.
  */
 export function testedBuilds(): Build[] {
-  if (process.env["MSM_TEST_BACKEND"] === "cuda") return [{ name: "cuda", backend: "cuda", settings: {} }];
-  const forced = process.env["MSM_CPU_ISA"];
-  const isas = forced ? [forced] : [...availableIsas().runnable, "amx-emulated"];
+  const { MSM_TEST_BACKEND, MSM_CPU_ISA, MSM_TEST_BUILD, MSM_TEST_BUILDS } = process.env;
+  if (MSM_TEST_BACKEND === "cuda") return [{ name: "cuda", backend: "cuda", settings: {} }];
+  const { runnable } = availableIsas()!;
+  const quick = ["portable", runnable[0]];
+  const isas = MSM_CPU_ISA ? [MSM_CPU_ISA] : [...runnable, "amx-emulated"];
   const builds: Build[] = isas.map((isa) => ({ name: isa, backend: "cpu", settings: { MSM_CPU_ISA: isa } }));
-  if (!forced) builds.push(emulatedBuild("forward"), emulatedBuild("reverse"));
-  const wanted = builds.filter(({ name }) => name.startsWith(process.env["MSM_TEST_BUILD"] ?? ""));
+  if (!MSM_CPU_ISA) builds.push(emulatedBuild("forward"), emulatedBuild("reverse"));
+  const isWanted = ({ name }: Build): boolean => {
+    if (MSM_TEST_BUILD) return name.startsWith(MSM_TEST_BUILD);
+    if (MSM_CPU_ISA || !MSM_TEST_BUILDS) return true;
+    return quick.includes(name) === (MSM_TEST_BUILDS === "quick");
+  };
+  const wanted = builds.filter(isWanted);
   // Here, when a test file is loaded: it takes longer than a hook may.
-  if (wanted.some(({ backend }) => backend === "cpu")) buildCpu(isas);
+  const cpu = wanted.filter(({ backend }) => backend === "cpu").map(({ name }) => name);
+  if (cpu.length > 0) buildCpu(cpu);
   if (wanted.some(({ backend }) => backend === "cuda-emulated")) buildEmulated();
   return wanted;
 }

@@ -1,4 +1,4 @@
-// Kernels with and without defects, for test/ops/emulator.test.ts: `emulator-test <threads> <name>...` runs them and prints for each a line with the stream's
+// Kernels with and without defects, for test/ops/emulator.slow.test.ts: `emulator-test <threads> <name>...` runs them and prints for each a line with the stream's
 // error, or "right" or "wrong" as the values it left are.
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 // What Hopper kernels are made of, with and without defects, on the emulator: `hopper <name>` prints the stream's error, or "right" or "wrong" as
-// the values are. And which calls the Hopper kernels take: "taken", "refused". For test/ops/hopper.test.ts.
+// the values are. And which calls the Hopper kernels take: "taken", "refused". For test/ops/hopper.slow.test.ts.
 #include <stdio.h>
 
 #include <string>

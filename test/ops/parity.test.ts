@@ -1,6 +1,6 @@
 /**
  * @file Every op case on every build of the CPU library that this machine runs, against its double-precision reference.
- * Gaps, ends and inputs must be untouched. test/ops/sanitized.test.ts runs this file again under AddressSanitizer.
+ * Gaps, ends and inputs must be untouched. test/ops/sanitized.slow.test.ts runs this file again under AddressSanitizer.
  */
 import { afterAll, beforeAll, describe, it } from "vitest";
 import type { Backend } from "../../src/backend/backend.js";

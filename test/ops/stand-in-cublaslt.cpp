@@ -1,5 +1,5 @@
 // A cuBLASLt for the emulated device, whose memory is the host's: column-major products in plain loops, behind NVIDIA's interface and as particular about
-// descriptors as the documentation is. test/ops/cublaslt.test.ts builds it. Every call that matters is a line of the file STAND_IN_LOG.
+// descriptors as the documentation is. test/ops/cublaslt.slow.test.ts builds it. Every call that matters is a line of the file STAND_IN_LOG.
 //
 // Its algorithms, best first by its own estimate: 1 splits K, 2 is slow, 3 is fast, 4 fails when it runs.
 #include <stdio.h>

@@ -4,7 +4,6 @@ import { InputError, messageOf, RunError } from "../../base/errors.js";
 import type { Backend, BackendInfo, BackendLimits, Recording } from "../backend.js";
 import type { DeviceBuffer } from "../tensor.js";
 import type { NativeBuffer } from "./arguments.js";
-import { BUILD_COMMAND } from "./build.js";
 import { bindOps } from "./ops.js";
 
 const ABI_VERSION = 2;
@@ -22,9 +21,7 @@ function load(path: string): LibraryHandle {
   try {
     return koffi.load(path);
   } catch (error) {
-    throw new InputError(
-      `cannot load ${path}: ${messageOf(error)}. Run \`${BUILD_COMMAND}\`; \`train-msm doctor\` says what is missing`,
-    );
+    throw new InputError(`cannot load ${path}: ${messageOf(error)}. Remove its folder to have it built again`);
   }
 }
 
@@ -80,7 +77,8 @@ export function openNative(path: string, threads: number): Backend {
   const version = library.func("msm_abi_version", "int", [])() as number;
   if (version !== ABI_VERSION)
     throw new InputError(
-      `${path} has interface ${version}, this release needs ${ABI_VERSION}: run \`${BUILD_COMMAND}\``,
+      `${path} has interface ${version}, this release needs ${ABI_VERSION}: run \`npm run build\` in a clone, ` +
+        "or remove the folder to have it built again",
     );
 
   const reason = Buffer.alloc(ERROR_BYTES);

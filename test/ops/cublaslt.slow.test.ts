@@ -20,7 +20,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allocTensor, type Backend } from "../../src/backend/backend.js";
-import { BUILD_FOLDER } from "../../src/backend/native/build.js";
+import { buildFolder } from "../../src/backend/native/kernels.js";
 import { packagePath } from "../../src/base/package.js";
 import { openBuild, testedBuilds } from "./builds.js";
 import { linearCrossEntropy } from "./cases/linear-cross-entropy.js";
@@ -193,7 +193,7 @@ describe.skipIf(!EMULATED)("cuBLASLt", () => {
 
   /** Opens a context in a process of its own and multiplies. */
   function child(settings: Record<string, string>, ...products: string[]): Report {
-    const folder = resolve(process.env["MSM_CUDA_BUILD"] ?? join(BUILD_FOLDER, "cuda-emulated"));
+    const folder = resolve(process.env["MSM_CUDA_BUILD"] ?? join(buildFolder(), "cuda-emulated"));
     const { HOME: _, ...inherited } = process.env;
     const env = {
       ...inherited,

@@ -16,7 +16,7 @@ const EMULATED = join(ROOT, "build", "cuda-emulated-sanitized");
 
 // Plain vectors, AMX's path in plain code (the sanitizers do not see what tile instructions read) and the best of this
 // machine.
-const isas = [...new Set(["portable", "amx-emulated", availableIsas().runnable[0]!])];
+const isas = [...new Set(["portable", "amx-emulated", availableIsas()!.runnable[0]!])];
 
 function runtimeLibrary(name: string): string {
   return execFileSync("gcc", [`-print-file-name=${name}`], { encoding: "utf8" }).trim();
@@ -31,7 +31,11 @@ function make(...targets: string[]): void {
   expect(status, `${stdout}\n${stderr}`).toBe(0);
 }
 
-function expectCasesPass(settings: Record<string, string>, files = ["test/ops/parity.test.ts"], project = "cpu"): void {
+function expectCasesPass(
+  settings: Record<string, string>,
+  files = ["test/ops/parity.test.ts"],
+  project = "slow",
+): void {
   const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
@@ -82,7 +86,7 @@ describe.skipIf(!libraries.every((path) => existsSync(path)))("under ASan and UB
   });
 
   it("the CUDA kernels for Hopper pass theirs", { timeout: 300_000 }, () => {
-    expectCasesPass({ MSM_CUDA_BUILD: EMULATED }, ["test/ops/hopper.test.ts", "-t", "in reverse order"]);
+    expectCasesPass({ MSM_CUDA_BUILD: EMULATED }, ["test/ops/hopper.slow.test.ts", "-t", "in reverse order"]);
   });
 
   it("whole models agree with transformers + PEFT on the emulated GPU", { timeout: 300_000 }, () => {
