@@ -13,6 +13,7 @@ import { loadModel } from "./chat/load.js";
 import { evalSchema } from "./config/inference.js";
 import { parseOptions } from "./config/options.js";
 import { trainSchema } from "./config/train.js";
+import { parsePrompt } from "./corpus/records.js";
 import { evaluate } from "./eval/evaluate.js";
 import type { PlacedSample } from "./eval/samples.js";
 import type { Evaluation, Json } from "./eval/task.js";
@@ -81,6 +82,13 @@ export interface ModelOptions {
   dtype?: ComputeDtype;
 }
 
+/** A chat with what else its template is given. */
+export interface ChatPrompt {
+  messages: Message[];
+  tools?: readonly unknown[];
+  chat_template_kwargs?: Json;
+}
+
 export interface AnswerOptions {
   maxTokens?: number;
   /** 0, the default: the most likely token each time. */
@@ -93,8 +101,11 @@ export interface AnswerOptions {
 /** A model on a device. Close it when done: its memory is not JavaScript's. */
 export interface Model {
   tokenizer: Tokenizer;
-  /** What the model answers to each chat; a text stands for one user turn. */
-  answer(chats: readonly (string | Message[])[], options?: AnswerOptions): Promise<string[]>;
+  /**
+   * What the model answers to each chat; a text stands for one user turn. Tools and variables of the template are
+   * given as training data give them.
+   */
+  answer(chats: readonly (string | Message[] | ChatPrompt)[], options?: AnswerOptions): Promise<string[]>;
   /** Log-probabilities of given tokens: of each request, those from `from` on. */
   score(requests: readonly ScoreRequest[]): Promise<TokenScores[]>;
   /**
@@ -118,8 +129,12 @@ export async function openModel(options: ModelOptions): Promise<Model> {
     tokenizer,
     async answer(chats, { maxTokens = 256, temperature = 0, topP = 1, seed = 0, stop = [] } = {}) {
       const prompts = chats.map((chat, i) => {
-        const messages = typeof chat === "string" ? [{ role: "user", content: chat }] : chat;
-        return encodePrompt(tokenizer, messages, { where: `chat ${i + 1}` });
+        const where = `chat ${i + 1}`;
+        const { messages, ...options } = parsePrompt(
+          typeof chat === "string" ? [{ role: "user", content: chat }] : chat,
+          where,
+        );
+        return encodePrompt(tokenizer, messages, { ...options, where }).ids;
       });
       const decode = (ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: true });
       const stopIds = new Set(tokenizer.stopIds);

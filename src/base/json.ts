@@ -37,6 +37,49 @@ export function parseJson(text: string, where: string): unknown {
   }
 }
 
+/** A key that JavaScript would move to the front of its object, also where it is written with escapes. */
+const INTEGER_KEY = /"(?:\d|\\u003\d)+"\s*:/;
+
+/**
+ * `text` as JSON whose objects keep the order of their keys, as Python's do: JavaScript moves keys like "2" to the
+ * front. Throws InputError naming `where` where it is none.
+ */
+export function parseOrderedJson(text: string, where: string): unknown {
+  const value = parseJson(text, where);
+  return INTEGER_KEY.test(text) ? withoutMarks(JSON.parse(markKeys(text))) : value;
+}
+
+/** JSON text with "#" before every key: in valid JSON a string is a key where a colon follows. */
+function markKeys(text: string): string {
+  let marked = "";
+  let from = 0;
+  for (let at = text.indexOf('"'); at >= 0; ) {
+    const end = endOfString(text, at);
+    let next = end;
+    while (" \t\r\n".includes(text[next] ?? "x")) next++;
+    if (text[next] === ":") {
+      marked += `${text.slice(from, at)}"#`;
+      from = at + 1;
+    }
+    at = text.indexOf('"', end);
+  }
+  return marked + text.slice(from);
+}
+
+function withoutMarks(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutMarks);
+  if (typeof value !== "object" || value === null) return value;
+  return orderedObject(Object.entries(value).map(([key, item]) => [key.slice(1), withoutMarks(item)]));
+}
+
+/** An object of these entries that lists its keys in their order, whatever they are. */
+export function orderedObject(entries: readonly (readonly [string, unknown])[]): Record<string, unknown> {
+  const object = Object.fromEntries(entries);
+  const keys = [...new Set(entries.map(([key]) => key))];
+  if (Object.keys(object).every((key, i) => key === keys[i])) return object;
+  return new Proxy(object, { ownKeys: () => keys });
+}
+
 /**
  * The text of the file `path`, at most `maxBytes` of UTF-8. Throws InputError when it is missing, no plain file, too
  * large or not UTF-8.

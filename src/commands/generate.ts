@@ -7,8 +7,10 @@ import { type LoadedModel, loadModel } from "../chat/load.js";
 import { DEFAULT_MAX_TOKENS, type GenerateConfig, generateSchema } from "../config/inference.js";
 import { parseOptions } from "../config/options.js";
 import { type Completion, type GenerateOptions, generate } from "../model/generate.js";
+import { chatNotes } from "../terminal/data-notes.js";
 import { downloadProgress } from "../terminal/download.js";
 import { openProgress } from "../terminal/progress.js";
+import { addNotes, NO_CHAT_NOTES } from "../tokenizer/chat.js";
 import { addOptions } from "./options.js";
 import { loadPrompts, type Prompt } from "./prompts.js";
 
@@ -40,9 +42,11 @@ async function runGenerate({ json, ...config }: GenerateConfig & { json: boolean
   const backend = await openBackend(config.backend);
   try {
     const model = await loadModel(backend, { ...config, onDownload: downloadProgress(progress) });
-    const prompts = (await loadPrompts(config, model.tokenizer)).flatMap((prompt) =>
-      Array.from({ length: config.n }, () => prompt),
-    );
+    const asked = await loadPrompts(config, model.tokenizer);
+    const notes = { ...NO_CHAT_NOTES };
+    for (const prompt of asked) addNotes(notes, prompt);
+    for (const note of chatNotes(notes)) progress.print(`note: ${note}`);
+    const prompts = asked.flatMap((prompt) => Array.from({ length: config.n }, () => prompt));
     const only = prompts.length === 1 && !json ? prompts[0]! : null;
     const stream = only && openTextStream(model.tokenizer, only.ids, config.stop);
     const options = generateOptions(config, model, prompts);

@@ -22,7 +22,8 @@ export const trainSchema = z.strictObject({
   model: modelSetting,
   data: files.min(1).meta({
     value: "file",
-    description: "JSONL (.gz) or Parquet files, wildcards, or hf://datasets/<owner>/<name>[/<split or file>]",
+    description:
+      "JSONL (.gz), JSON, Parquet, .txt or .md files, wildcards, or hf://datasets/<owner>/<name>[/<split or file>]",
   }),
   records: count.nullable().default(null).meta({
     value: "n",
@@ -58,6 +59,10 @@ export const trainSchema = z.strictObject({
       description: "tokens a row; records are packed, and do not see each other",
       defaultNote: `${DEFAULT_SEQ_LEN}, or the model's positions`,
     }),
+  skipBadRows: z
+    .boolean()
+    .default(false)
+    .meta({ description: "leave out rows that are no records, and count them (default: the first ends the run)" }),
   /** Without its beginning a chat asks something else: it is cut only where that is asked for. */
   longChats: z.enum(LONG_CHATS).default("refuse").meta({
     value: "what",

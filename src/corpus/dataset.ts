@@ -5,7 +5,7 @@ import { STREAMS } from "../base/random.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { type EncodingNotes, type Example, encodeRecord, NO_NOTES } from "./encode.js";
 import { type DataFile, type DataFileOptions, openDataFiles, readRecords } from "./files.js";
-import { parseRecord } from "./records.js";
+import { parseForm, recordOf } from "./records.js";
 import { shuffledOrder } from "./shuffle.js";
 
 /** Data files as tokens. */
@@ -13,11 +13,15 @@ export interface Dataset {
   examples: Example[];
   files: DataFile[];
   notes: EncodingNotes;
+  /** What is wrong with the first row that was left out; null where none was. */
+  firstSkipped: string | null;
   /** "docs.jsonl line 17": the place of an example in the data. */
   describe(example: number): string;
 }
 
 export interface DatasetOptions extends DataFileOptions {
+  /** Leave rows out that are no records, instead of ending at the first. Default false. */
+  skipBadRows?: boolean;
   /** Called now and then with the number of records and tokens so far. */
   onProgress?: (records: number, tokens: number) => void;
 }
@@ -32,16 +36,30 @@ export async function loadDataset(
   const examples: Example[] = [];
   const notes: EncodingNotes = { ...NO_NOTES };
   let tokens = 0;
+  let firstSkipped: string | null = null;
+  const onBadRow = (error: unknown): void => {
+    if (!options.skipBadRows || !(error instanceof InputError)) throw error;
+    firstSkipped ??= error.message;
+    notes.skippedRows++;
+  };
   for (const [file, { path }] of files.entries()) {
-    for await (const { value, line, where } of readRecords(path)) {
-      const example = encodeRecord(parseRecord(value, where), tokenizer, where, notes);
-      examples.push({ ...example, file, line });
-      tokens += example.ids.length;
+    for await (const { value, line, where } of readRecords(path, onBadRow)) {
+      try {
+        const { record, form } = parseForm(recordOf(value, where), where);
+        const example = encodeRecord(record, tokenizer, where, notes);
+        examples.push({ ...example, form, file, line });
+        tokens += example.ids.length;
+      } catch (error) {
+        onBadRow(error);
+      }
       if (examples.length % 256 === 0) options.onProgress?.(examples.length, tokens);
     }
   }
-  if (examples.length === 0) throw new InputError(`${args.join(" ")}: no records`);
-  return withExamples({ files, notes }, examples);
+  if (examples.length === 0) {
+    const why = firstSkipped === null ? "" : `: all ${notes.skippedRows} rows are bad; the first: ${firstSkipped}`;
+    throw new InputError(`${args.join(" ")}: no records${why}`);
+  }
+  return withExamples({ files, notes, firstSkipped }, examples);
 }
 
 /**
@@ -66,14 +84,18 @@ export function joinDatasets(a: Dataset, b: Dataset): Dataset {
   const notes = Object.fromEntries(
     Object.entries(a.notes).map(([key, value]) => [key, value + b.notes[key as keyof EncodingNotes]]),
   ) as unknown as EncodingNotes;
-  return withExamples({ ...a, files: [...a.files, ...b.files], notes }, [...a.examples, ...shifted]);
+  const firstSkipped = a.firstSkipped ?? b.firstSkipped;
+  return withExamples({ files: [...a.files, ...b.files], notes, firstSkipped }, [...a.examples, ...shifted]);
 }
 
 /** The data with these examples. */
-export function withExamples({ files, notes }: Pick<Dataset, "files" | "notes">, examples: Example[]): Dataset {
+export function withExamples(
+  { files, notes, firstSkipped }: Omit<Dataset, "examples" | "describe">,
+  examples: Example[],
+): Dataset {
   const describe = (example: number): string => {
     const { file, line } = examples[example]!;
     return `${files[file]!.path} line ${line}`;
   };
-  return { examples, files, notes, describe };
+  return { examples, files, notes, firstSkipped, describe };
 }

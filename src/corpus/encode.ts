@@ -1,9 +1,9 @@
 /** @file Records to token ids and targets. */
 
 import { InputError } from "../base/errors.js";
-import { encodeChat } from "../tokenizer/chat.js";
+import { addNotes, type ChatNotes, encodeChat, NO_CHAT_NOTES } from "../tokenizer/chat.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import type { DataRecord } from "./records.js";
+import type { ChatRecord, DataRecord } from "./records.js";
 
 /** A record as tokens. */
 export interface Example {
@@ -11,43 +11,38 @@ export interface Example {
   /** For each token the id that it is a target as (its own, or what `labels` says), -100 where it is none. */
   targets: Int32Array;
   kind: DataRecord["kind"];
+  /** The form of the record, as forms.ts names it. */
+  form: string;
   /** Place of the record in the data: index of its file, line (or row) counted from 1. */
   file: number;
   line: number;
 }
 
-/** What happened to texts on their way to tokens, counted over a data set. */
-export interface EncodingNotes {
-  /** Texts of special tokens in the contents of chats, encoded as plain text. */
-  specialTextsInContent: number;
+/** What happened to records on their way to tokens, counted over a data set. */
+export interface EncodingNotes extends ChatNotes {
   /** Special tokens in documents and completions, written there as text and read as these tokens. */
   specialTokensInText: number;
-  /** Messages whose content the chat template left out or changed (thinking of earlier turns, for example). */
-  changedContents: number;
-  /** Messages with calls of tools that the chat template does not write. */
-  unwrittenCalls: number;
+  /** Messages that ask to be targets and are none. */
+  markedInVain: number;
   /** Records longer than a row that were left out (--long-chats drop). */
   droppedLong: number;
+  /** Rows that are no records and were left out (--skip-bad-rows). */
+  skippedRows: number;
 }
 
 export const NO_NOTES: Readonly<EncodingNotes> = {
-  specialTextsInContent: 0,
+  ...NO_CHAT_NOTES,
   specialTokensInText: 0,
-  changedContents: 0,
-  unwrittenCalls: 0,
+  markedInVain: 0,
   droppedLong: 0,
+  skippedRows: 0,
 };
 
 /** Marks a token that is no target, as PyTorch's cross-entropy does. */
 export const NO_TARGET = -100;
 
 /** Encodes one record; `where` names it in errors. Counts into `notes`. */
-export function encodeRecord(
-  record: DataRecord,
-  tokenizer: Tokenizer,
-  where: string,
-  notes: EncodingNotes,
-): Omit<Example, "file" | "line"> {
+export function encodeRecord(record: DataRecord, tokenizer: Tokenizer, where: string, notes: EncodingNotes): Encoded {
   switch (record.kind) {
     case "document": {
       const ids = tokenizer.encode(record.text);
@@ -63,7 +58,7 @@ export function encodeRecord(
   }
 }
 
-type Encoded = Omit<Example, "file" | "line">;
+type Encoded = Pick<Example, "ids" | "targets" | "kind">;
 
 /** All tokens from `first` on are targets. */
 function withTargets(kind: Example["kind"], tokens: number[], first: number): Encoded {
@@ -78,7 +73,8 @@ function withEnd(ids: number[], tokenizer: Tokenizer, where: string): number[] {
   if (tokenizer.endOfTextId === undefined) {
     throw new InputError(`${where}: the checkpoint names no end-of-text token (eos_token in tokenizer_config.json)`);
   }
-  ids.push(tokenizer.endOfTextId);
+  // A text may end in that token already; one ends it.
+  if (ids.at(-1) !== tokenizer.endOfTextId) ids.push(tokenizer.endOfTextId);
   return ids;
 }
 
@@ -107,20 +103,14 @@ function encodeCompletion(
 }
 
 function encodeChatRecord(
-  { messages, firstTarget, tools, templateOptions }: Extract<DataRecord, { kind: "chat" }>,
+  { kind: _k, messages, markedInVain = 0, ...options }: ChatRecord,
   tokenizer: Tokenizer,
   where: string,
   notes: EncodingNotes,
 ): Encoded {
-  const chat = encodeChat(tokenizer, messages, {
-    where,
-    firstTarget,
-    ...(tools && { tools }),
-    ...(templateOptions && { templateOptions }),
-  });
-  notes.specialTextsInContent += chat.specialTextsInContent;
-  notes.changedContents += chat.changedContents;
-  notes.unwrittenCalls += chat.unwrittenCalls;
+  const chat = encodeChat(tokenizer, messages, { ...options, where });
+  addNotes(notes, chat);
+  notes.markedInVain += markedInVain;
   const ids = Int32Array.from(chat.ids);
   const targets = ids.map((id, n) => (chat.targets[n] ? id : NO_TARGET));
   return { ids, targets, kind: "chat" };

@@ -6,9 +6,9 @@ import { createGunzip, type Gunzip } from "node:zlib";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { InputError } from "../base/errors.js";
 import { hashFile } from "../base/hash.js";
-import { loadText, parseJson } from "../base/json.js";
+import { loadText, parseOrderedJson } from "../base/json.js";
 import { resolveDataset } from "../formats/hub/hub.js";
-import { readLines } from "./lines.js";
+import { raise, readLines } from "./lines.js";
 import { readParquet } from "./parquet.js";
 import type { RawRecord } from "./records.js";
 
@@ -27,11 +27,16 @@ export interface DataFileOptions {
   resolve?: (url: string) => Promise<string[]>;
 }
 
-const READERS: [suffix: string, read: (path: string) => AsyncIterable<RawRecord>][] = [
-  [".jsonl", (path) => readJsonl(path, false)],
-  [".jsonl.gz", (path) => readJsonl(path, true)],
+/** What becomes of an error of one row: thrown, it ends the reading; otherwise the row is left out. */
+type OnBadRow = (error: unknown) => void;
+
+const READERS: [suffix: string, read: (path: string, onBadRow: OnBadRow) => AsyncIterable<RawRecord>][] = [
+  [".jsonl", (path, onBadRow) => readJsonl(path, false, onBadRow)],
+  [".jsonl.gz", (path, onBadRow) => readJsonl(path, true, onBadRow)],
   [".json", readJsonList],
   [".parquet", readParquet],
+  [".txt", readDocument],
+  [".md", readDocument],
 ];
 /** A JSON list is read at once; larger data belongs into JSONL. */
 const MAX_JSON_BYTES = 500_000_000;
@@ -81,20 +86,33 @@ function checkSuffix(path: string, where: string): string {
 }
 
 /**
- * The records of a data file one after the other; a file that is broken somewhere is an InputError that names the
- * place.
+ * The records of a data file one after the other; a file that is broken somewhere is an InputError that names the place.
  */
-export function readRecords(path: string): AsyncIterable<RawRecord> {
+export function readRecords(path: string, onBadRow: OnBadRow = raise): AsyncIterable<RawRecord> {
   const [, read] = READERS.find(([suffix]) => checkSuffix(path, path).endsWith(suffix))!;
-  return read(path);
+  return read(path, onBadRow);
 }
 
-async function* readJsonl(path: string, zipped: boolean): AsyncGenerator<RawRecord> {
+async function* readJsonl(path: string, zipped: boolean, onBadRow: OnBadRow): AsyncGenerator<RawRecord> {
   const file = createReadStream(path);
-  for await (const { text, line } of readLines(zipped ? unzip(file) : file, path)) {
+  for await (const { text, line } of readLines(zipped ? unzip(file) : file, path, onBadRow)) {
     const where = `${path} line ${line}`;
-    yield { value: parseJson(text, where), line, where };
+    let value: unknown;
+    try {
+      value = parseOrderedJson(text, where);
+    } catch (error) {
+      onBadRow(error);
+      continue;
+    }
+    yield { value, line, where };
   }
+}
+
+/** A file of plain text or Markdown is one document. */
+async function* readDocument(path: string): AsyncGenerator<RawRecord> {
+  const text = loadText(path, MAX_JSON_BYTES);
+  if (text.trim() === "") throw new InputError(`${path}: is empty; a text file is one document`);
+  yield { value: { text }, line: 1, where: path };
 }
 
 function unzip(file: ReadStream): Gunzip {
@@ -109,7 +127,7 @@ async function* readJsonList(path: string): AsyncGenerator<RawRecord> {
   if (size > MAX_JSON_BYTES) throw new InputError(`${path}: ${size} bytes are too many for .json; use .jsonl`);
   const text = loadText(path, MAX_JSON_BYTES);
   if (holdsLines(text)) throw new InputError(`${path}: holds one record a line: name it .jsonl`);
-  const list = parseJson(text, path);
+  const list = parseOrderedJson(text, path);
   if (!Array.isArray(list)) throw new InputError(`${path}: a .json file must hold a list of records`);
   for (const [i, value] of list.entries()) yield { value, line: i + 1, where: `${path} record ${i + 1}` };
 }

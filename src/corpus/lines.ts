@@ -13,8 +13,15 @@ export interface Line {
   line: number;
 }
 
-/** The lines of a UTF-8 file that are not empty, without holding more of it than one line; `path` is for errors. */
-export async function* readLines(stream: AsyncIterable<Buffer | string>, path: string): AsyncGenerator<Line> {
+/**
+ * The lines of a UTF-8 file that are not empty, without holding more of it than one line; `path` is for errors, and
+ * `onBadLine` gets that of a line that is not UTF-8 (default: it is thrown).
+ */
+export async function* readLines(
+  stream: AsyncIterable<Buffer | string>,
+  path: string,
+  onBadLine: (error: InputError) => void = raise,
+): AsyncGenerator<Line> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let pieces: Buffer[] = [];
   let length = 0;
@@ -27,7 +34,8 @@ export async function* readLines(stream: AsyncIterable<Buffer | string>, path: s
     try {
       return decoder.decode(bytes).trim();
     } catch {
-      throw new InputError(`${path} line ${line}: not valid UTF-8`);
+      onBadLine(new InputError(`${path} line ${line}: not valid UTF-8`));
+      return "";
     }
   };
   try {
@@ -51,4 +59,9 @@ export async function* readLines(stream: AsyncIterable<Buffer | string>, path: s
   }
   const text = finish();
   if (text !== "") yield { text, line };
+}
+
+/** What becomes of the error of one row where it ends the reading. */
+export function raise(error: unknown): never {
+  throw error;
 }

@@ -1,11 +1,10 @@
-/** @file Records of data files: their forms, checked. */
+/** @file Records of data files, checked. */
 
 import { InputError } from "../base/errors.js";
-import { formatValue } from "../base/json.js";
-import { isTokenId } from "../tokenizer/files.js";
 import type { Message } from "../tokenizer/spans.js";
-
-type Json = { [key: string]: unknown };
+import { formOf, has, type Json } from "./forms.js";
+import { checkNumbers, isObject, kindOf, parseList, parseObject, parseTurns, type Turn } from "./messages.js";
+import { parseTokenRow, type TokenRow } from "./token-rows.js";
 
 /** A value of a data file that should be a record. */
 export interface RawRecord {
@@ -16,153 +15,165 @@ export interface RawRecord {
   where: string;
 }
 
+/** What a chat template is given. */
+export interface Chat {
+  messages: Message[];
+  tools?: unknown[];
+  templateOptions?: Json;
+}
+
+/** A chat to be trained on. */
+export interface ChatRecord extends Chat {
+  kind: "chat";
+  /** Messages before this one are no targets. */
+  firstTarget: number;
+  /** Messages of the assistant that are no targets. */
+  untrained?: number[];
+  /** Messages that ask to be targets and are none: others than the assistant's, or a prompt's. */
+  markedInVain?: number;
+}
+
 /** One record of a data file, checked. */
 export type DataRecord =
   | { kind: "document"; text: string; source?: string; domain?: string }
-  | { kind: "chat"; messages: Message[]; firstTarget: number; tools?: unknown[]; templateOptions?: Json }
+  | ChatRecord
   | { kind: "completion"; prompt: string; completion: string }
-  | { kind: "row"; ids: number[]; labels: number[] | undefined };
-
-const FORMS = "{text}, {messages}, {prompt, completion} or {input_ids}";
+  | ({ kind: "row" } & TokenRow);
 
 /**
  * Checks a record of a data file and tells its form; keys that belong to no form are ignored, null is as good as
  * absent. `where` names file and line in errors.
  */
 export function parseRecord(value: unknown, where: string): DataRecord {
-  if (!isObject(value)) throw new InputError(`${where}: a record must be a JSON object, one of ${FORMS}`);
-  const has = (key: string) => value[key] !== undefined && value[key] !== null;
-  const forms = [
-    has("text") && "text",
-    has("messages") && "messages",
-    has("prompt") && has("completion") && "prompt, completion",
-    has("input_ids") && "input_ids",
-  ].filter((form) => form !== false);
-  if (forms.length === 0) {
-    throw new InputError(`${where}: keys ${formatValue(Object.keys(value).slice(0, 8))} match no form: ${FORMS}`);
-  }
-  if (forms.length > 1) {
-    throw new InputError(`${where}: has ${forms.map((form) => `{${form}}`).join(" and ")}; exactly one is allowed`);
-  }
-  if (has("text")) return parseDocument(value, where);
-  if (has("messages")) return parseChat(value, parseMessages(value["messages"], "messages", where), 0, where);
-  if (has("input_ids")) return parseRow(value, where);
-  return parseCompletion(value, where);
+  return parseForm(recordOf(value, where), where).record;
 }
 
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/** A record, and the name of its form. */
+export function parseForm(value: Json, where: string): { record: DataRecord; form: string } {
+  const form = formOf(value, where).name;
+  return { record: parseAs(form, value, where), form };
+}
+
+/** `value` as an object. Throws InputError. */
+export function recordOf(value: unknown, where: string): Json {
+  if (isObject(value)) return value;
+  throw new InputError(`${where}: a record must be a JSON object, not ${kindOf(value)}`);
+}
+
+function parseAs(form: string, value: Json, where: string): DataRecord {
+  switch (form) {
+    case "{text}":
+      return parseDocument(value, where);
+    case "{input_ids}":
+      return { kind: "row", ...parseTokenRow(value, where) };
+    case "{prompt, completion}":
+      return parsePair(value, "completion", where);
+    case "{prompt, response}":
+      return parsePair(value, "response", where);
+    case "{instruction, input, output}":
+      return parseAlpaca(value, where);
+    case "{conversations}":
+      return parseChat(value, parseTurns(value["conversations"], "conversations", where), 0, where);
+    default:
+      return parseChat(value, parseTurns(value["messages"], "messages", where), 0, where);
+  }
+}
+
+/**
+ * The chat of a prompt: a list of messages, or a record with `messages`, `conversations` or a list as `prompt`, and what
+ * else its template is given.
+ */
+export function parsePrompt(value: unknown, where: string): Chat {
+  const record = Array.isArray(value) ? { messages: value } : recordOf(value, where);
+  const key = ["messages", "conversations", "prompt"].find((name) => has(record, name)) ?? "messages";
+  const { messages, tools, templateOptions } = parseChat(record, parseTurns(record[key], key, where), 0, where);
+  return { messages, ...(tools && { tools }), ...(templateOptions && { templateOptions }) };
 }
 
 function parseDocument(value: Json, where: string): DataRecord {
-  const { text, source, domain } = value;
-  if (typeof text !== "string") throw new InputError(`${where}: text must be a text, not ${kindOf(text)}`);
+  const { source, domain } = value;
   return {
     kind: "document",
-    text,
+    text: textOf(value, "text", where),
     ...(typeof source === "string" && { source }),
     ...(typeof domain === "string" && { domain }),
   };
 }
 
-/**
- * Texts are continued, lists of messages are one chat of which only the completion is a target (TRL's two meanings).
- */
-function parseCompletion(value: Json, where: string): DataRecord {
-  const { prompt, completion } = value;
-  if (typeof prompt === "string" && typeof completion === "string") return { kind: "completion", prompt, completion };
-  if (!Array.isArray(prompt) || !Array.isArray(completion)) {
-    throw new InputError(`${where}: prompt and completion must be two texts or two lists of messages`);
-  }
-  const before = parseMessages(prompt, "prompt", where);
-  const after = parseMessages(completion, "completion", where);
-  return parseChat(value, [...before, ...after], before.length, where);
+function textOf(value: Json, key: string, where: string): string {
+  const text = value[key];
+  if (typeof text === "string") return text;
+  throw new InputError(`${where}: ${key} must be a text, not ${kindOf(text)}`);
 }
 
-function parseChat(value: Json, messages: Message[], firstTarget: number, where: string): DataRecord {
-  const { tools, chat_template_kwargs: templateOptions } = value;
-  const hasTools = tools !== undefined && tools !== null;
-  if (hasTools && !Array.isArray(tools)) throw new InputError(`${where}: tools must be a list`);
-  const hasOptions = templateOptions !== undefined && templateOptions !== null;
-  if (hasOptions && !isObject(templateOptions)) {
-    throw new InputError(`${where}: chat_template_kwargs must be an object`);
-  }
+/**
+ * Lists of messages are one chat of which only the second list is a target. Texts are continued where the second is a
+ * `completion` (TRL's two meanings); with a `response` they are the turns of a chat.
+ */
+function parsePair(value: Json, key: "completion" | "response", where: string): DataRecord {
+  const [prompt, answer] = [value["prompt"], value[key]];
+  if (typeof prompt === "string" && typeof answer === "string")
+    return key === "completion"
+      ? { kind: "completion", prompt, completion: answer }
+      : parseChat(value, turnsOf(prompt, answer), 0, where);
+  if (!Array.isArray(prompt) || !Array.isArray(answer))
+    throw new InputError(`${where}: prompt and ${key} must be two texts or two lists of messages`);
+  const before = parseTurns(prompt, "prompt", where);
+  return parseChat(value, [...before, ...parseTurns(answer, key, where)], before.length, where);
+}
+
+/** Instruction and input are joined by a line break, as LLaMA-Factory does. */
+function parseAlpaca(value: Json, where: string): DataRecord {
+  const instruction = textOf(value, "instruction", where);
+  const input = has(value, "input") ? textOf(value, "input", where) : "";
+  const { history } = value;
+  if (Array.isArray(history) && history.length > 0)
+    throw new InputError(`${where}: history is not implemented; write the earlier turns as {messages}`);
+  const asked = [instruction, input].filter((part) => part !== "").join("\n");
+  return parseChat(value, turnsOf(asked, textOf(value, "output", where)), 0, where);
+}
+
+function turnsOf(question: string, answer: string): Turn[] {
+  return [
+    { message: { role: "user", content: question }, isTrained: undefined },
+    { message: { role: "assistant", content: answer }, isTrained: undefined },
+  ];
+}
+
+function parseChat(value: Json, given: Turn[], firstGiven: number, where: string): ChatRecord {
+  const { turns, firstTarget } = withSystem(value, given, firstGiven, where);
+  const tools = parseList(value["tools"], `${where}: tools`);
+  const templateOptions = parseObject(value["chat_template_kwargs"], `${where}: chat_template_kwargs`);
   checkNumbers(tools, `${where}: tools`);
   checkNumbers(templateOptions, `${where}: chat_template_kwargs`);
+  const canBeTarget = ({ message }: Turn, i: number): boolean => message.role === "assistant" && i >= firstTarget;
+  const untrained = turns.flatMap((turn, i) => (canBeTarget(turn, i) && turn.isTrained === false ? [i] : []));
+  const markedInVain = turns.filter((turn, i) => turn.isTrained === true && !canBeTarget(turn, i)).length;
   return {
     kind: "chat",
-    messages,
+    messages: turns.map(({ message }) => message),
     firstTarget,
-    ...(hasTools && tools.length > 0 && { tools }),
-    ...(hasOptions && { templateOptions }),
+    ...(untrained.length > 0 && { untrained }),
+    ...(markedInVain > 0 && { markedInVain }),
+    ...(tools.length > 0 && { tools }),
+    ...(templateOptions && { templateOptions }),
   };
 }
 
-/**
- * The messages of a chat; `key` names the list in errors. Contents become texts: parts are joined; null is left where
- * tools are called.
- */
-export function parseMessages(value: unknown, key: string, where: string): Message[] {
-  if (!Array.isArray(value) || value.length === 0) throw new InputError(`${where}: ${key} must be a list of messages`);
-  return value.map((message, i) => {
-    const at = `${where}: ${key}[${i}]`;
-    if (!isObject(message)) throw new InputError(`${at} must be {role, content}, not ${kindOf(message)}`);
-    const { role } = message;
-    checkNumbers(message, at);
-    if (typeof role !== "string") throw new InputError(`${at}: role must be a text, not ${kindOf(role)}`);
-    // Parquet writes every absent field as null; a template would take it for a present one.
-    const present = Object.entries(message).filter(([, field]) => field !== null && field !== undefined);
-    return { ...Object.fromEntries(present), role, content: parseContent(message, at) };
-  });
-}
-
-/** Refuses numbers that JSON.parse has rounded: the template would write other digits than the data have. */
-function checkNumbers(value: unknown, at: string): void {
-  if (typeof value === "number") {
-    const isExact = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
-    if (!isExact) throw new InputError(`${at}: ${value} is too large for an exact number; write it as a text`);
+/** A record's `system` text is its first message, unless that says the same. */
+function withSystem(
+  value: Json,
+  turns: Turn[],
+  firstTarget: number,
+  where: string,
+): { turns: Turn[]; firstTarget: number } {
+  const { system } = value;
+  if (typeof system !== "string" || system === "") return { turns, firstTarget };
+  const first = turns[0]!.message;
+  if (first.role !== "system" && first.role !== "developer") {
+    const message = { role: "system", content: system };
+    return { turns: [{ message, isTrained: undefined }, ...turns], firstTarget: firstTarget + Math.sign(firstTarget) };
   }
-  if (typeof value !== "object" || value === null) return;
-  for (const [key, item] of Object.entries(value))
-    checkNumbers(item, Array.isArray(value) ? `${at}[${key}]` : `${at}.${key}`);
-}
-
-function parseContent(message: Json, at: string): string | null {
-  const { content } = message;
-  if (typeof content === "string") return content;
-  if (content === null || content === undefined) {
-    if (Array.isArray(message["tool_calls"]) && message["tool_calls"].length > 0) return null;
-    throw new InputError(`${at}: content is missing`);
-  }
-  if (!Array.isArray(content)) throw new InputError(`${at}: content must be a text, not ${kindOf(content)}`);
-  const parts = content.map((part: unknown) => (isObject(part) && part["type"] === "text" ? part["text"] : part));
-  const wrong = parts.findIndex((part) => typeof part !== "string");
-  if (wrong >= 0) throw new InputError(`${at}: content[${wrong}] is no text part`);
-  return parts.join("");
-}
-
-function parseRow(value: Json, where: string): DataRecord {
-  const { input_ids: ids, labels } = value;
-  if (!Array.isArray(ids) || ids.length === 0) throw new InputError(`${where}: input_ids must be a list of token ids`);
-  const wrongId = ids.findIndex((id) => !isTokenId(id));
-  if (wrongId >= 0)
-    throw new InputError(`${where}: input_ids[${wrongId}] = ${formatValue(ids[wrongId])} is no token id`);
-  if (labels === undefined || labels === null) return { kind: "row", ids, labels: undefined };
-  if (!Array.isArray(labels) || labels.length !== ids.length) {
-    throw new InputError(`${where}: labels must be a list as long as input_ids (${ids.length})`);
-  }
-  const wrong = labels.findIndex((label) => label !== -100 && !isTokenId(label));
-  if (wrong >= 0)
-    throw new InputError(`${where}: labels[${wrong}] = ${formatValue(labels[wrong])} is neither a token id nor -100`);
-  return { kind: "row", ids, labels };
-}
-
-function kindOf(value: unknown): string {
-  return value === null
-    ? "null"
-    : Array.isArray(value)
-      ? "a list"
-      : value === undefined
-        ? "absent"
-        : `a ${typeof value}`;
+  if (first.content === system) return { turns, firstTarget };
+  throw new InputError(`${where}: has a system text and another one as its first message; leave one out`);
 }

@@ -9,6 +9,8 @@ import { type Packing, type Row, targetPieces } from "./pack.js";
 /** Counts of a data set and its rows. */
 export interface DataStats extends EncodingNotes {
   records: number;
+  /** Records by the name of their form. */
+  forms: Record<string, number>;
   tokens: number;
   targetTokens: number;
   rows: number;
@@ -31,9 +33,11 @@ export function computeStats({ examples, notes }: Dataset, packing: Packing): Da
   const { seqLen } = packing;
   let [tokens, targetTokens, splitRecords, untargetedRecords, untargetedPieces, lostTargets] = [0, 0, 0, 0, 0, 0];
   const byLength: number[] = [];
+  const forms: Record<string, number> = {};
   for (const example of examples) {
     const { ids, targets } = example;
     tokens += ids.length;
+    forms[example.form] = (forms[example.form] ?? 0) + 1;
     const pieces = targetPieces(example, seqLen).length;
     if (pieces === 0) untargetedRecords++;
     else untargetedPieces += Math.ceil(ids.length / seqLen) - pieces;
@@ -47,7 +51,13 @@ export function computeStats({ examples, notes }: Dataset, packing: Packing): Da
   );
   const packed = packing.to.reduce((sum, to, piece) => sum + to - packing.from[piece]!, 0);
   const paddingShare = 1 - packed / (packing.numRows * seqLen);
-  const counts = { records: examples.length, tokens, targetTokens: targetTokens - lostTargets, rows: packing.numRows };
+  const counts = {
+    records: examples.length,
+    forms,
+    tokens,
+    targetTokens: targetTokens - lostTargets,
+    rows: packing.numRows,
+  };
   return { ...counts, paddingShare, splitRecords, untargetedRecords, untargetedPieces, lostTargets, lengths, ...notes };
 }
 

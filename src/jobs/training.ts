@@ -66,7 +66,7 @@ interface Prepared {
 /** Runs `midtrain` or `aft` (the name goes into the run's configuration; the data decide what is a target). */
 export async function runTrain(command: "midtrain" | "aft", config: TrainConfig, flags: TrainFlags): Promise<void> {
   const progress = openProgress(flags.json);
-  const prepared = await prepare(config, flags, progress);
+  const prepared = await prepare(command, config, flags, progress);
   const { backend, checkpoint, plan } = prepared;
   try {
     if (flags.json && flags.plan) process.stdout.write(`${JSON.stringify(planRecord(plan))}\n`);
@@ -78,7 +78,12 @@ export async function runTrain(command: "midtrain" | "aft", config: TrainConfig,
   }
 }
 
-async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progress): Promise<Prepared> {
+async function prepare(
+  command: RunPlan["command"],
+  config: TrainConfig,
+  flags: TrainFlags,
+  progress: Progress,
+): Promise<Prepared> {
   const backend = await openBackend(config.backend);
   if (!flags.brief) for (const line of describeDevice(backend.info)) progress.print(line);
   const folders = await resolveFolders({ ...config, onDownload: downloadProgress(progress) });
@@ -91,6 +96,7 @@ async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progres
   const encode = (option: string, args: string[]): Promise<Dataset> =>
     loadDataset(args, tokenizer, {
       option,
+      skipBadRows: config.skipBadRows,
       onProgress: (records, tokens) => progress.update(`encoding: ${records} records, ${tokens} tokens`),
     });
   const limits = { longChats: config.longChats, seqLen, positions: checkpoint.config.maxPositionEmbeddings };
@@ -119,11 +125,14 @@ async function prepare(config: TrainConfig, flags: TrainFlags, progress: Progres
   const tokens = batches.steps * config.batchSize * seqLen;
   const seconds = forecastSeconds(tokens, flopsPerToken(checkpoint.config, lora, seqLen / 2), rate);
   const plan: RunPlan = {
+    command,
     config: resolved,
     lora,
     model: checkpoint.config,
     tokenizer,
     stats: computeStats(dataset, batches.packing),
+    heldout: heldout?.dataset.notes ?? null,
+    firstSkipped: dataset.firstSkipped,
     batches,
     memory,
     seconds,

@@ -4,20 +4,27 @@ import { formatBytes } from "../base/bytes.js";
 import type { TrainConfig } from "../config/train.js";
 import type { BatchPlan } from "../corpus/batches.js";
 import type { EncodingNotes } from "../corpus/encode.js";
+import { meaningOf } from "../corpus/forms.js";
 import { type DataStats, formatPreview } from "../corpus/stats.js";
 import { type LoraConfig, planAdapter } from "../model/lora.js";
 import type { ModelConfig } from "../shape/config.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { MemoryPlan } from "../train/memory.js";
 import { resolveWarmup } from "../train/schedule.js";
+import { encodingNotes, rowNotes } from "./data-notes.js";
 import { formatDuration } from "./progress.js";
 
 export interface RunPlan {
+  command: "midtrain" | "aft";
   config: TrainConfig;
   lora: LoraConfig;
   model: ModelConfig;
   tokenizer: Tokenizer;
   stats: DataStats;
+  /** What happened to the held-out data; null where there are none. */
+  heldout: EncodingNotes | null;
+  /** What is wrong with the first row that was left out. */
+  firstSkipped: string | null;
   batches: BatchPlan;
   memory: MemoryPlan;
   /** Forecast of the training itself. */
@@ -63,6 +70,7 @@ export function formatPlan(plan: RunPlan): string {
         `${number(model.vocabSize)}, ${config.dtype}`,
     ],
     ["data", `${number(records)} records, ${number(tokens)} tokens, ${number(targetTokens)} of them targets`],
+    ...formLines(plan),
     ["rows", `${number(rows)} of ${config.seqLen} tokens, ${(100 * paddingShare).toFixed(1)} % padding`],
     ["steps", `${number(batches.steps)} of ${config.batchSize} rows${accumulation}; ${rounds.toFixed(2)} epochs`],
     [
@@ -84,38 +92,30 @@ export function formatPlan(plan: RunPlan): string {
     ],
     ["forecast", `about ${formatDuration(seconds)}`],
   ];
-  const notes = dataNotes(stats).map((note) => ["note", note]);
+  const notes = dataNotes(plan).map((note) => ["note", note]);
   return [...lines, ...notes].map(([name, text]) => `${`${name}`.padEnd(9)}${text}`).join("\n");
 }
 
-/** What happened to the data that a person should know. */
-function dataNotes(stats: DataStats): string[] {
-  const { splitRecords, lostTargets, untargetedRecords, untargetedPieces } = stats;
-  const notes: [number, string][] = [
-    [splitRecords, `records are longer than a row and were split, ${number(lostTargets)} targets lost at the cuts`],
-    [untargetedRecords, "records have no target and make no rows"],
-    [untargetedPieces, "pieces of split records have no target and make no rows"],
-    ...encodingNotes(stats),
-  ];
-  return notes.filter(([count]) => count > 0).map(([count, text]) => `${number(count)} ${text}`);
+/** What the records are read as, and where that is not what the command is for. */
+function formLines({ command, stats }: RunPlan): [string, string][] {
+  return Object.entries(stats.forms).map(([form, count]): [string, string] => {
+    const isDocument = form === "{text}";
+    const other = command === "aft" ? "midtrain" : "aft";
+    const note =
+      isDocument === (command === "midtrain") || form === "{input_ids}"
+        ? ""
+        : `; ${command} does the same with them as ${other}`;
+    return ["records", `${number(count)} ${form}: ${meaningOf(form)}${note}`];
+  });
 }
 
-function encodingNotes(notes: EncodingNotes): [number, string][] {
+/** What happened to the data that a person should know. */
+function dataNotes({ stats, heldout, firstSkipped }: RunPlan): string[] {
   return [
-    [notes.droppedLong, "records are longer than a row and were left out (--long-chats drop)"],
-    [notes.specialTextsInContent, "texts of special tokens in chat contents were encoded as plain text"],
-    [
-      notes.specialTokensInText,
-      "special tokens are written out in documents or completions and were read as these tokens",
-    ],
-    [
-      notes.changedContents,
-      "messages were changed or left out by the chat template (thinking of earlier turns, for example)",
-    ],
-    [
-      notes.unwrittenCalls,
-      "messages call tools, and the chat template does not write these calls: they are not learned",
-    ],
+    ...rowNotes(stats),
+    ...encodingNotes(stats),
+    ...(firstSkipped === null ? [] : [`the first bad row: ${firstSkipped}`]),
+    ...(heldout === null ? [] : encodingNotes(heldout).map((note) => `held-out data: ${note}`)),
   ];
 }
 

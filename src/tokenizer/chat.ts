@@ -1,12 +1,12 @@
 /** @file Chats to text, ids and targets. */
 
 import { InputError } from "../base/errors.js";
-import { formatValue } from "../base/json.js";
+import { formatValue, orderedObject } from "../base/json.js";
 import type { Json } from "./files.js";
 import { withTimeLimit } from "./limits.js";
-import { findSpans, type Message, type Render, type Span } from "./spans.js";
+import { findSpans, type Message, type Render, type Span, tryRender } from "./spans.js";
 import type { ChatCodec, ChatTemplate } from "./template.js";
-import { countUnwrittenCalls, settleContents } from "./tool-calls.js";
+import { countUnwrittenCalls, countUnwrittenReasoning, settleContents } from "./tool-calls.js";
 import { turnTokens } from "./turn-tokens.js";
 
 export interface ChatOptions {
@@ -16,24 +16,50 @@ export interface ChatOptions {
   templateOptions?: Json;
   /** Only assistant turns from this message on are targets. Default 0. */
   firstTarget?: number;
+  /** Messages of the assistant that are no targets all the same. */
+  untrained?: readonly number[];
   /** Names the record in errors. */
   where?: string;
 }
 
-export interface EncodedChat {
-  ids: number[];
-  /** 1 where the token is a target. */
-  targets: Uint8Array;
-  /** The rendered chat. */
-  text: string;
-  /** The targets as stretches of `text`. */
-  spans: Span[];
+/** What a template makes of a chat that the data do not show. */
+export interface ChatNotes {
   /** How many texts of special tokens the contents held; they were encoded as plain text. */
   specialTextsInContent: number;
   /** Messages whose content the template left out or changed by more than trimming. */
   changedContents: number;
   /** Messages with calls of tools that the template does not write. */
   unwrittenCalls: number;
+  /** Messages with reasoning that the template does not write. */
+  unwrittenReasoning: number;
+  /** 1 where there are tools and the template writes the same without them. */
+  unwrittenTools: number;
+}
+
+export const NO_CHAT_NOTES: Readonly<ChatNotes> = {
+  specialTextsInContent: 0,
+  changedContents: 0,
+  unwrittenCalls: 0,
+  unwrittenReasoning: 0,
+  unwrittenTools: 0,
+};
+
+/** Adds what one chat says to the counts of several. */
+export function addNotes(counts: ChatNotes, notes: Partial<ChatNotes>): void {
+  for (const name of Object.keys(NO_CHAT_NOTES) as (keyof ChatNotes)[]) counts[name] += notes[name] ?? 0;
+}
+
+export interface EncodedPrompt extends ChatNotes {
+  ids: number[];
+  /** The rendered chat. */
+  text: string;
+}
+
+export interface EncodedChat extends EncodedPrompt {
+  /** 1 where the token is a target. */
+  targets: Uint8Array;
+  /** The targets as stretches of `text`. */
+  spans: Span[];
 }
 
 /** Roles that data may use: the role is a part of the template's control text ("<|user|>"), so it is not free. */
@@ -47,18 +73,28 @@ export function renderChat(
 ): string {
   const { where = "chat" } = options;
   checkRoles(messages, where);
-  const render = renderer(templateOf(tokenizer, where), options);
+  const render = renderer(templateOf(forChat(tokenizer, options), where), options);
   return withTimeLimit(() => render(settleContents(messages, render), options.addGenerationPrompt === true));
 }
 
 /**
- * Ids of a prompt: the messages and the generation prompt. Special tokens are those of the template only: text of
- * special tokens in contents stays text.
+ * A prompt: the messages and the generation prompt. Special tokens are those of the template only: text of special
+ * tokens in contents stays text.
  */
-export function encodePrompt(tokenizer: ChatCodec, messages: Message[], options: ChatOptions = {}): number[] {
-  const { clean, marker, cleanOptions } = neutralise(tokenizer, messages, options);
-  const text = renderChat(tokenizer, clean, { ...cleanOptions, addGenerationPrompt: true });
-  return tokenizer.encode(text, { addSpecialTokens: false, ignore: marker });
+export function encodePrompt(tokenizer: ChatCodec, messages: Message[], options: ChatOptions = {}): EncodedPrompt {
+  const { where = "chat" } = options;
+  checkRoles(messages, where);
+  const codec = forChat(tokenizer, options);
+  const template = templateOf(codec, where);
+  const { clean, marker, count, cleanOptions } = neutralise(codec, messages, options);
+  const { text, notes } = withTimeLimit(() => {
+    const render = renderer(template, cleanOptions);
+    const settled = settleContents(clean, render);
+    const rendered = render(settled, true);
+    return { text: rendered, notes: notesOf(settled, rendered, template, cleanOptions, true) };
+  });
+  const ids = codec.encode(text, { addSpecialTokens: false, ignore: marker });
+  return { ids, ...withoutMarker(text, [], marker), ...notes, specialTextsInContent: count };
 }
 
 /**
@@ -69,8 +105,9 @@ export function encodePrompt(tokenizer: ChatCodec, messages: Message[], options:
  * template prints arguments of calls, the ids can differ from transformers': JSON.parse keeps no spelling, so 21.0 is
  * rendered as 21, and booleans and objects printed by a bare {{ }} are written as JSON ("true", not Python's "True").
  */
-export function encodeChat(tokenizer: ChatCodec, messages: Message[], options: ChatOptions = {}): EncodedChat {
-  const { where = "chat", firstTarget = 0 } = options;
+export function encodeChat(given: ChatCodec, messages: Message[], options: ChatOptions = {}): EncodedChat {
+  const { where = "chat", firstTarget = 0, untrained = [] } = options;
+  const tokenizer = forChat(given, options);
   checkRoles(messages, where);
   if (!messages.some(({ role }, i) => role === "assistant" && i >= firstTarget)) {
     throw new InputError(`${where}: no message of role assistant, so there is nothing to learn`);
@@ -78,7 +115,7 @@ export function encodeChat(tokenizer: ChatCodec, messages: Message[], options: C
   const template = templateOf(tokenizer, where);
   const { clean, marker, count, cleanOptions } = neutralise(tokenizer, messages, options);
   const render = renderer(template, cleanOptions);
-  const { text, spans, unwrittenCalls } = withTimeLimit(() => {
+  const { text, spans, notes } = withTimeLimit(() => {
     const settled = settleContents(clean, render);
     const rendered = named(where, () => render(settled, false));
     const hasGenerationPrompt = writesGenerationPrompt(template);
@@ -86,17 +123,34 @@ export function encodeChat(tokenizer: ChatCodec, messages: Message[], options: C
     if (typeof found === "string") throw new InputError(`${where}: ${found}`);
     return {
       text: rendered,
-      spans: found.filter(({ message }) => message >= firstTarget),
-      unwrittenCalls: countUnwrittenCalls(settled, rendered, render),
+      spans: found.filter(({ message }) => message >= firstTarget && !untrained.includes(message)),
+      notes: notesOf(settled, rendered, template, cleanOptions, false),
     };
   });
   const cuts = spans.flatMap(({ from, to }) => [from, to]);
   const { ids, indices } = tokenizer.encodeWithCuts(text, cuts, marker);
   const targets = new Uint8Array(ids.length);
   for (let i = 0; i < spans.length; i++) targets.fill(1, indices[2 * i], indices[2 * i + 1]);
-  const changedContents = clean.filter(({ content }) => !text.includes((content ?? "").trim())).length;
-  const plain = withoutMarker(text, spans, marker);
-  return { ids, targets, ...plain, specialTextsInContent: count, changedContents, unwrittenCalls };
+  return { ids, targets, ...withoutMarker(text, spans, marker), ...notes, specialTextsInContent: count };
+}
+
+/** What the template leaves out of `messages`, which it has `rendered`. */
+function notesOf(
+  messages: Message[],
+  rendered: string,
+  template: ChatTemplate,
+  options: ChatOptions,
+  isPrompt: boolean,
+): Omit<ChatNotes, "specialTextsInContent"> {
+  const { tools, ...others } = options;
+  const again: Render = (changed) => renderer(template, options)(changed, isPrompt);
+  const withoutTools = tools && tryRender({ render: renderer(template, others) }, messages, isPrompt);
+  return {
+    changedContents: messages.filter(({ content }) => !rendered.includes((content ?? "").trim())).length,
+    unwrittenCalls: countUnwrittenCalls(messages, rendered, again),
+    unwrittenReasoning: countUnwrittenReasoning(messages, rendered, again),
+    unwrittenTools: withoutTools === rendered ? 1 : 0,
+  };
 }
 
 function named<T>(where: string, work: () => T): T {
@@ -108,8 +162,18 @@ function named<T>(where: string, work: () => T): T {
   }
 }
 
-function templateOf(tokenizer: ChatCodec, where: string): ChatTemplate {
-  if (tokenizer.chatTemplate) return tokenizer.chatTemplate;
+/** With tools the checkpoint's template "tool_use", where it has one, as transformers chooses. */
+function forChat(tokenizer: ChatCodec, { tools }: ChatOptions): ChatCodec {
+  return (tools && tokenizer.withTools) || tokenizer;
+}
+
+function templateOf({ chatTemplate, otherTemplates = [] }: ChatCodec, where: string): ChatTemplate {
+  if (chatTemplate) return chatTemplate;
+  if (otherTemplates.length > 0)
+    throw new InputError(
+      `${where}: the checkpoint has chat templates named ${otherTemplates.join(", ")} and none named default, ` +
+        'so chats cannot be rendered; "tool_use" is for chats with tools',
+    );
   throw new InputError(
     `${where}: the checkpoint has no chat template (chat_template in tokenizer_config.json, or ` +
       "chat_template.jinja), so chats cannot be rendered",
@@ -195,7 +259,7 @@ function mapTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === "string") return change(value);
   if (Array.isArray(value)) return value.map((item) => mapTexts(item, change));
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [change(key), mapTexts(item, change)]));
+  return orderedObject(Object.entries(value).map(([key, item]) => [change(key), mapTexts(item, change)]));
 }
 
 function withoutMarker(text: string, spans: Span[], marker: string | undefined): { text: string; spans: Span[] } {

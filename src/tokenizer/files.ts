@@ -1,6 +1,6 @@
 /** @file The tokenizer files of a checkpoint folder, read and checked. */
 
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { InputError, messageOf } from "../base/errors.js";
 import { formatValue, loadText, parseJson } from "../base/json.js";
@@ -159,8 +159,22 @@ function loadChatTemplates(folder: string, config: Json, configPath: string): Ma
   } else if (value !== undefined && value !== null) {
     throw new InputError(`${configPath}: chat_template must be a text or a list of { name, template }`);
   }
-  const path = join(folder, "chat_template.jinja");
-  const template = loadOptionalText(path);
-  if (template !== undefined) templates.set("default", { template, path });
+  const files = loadTemplateFiles(folder);
+  return files.size > 0 ? files : templates;
+}
+
+/** chat_template.jinja and additional_chat_templates/NAME.jinja: where there are any, transformers reads no others. */
+function loadTemplateFiles(folder: string): Map<string, TemplateSource> {
+  const more = join(folder, "additional_chat_templates");
+  const names = existsSync(more) ? readdirSync(more).filter((name) => name.endsWith(".jinja")) : [];
+  const paths: [string, string][] = [
+    ["default", join(folder, "chat_template.jinja")],
+    ...names.sort().map((name): [string, string] => [name.slice(0, -".jinja".length), join(more, name)]),
+  ];
+  const templates = new Map<string, TemplateSource>();
+  for (const [name, path] of paths) {
+    const template = loadOptionalText(path);
+    if (template !== undefined) templates.set(name, { template, path });
+  }
   return templates;
 }

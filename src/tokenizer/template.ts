@@ -20,6 +20,10 @@ export interface ChatTemplate {
 /** A codec with the checkpoint's chat template. */
 export interface ChatCodec extends Codec {
   chatTemplate: ChatTemplate | undefined;
+  /** The same with the checkpoint's template for chats with tools ("tool_use"), where it has one of its own. */
+  withTools?: ChatCodec | undefined;
+  /** Names of the checkpoint's templates other than "default". */
+  otherTemplates?: readonly string[];
 }
 
 /** The longest template in use has about 20,000 characters. */

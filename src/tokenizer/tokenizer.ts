@@ -38,14 +38,20 @@ export function loadTokenizer(folder: string): Tokenizer {
   const files = loadTokenizerFiles(folder);
   const codec = createCodec(files);
   const special = (name: string) => codec.tokenId(files.specialTokens.get(name) ?? "");
-  const source = files.chatTemplates.get("default");
-  const chatTemplate = source && compileTemplate(source.template, source.path, Object.fromEntries(files.specialTokens));
+  const templateOf = (name: string) => {
+    const source = files.chatTemplates.get(name);
+    return source && compileTemplate(source.template, source.path, Object.fromEntries(files.specialTokens));
+  };
+  const chatTemplate = templateOf("default");
+  const toolTemplate = templateOf("tool_use");
   const endOfTextId = findEndOfText(files, codec);
   const endOfTurnId = findEndOfTurn({ ...codec, chatTemplate });
   const stops = [...files.eosIds, special("eos_token"), endOfTextId, endOfTurnId];
   return {
     ...codec,
     chatTemplate,
+    withTools: toolTemplate && { ...codec, chatTemplate: toolTemplate },
+    otherTemplates: [...files.chatTemplates.keys()].filter((name) => name !== "default"),
     bosId: special("bos_token"),
     endOfTextId,
     endOfTurnId,

@@ -1,4 +1,4 @@
-/** @file Calls of tools in chats: contents that are absent, and calls that a template does not write. */
+/** @file What templates make of calls and reasoning: contents that are absent, and what a template does not write. */
 
 import { isObject } from "./files.js";
 import { type Message, type Render, tryRender, uniqueWord } from "./spans.js";
@@ -47,6 +47,24 @@ export function countUnwrittenCalls(messages: Message[], rendered: string, rende
   return messages.filter(
     (message, i) => hasCalls(message) && message.tool_calls.some((_, k) => !text.includes(`${word}m${i}c${k}x`)),
   ).length;
+}
+
+/** Where models and servers put what an assistant thought before its answer. */
+const REASONING = ["reasoning_content", "reasoning", "thinking"];
+
+/** How many messages have reasoning that is not in the rendered chat: other words in its place would change nothing. */
+export function countUnwrittenReasoning(messages: Message[], rendered: string, render: Render): number {
+  const fieldOf = (message: Message): string | undefined =>
+    REASONING.find((field) => typeof message[field] === "string" && (message[field] as string).trim() !== "");
+  if (messages.every((message) => fieldOf(message) === undefined)) return 0;
+  const word = uniqueWord(rendered);
+  const replaced = messages.map((message, i) => {
+    const field = fieldOf(message);
+    return field === undefined ? message : { ...message, [field]: `${word}m${i}x` };
+  });
+  const text = tryRender({ render }, replaced, false);
+  if (text === undefined) return 0; // the template reads it
+  return messages.filter((message, i) => fieldOf(message) !== undefined && !text.includes(`${word}m${i}x`)).length;
 }
 
 function hasCalls(message: Message): message is Message & { tool_calls: unknown[] } {

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import { checkJsonKeys, formatValue, loadJson } from "../../src/base/json.js";
+import { describe, expect, it } from "vitest";
+import { checkJsonKeys, formatValue, loadJson, parseOrderedJson } from "../../src/base/json.js";
 import { temporaryFolder } from "../formats/folder.js";
 
 it.each([
@@ -43,4 +43,22 @@ it("shows values in one short line", () => {
   expect(formatValue(Number.POSITIVE_INFINITY)).toBe("Infinity");
   expect(formatValue(undefined)).toBe("undefined");
   expect(formatValue("x".repeat(10_000)).length).toBe(80);
+});
+
+describe("parseOrderedJson", () => {
+  it.each([
+    ['{"b":1,"2":{"10":1,"9":"a\\"2\\": b"},"a":[{"1":0,"0":1}]}'],
+    ['{"z":0,"\\u0032":1,"#3":2,"1":3}'],
+    ['["2",{"2" : 1},"{\\"3\\":1}"]'],
+    ['{"text":"say \\"2\\": now","5":1}'],
+  ])("%s keeps the order of keys, and all that they hold", (text) => {
+    const value = parseOrderedJson(text, "f");
+    expect(value).toEqual(JSON.parse(text));
+    expect(JSON.stringify(value)).toBe(text.replaceAll("\\u0032", "2").replaceAll(" :", ":").replaceAll(": 1", ":1"));
+  });
+
+  it("a key twice: the last value, in the first place, as in Python", () => {
+    expect(JSON.stringify(parseOrderedJson('{"2":1,"1":2,"2":3}', "f"))).toBe('{"2":3,"1":2}');
+    expect(() => parseOrderedJson('{"2":', "f")).toThrow("f is not valid JSON");
+  });
 });

@@ -19,6 +19,14 @@ describe("encodeRecord", () => {
     expect(example.targets).toEqual(example.ids);
   });
 
+  it("document: one that ends in the end-of-text token gets no second one", () => {
+    expect(tokenizer.decode(encode({ kind: "document", text: "abc<|endoftext|>" }).ids)).toBe("abc<|endoftext|>");
+    expect(tokenizer.decode(encode({ kind: "document", text: "a<|endoftext|>b" }).ids)).toBe(
+      "a<|endoftext|>b<|endoftext|>",
+    );
+    expect(shown(encode({ kind: "completion", prompt: "a", completion: "b<|endoftext|>" }))).toBe("_b<|endoftext|>");
+  });
+
   it("document: text of special tokens is read as the tokenizer reads it, and counted", () => {
     const notes = noNotes();
     const { ids } = encode({ kind: "document", text: "a<|im_end|>b" }, notes);
@@ -32,6 +40,16 @@ describe("encodeRecord", () => {
       { role: "assistant", content: "bc" },
     ];
     expect(shown(encode({ kind: "chat", messages, firstTarget: 0 }))).toMatch(/^_+bc<\|im_end\|>_$/);
+  });
+
+  it("chat: a message of weight 0 is none", () => {
+    const turn = (content: string) => [
+      { role: "user", content: "q" },
+      { role: "assistant", content },
+    ];
+    const messages = [...turn("x"), ...turn("y")];
+    expect(shown(encode({ kind: "chat", messages, firstTarget: 0, untrained: [1] }))).toMatch(/^_+y<\|im_end\|>_$/);
+    expect(shown(encode({ kind: "chat", messages, firstTarget: 0, untrained: [1, 3] }))).toMatch(/^_+$/);
   });
 
   it("chat from prompt and completion: only turns of the completion", () => {

@@ -63,11 +63,11 @@ describe("--data arguments", () => {
   });
 
   it("that name nothing readable are refused", async () => {
-    const folder = folderWith("a.txt");
+    const folder = folderWith("a.csv");
     await expect(open([join(folder, "b.jsonl")])).rejects.toThrow(/--data .*b\.jsonl: no such file/);
     await expect(open([`${folder}/*.jsonl`])).rejects.toThrow("matches no file");
     await expect(open([folder])).rejects.toThrow("is a folder");
-    await expect(open([join(folder, "a.txt")])).rejects.toThrow("unknown kind of file");
+    await expect(open([join(folder, "a.csv")])).rejects.toThrow("unknown kind of file");
   });
 });
 
@@ -182,5 +182,32 @@ describe("loadDataset", () => {
     const path = file("a.jsonl", '{"text":"a"}\n{"messages":[{"role":"user","content":"a"}]}\n');
     await expect(loadDataset([path], tokenizer)).rejects.toThrow(`${path} line 2: no message of role assistant`);
     await expect(loadDataset([file("e.jsonl", "\n")], tokenizer)).rejects.toThrow("no records");
+  });
+
+  it("a .txt or .md file is one document, as it stands", async () => {
+    const spec = "# Spec\n\nBe kind.\n";
+    const data = await loadDataset([file("spec.md", spec), file("b.txt", "\ufeffa\nb")], tokenizer);
+    expect(data.examples.map(({ ids }) => tokenizer.decode(ids))).toEqual([
+      `${spec}<|endoftext|>`,
+      "a\nb<|endoftext|>",
+    ]);
+    await expect(loadDataset([file("c.md", " \n")], tokenizer)).rejects.toThrow("c.md: is empty");
+  });
+
+  it("bad rows end it, or are left out and counted", async () => {
+    const bad = ['{"text":', '{"txt":"a"}', '{"messages":[{"role":"user","content":"a"}]}', '{"input_ids":[99999]}'];
+    const lines = ['{"text":"a"}', ...bad, '{"text":"b"}'];
+    const path = file("bad.jsonl", lines.join("\n"));
+    await expect(loadDataset([path], tokenizer)).rejects.toThrow(`${path} line 2 is not valid JSON`);
+    const data = await loadDataset([path], tokenizer, { skipBadRows: true });
+    expect(data.examples.map(({ line }) => line)).toEqual([1, 6]);
+    expect(data.notes.skippedRows).toBe(4);
+    expect(data.firstSkipped).toContain(`${path} line 2 is not valid JSON`);
+    const bytes = Buffer.concat([Buffer.from('{"text":"\xff"}\n', "latin1"), Buffer.from('{"text":"a"}\n')]);
+    const broken = file("utf8.jsonl", bytes);
+    expect((await loadDataset([broken], tokenizer, { skipBadRows: true })).notes.skippedRows).toBe(1);
+    await expect(loadDataset([file("all.jsonl", bad.join("\n"))], tokenizer, { skipBadRows: true })).rejects.toThrow(
+      /no records: all 4 rows are bad; the first: .*line 1 is not valid JSON/,
+    );
   });
 });

@@ -9,11 +9,12 @@ import { type Row, targetPieces } from "../../src/corpus/pack.js";
 import { shuffledOrder } from "../../src/corpus/shuffle.js";
 import { seeded } from "../formats/fuzz.js";
 
-function dataset(examples: Omit<Example, "file" | "line">[]): Dataset {
+function dataset(examples: Omit<Example, "form" | "file" | "line">[]): Dataset {
   return {
-    examples: examples.map((example, i) => ({ ...example, file: 0, line: i + 1 })),
+    examples: examples.map((example, i) => ({ ...example, form: "{text}", file: 0, line: i + 1 })),
     files: [{ path: "d.jsonl", sha256: "" }],
     notes: { ...NO_NOTES },
+    firstSkipped: null,
     describe: (example) => `d.jsonl line ${example + 1}`,
   };
 }

@@ -57,6 +57,81 @@ describe("parseRecord", () => {
         templateOptions: { a: 1 },
       },
     ],
+    // ShareGPT, and conversations of role and content.
+    [
+      {
+        conversations: [
+          { from: "system", value: "s" },
+          { from: "human", value: "a" },
+          { from: "gpt", value: "b", weight: 0 },
+          { from: "function", value: "c" },
+          { from: "gpt", value: "d" },
+        ],
+      },
+      {
+        kind: "chat",
+        messages: [
+          { role: "system", content: "s" },
+          ...chat,
+          { role: "tool", content: "c" },
+          { role: "assistant", content: "d" },
+        ],
+        firstTarget: 0,
+        untrained: [2],
+      },
+    ],
+    [
+      { conversations: chat, system: "s" },
+      { kind: "chat", messages: [{ role: "system", content: "s" }, ...chat], firstTarget: 0 },
+    ],
+    [
+      { instruction: "a", input: "", output: "b", system: null },
+      { kind: "chat", messages: chat, firstTarget: 0 },
+    ],
+    [
+      { instruction: "a", input: "x", output: "b" },
+      { kind: "chat", messages: [{ role: "user", content: "a\nx" }, chat[1]], firstTarget: 0 },
+    ],
+    [
+      { prompt: "a", response: "b" },
+      { kind: "chat", messages: chat, firstTarget: 0 },
+    ],
+    // Loss masks.
+    [
+      {
+        messages: [
+          { ...chat[0], weight: 1 },
+          { ...chat[1], train: false },
+          { ...chat[1], weight: 1, train: true },
+        ],
+      },
+      { kind: "chat", messages: [...chat, chat[1]], firstTarget: 0, untrained: [1], markedInVain: 1 },
+    ],
+    [
+      { input_ids: [5, 6, 7, 8, 9, 10], completion_mask: [0, 0, 0, 0, 1, 1], attention_mask: [1, 1, 1, 1, 1, 1] },
+      { kind: "row", ids: [5, 6, 7, 8, 9, 10], labels: [-100, -100, -100, -100, 9, 10] },
+    ],
+    [
+      { input_ids: [5, 6, 7], completion_mask: [0, 1, 1], assistant_masks: [true, false, true], labels: [5, 6, 7] },
+      { kind: "row", ids: [5, 6, 7], labels: [-100, -100, 7] },
+    ],
+    [
+      { input_ids: [0, 5, 6, 0], attention_mask: [0, 1, 1, 0], labels: [-100, 5, 6, -100] },
+      { kind: "row", ids: [5, 6], labels: [5, 6] },
+    ],
+    // What Arrow makes of nested lists, and lists that are empty.
+    [
+      { messages: [chat[0], { ...chat[1], tool_calls: [] }], tools: '[{"name":"f"}]', chat_template_kwargs: '{"a":1}' },
+      { kind: "chat", messages: chat, firstTarget: 0, tools: [{ name: "f" }], templateOptions: { a: 1 } },
+    ],
+    [
+      { messages: chat, tools: ['{"name":"f"}'], chat_template_kwargs: null },
+      { kind: "chat", messages: chat, firstTarget: 0, tools: [{ name: "f" }] },
+    ],
+    [
+      { messages: chat, tools: "" },
+      { kind: "chat", messages: chat, firstTarget: 0 },
+    ],
   ])("%j", (value, expected) => expect(parseRecord(value, "f line 1")).toEqual(expected));
 
   it.each([
@@ -84,6 +159,24 @@ describe("parseRecord", () => {
     [{ input_ids: [1, 2.5] }, /input_ids\[1\] = 2.5 is no token id/],
     [{ input_ids: [1], labels: [] }, /labels must be a list as long as input_ids \(1\)/],
     [{ input_ids: [1], labels: [-1] }, /labels\[0\] = -1 is neither/],
+    [{ input_ids: [1, 2], completion_mask: [1] }, /completion_mask must be a list as long as input_ids \(2\)/],
+    [{ input_ids: [1, 2], assistant_masks: [1, 2] }, /assistant_masks\[1\] = 2 is neither 0 nor 1/],
+    [{ input_ids: [1, 2], loss_mask: [0, 1] }, /"loss_mask" beside input_ids is not known.*completion_mask/],
+    [{ input_ids: [1, 2, 3], attention_mask: [1, 0, 1] }, /attention_mask\[1\] is 0 between tokens/],
+    [{ input_ids: [1, 2], attention_mask: [0, 0] }, /attention_mask is 0 everywhere/],
+    [{ input_ids: [1, 2], position_ids: [0, 0] }, /position_ids says that input_ids \(2\) are several sequences/],
+    [{ input_ids: [1, 2], seq_lengths: [1, 1] }, /seq_lengths says/],
+    [{ messages: [{ ...chat[1], weight: 0.5 }] }, /messages\[0\]: weight is 0.5; 0 \(no target\) and 1/],
+    [{ messages: [{ ...chat[1], train: "no" }] }, /messages\[0\]: train is "no"; it must be true or false/],
+    [{ messages: [{ ...chat[1], train: true, weight: 0 }] }, /weight 0 and train true contradict/],
+    [{ conversations: [{ from: "narrator", value: "a" }] }, /from is "narrator"; known are human/],
+    [{ conversations: [{ from: "gpt" }] }, /conversations\[0\]: content is missing/],
+    [{ conversations: chat, messages: chat }, /has \{messages\} and \{conversations\}; exactly one/],
+    [{ messages: [{ role: "system", content: "x" }, ...chat], system: "y" }, /has a system text and another one/],
+    [{ instruction: "a", output: "b", history: [["c", "d"]] }, /history is not implemented/],
+    [{ instruction: "a", output: 5 }, /output must be a text, not a number/],
+    [{ prompt: "a", response: chat }, /prompt and response must be two texts or two lists/],
+    [{ messages: chat, tools: "get_weather" }, /tools is not valid JSON/],
   ])("refuses %j", (value, why) => {
     expect(() => parseRecord(value, "f line 9")).toThrow(why);
     expect(() => parseRecord(value, "f line 9")).toThrow(/^f line 9: /);

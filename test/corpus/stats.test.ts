@@ -14,10 +14,11 @@ function dataset(...records: DataRecord[]): Dataset {
   const notes: EncodingNotes = { ...NO_NOTES };
   const examples = records.map((record, i) => ({
     ...encodeRecord(record, tokenizer, "f", notes),
+    form: "{text}",
     file: 0,
     line: i + 1,
   }));
-  return { examples, notes, files: [{ path: "d.jsonl", sha256: "" }], describe: String };
+  return { examples, notes, firstSkipped: null, files: [{ path: "d.jsonl", sha256: "" }], describe: String };
 }
 
 const plan = (data: Dataset, seqLen: number) =>

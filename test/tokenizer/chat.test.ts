@@ -91,7 +91,7 @@ describe("text of special tokens in contents", () => {
     expect(tokenizer.decode(chat.ids)).toBe(chat.text);
     expect(chat.spans.map(({ from, to }) => chat.text.slice(from, to))).toEqual([`no ${hostile}<|im_end|>`]);
     const prompt = encodePrompt(tokenizer, messages.slice(0, 1));
-    expect(chat.ids.slice(0, prompt.length)).toEqual(prompt);
+    expect(chat.ids.slice(0, prompt.ids.length)).toEqual(prompt.ids);
   });
 
   it("cannot be put together by breaking a text that overlaps another", () => {

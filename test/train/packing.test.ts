@@ -32,7 +32,7 @@ function makeExamples(vocabSize: number, seed = 1): Example[] {
   return LENGTHS.map((length, i) => {
     const ids = Int32Array.from({ length }, (_, n) => randomUint32(seed, i, n) % vocabSize);
     const targets = ids.map((id, n) => (i === 2 && n < length / 2 ? NO_TARGET : id));
-    return { ids, targets, kind: "document", file: 0, line: i + 1 };
+    return { ids, targets, kind: "document", form: "{text}", file: 0, line: i + 1 };
   });
 }
 

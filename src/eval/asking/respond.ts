@@ -4,7 +4,7 @@ import { seedOf } from "../../base/seed.js";
 import { continuationText } from "../../chat/continuation.js";
 import { opensReasoning, resolveThinking } from "../../chat/thinking.js";
 import { type Completion, generate, wayToFit } from "../../model/generate.js";
-import { encodePrompt, renderChat } from "../../tokenizer/chat.js";
+import { encodePrompt } from "../../tokenizer/chat.js";
 import type { Message } from "../../tokenizer/spans.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import type { Draws, TaskContext } from "../task.js";
@@ -87,11 +87,8 @@ interface Prompt {
 function encodeRequest(tokenizer: Tokenizer, request: Request): Prompt {
   const { id, messages, thinking } = request;
   const options = { where: id, templateOptions: { enable_thinking: thinking === "native" } };
-  return {
-    request,
-    text: renderChat(tokenizer, messages, { ...options, addGenerationPrompt: true }),
-    ids: encodePrompt(tokenizer, messages, options),
-  };
+  const { text, ids } = encodePrompt(tokenizer, messages, options);
+  return { request, text, ids };
 }
 
 function checkRoom({ decoder }: TaskContext, id: string, promptTokens: number, maxTokens: number): void {

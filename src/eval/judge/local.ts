@@ -68,16 +68,14 @@ async function askGroup(
   prompts: readonly JudgePrompt[],
   attempt: number,
 ): Promise<JudgeReply[]> {
-  const encoded = prompts.map(({ system, user }) =>
-    encodePrompt(
-      tokenizer,
-      [
-        { role: "system", content: system },
-        { role: "user", content: user },
-      ],
-      { where: "the judge's question", templateOptions: { enable_thinking: false } },
-    ),
-  );
+  const encoded = prompts.map(({ system, user }) => {
+    const messages = [
+      { role: "system", content: system },
+      { role: "user", content: user },
+    ];
+    const options = { where: "the judge's question", templateOptions: { enable_thinking: false } };
+    return encodePrompt(tokenizer, messages, options).ids;
+  });
   const room = decoder.weights.cos.rows - MAX_TOKENS;
   const fitting = encoded.filter(({ length }) => length <= room);
   const asked = prompts.filter((_, i) => encoded[i]!.length <= room);

@@ -146,8 +146,9 @@ async function countSteps(
     return Math.min(most, Math.ceil((epochs * tokens) / (PACKED_SHARE * seqLen * train.batchSize)));
   }
   const load = (_option: string, args: string[]): Promise<Dataset> => {
-    const key = JSON.stringify(args);
-    const dataset = subject.datasets.get(key) ?? loadDataset(args, subject.tokenizer!);
+    const { skipBadRows } = train;
+    const key = JSON.stringify([args, skipBadRows]);
+    const dataset = subject.datasets.get(key) ?? loadDataset(args, subject.tokenizer!, { skipBadRows });
     subject.datasets.set(key, dataset);
     return dataset;
   };
