@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { parseOptions } from "../config/options.js";
 import { trainSchema } from "../config/train.js";
+import { describeForms } from "../corpus/forms.js";
 import { runTrain, type TrainFlags } from "../jobs/training.js";
 import { addOptions } from "./options.js";
 
@@ -30,7 +31,7 @@ export function addTrainCommand(program: Command, name: "midtrain" | "aft"): voi
   addOptions(command, trainSchema)
     .option("--plan", "print tokens, steps, memory and forecast, and stop")
     .option("--json", "records as JSON lines on stdout")
-    .addHelpText("after", `\nExample:\n  ${example}`)
+    .addHelpText("after", `\nRecords of the data, each one of:\n${describeForms()}\n\nExample:\n  ${example}`)
     .action(async (options: Record<string, unknown> & Partial<TrainFlags>) => {
       const { plan = false, json = false, ...settings } = options;
       await runTrain(name, parseOptions(trainSchema, settings), { plan, json, brief: false });

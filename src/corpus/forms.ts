@@ -21,7 +21,8 @@ const FORMS: readonly Form[] = [
     name: "{messages}",
     keys: ["messages"],
     meaning:
-      "a chat, what the assistant says is a target; with tools, chat_template_kwargs, weight or train of a message",
+      "a chat, only what the assistant says is a target (not with weight 0 or train false); also tools, " +
+      "chat_template_kwargs",
   },
   {
     name: "{conversations}",

@@ -99,13 +99,10 @@ export function formatPlan(plan: RunPlan): string {
 /** What the records are read as, and where that is not what the command is for. */
 function formLines({ command, stats }: RunPlan): [string, string][] {
   return Object.entries(stats.forms).map(([form, count]): [string, string] => {
-    const isDocument = form === "{text}";
-    const other = command === "aft" ? "midtrain" : "aft";
-    const note =
-      isDocument === (command === "midtrain") || form === "{input_ids}"
-        ? ""
-        : `; ${command} does the same with them as ${other}`;
-    return ["records", `${number(count)} ${form}: ${meaningOf(form)}${note}`];
+    const isExpected = form === "{input_ids}" || (form === "{text}") === (command === "midtrain");
+    const unexpected =
+      command === "aft" ? "aft trains on every token of it, as midtrain does" : "midtrain trains on it as aft does";
+    return ["records", `${number(count)} ${form}: ${meaningOf(form)}${isExpected ? "" : `; ${unexpected}`}`];
   });
 }
 
