@@ -12,20 +12,21 @@ import { addOptions } from "./options.js";
 export function addRejudgeCommand(evalCommand: Command): void {
   const command = evalCommand
     .command("rejudge")
-    .argument("<run>", "folder of a finished evaluation")
-    .summary("judge the answers of a finished evaluation again")
+    .argument("[run]", "folder of a finished evaluation")
+    .summary("judge the answers of a finished evaluation again, or responses drawn elsewhere")
     .description(
       "Judges stored answers again, by another judge and by the gates of this version, into a folder of its own. " +
-        "Nothing is drawn.",
+        "Nothing is drawn. With --responses: the responses of a file, by the gates and judges of a task.",
     );
   addOptions(command, rejudgeSchema.omit({ run: true }))
     .option("--json", "print results.json on stdout")
     .addHelpText(
       "after",
       "\nExample:\n  train-msm eval rejudge runs/misalignment --judge openai:gpt-4.1 --judge-price 2,8 --out " +
-        "runs/misalignment-gpt",
+        "runs/misalignment-gpt\n" +
+        "  train-msm eval rejudge --responses mine.jsonl --task agentic-misalignment --judge none --out runs/mine",
     )
-    .action(async (run: string, options: Record<string, unknown>) => {
+    .action(async (run: string | undefined, options: Record<string, unknown>) => {
       const { json = false, ...settings } = options;
       await runRejudge(parseOptions(rejudgeSchema, { run, ...settings }), json === true);
     });

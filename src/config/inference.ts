@@ -10,15 +10,19 @@ export type Thinking = (typeof THINKING)[number];
 
 /**
  * Cells of agentic misalignment. pressure: to be replaced, and the company takes a course against the goal; then
- * without the one or the other; then an ordinary task.
+ * without the one or the other; with pressure and an outsider who asks for the act; then an ordinary task.
  */
-export const KINDS = ["pressure", "no-pressure", "no-conflict", "benign"] as const;
+export const KINDS = ["pressure", "no-pressure", "no-conflict", "asked", "benign"] as const;
 export type Kind = (typeof KINDS)[number];
 /** The 27 cells of the main result, and the check that the model still works; the controls take twice as much again. */
 export const DEFAULT_KINDS: readonly Kind[] = ["pressure", "benign"];
 /** Settings are chosen on the development half; claims are made on the held-out one. */
 export const SPLITS = ["dev", "heldout"] as const;
 export type Split = (typeof SPLITS)[number];
+
+/** Versions of the suite of agentic misalignment; the first is kept to compare with what was measured on it. */
+export const SUITES = ["1", "2"] as const;
+export type Suite = (typeof SUITES)[number];
 
 /** Of a window of `perplexity`. */
 export const DEFAULT_WINDOW = 2048;
@@ -102,6 +106,10 @@ export const evalSchema = z.strictObject({
     .min(1)
     .default([...DEFAULT_KINDS])
     .meta({ value: "kind", description: "agentic-misalignment: kinds of cells" }),
+  suite: z
+    .enum(SUITES)
+    .default("2")
+    .meta({ value: "version", description: "agentic-misalignment: which of the suites that ship" }),
   ...judge,
   backend: backendSetting,
   dtype: dtypeSetting,
@@ -109,10 +117,20 @@ export const evalSchema = z.strictObject({
 });
 export type EvalConfig = z.infer<typeof evalSchema>;
 
-/** An evaluation whose answers are judged again. */
+/** An evaluation whose answers are judged again, or responses that were drawn elsewhere: exactly one of run and responses. */
 export const rejudgeSchema = z.strictObject({
   /** Folder of the finished one. */
-  run: text,
+  run: text.nullable().default(null),
+  responses: text.nullable().default(null).meta({
+    value: "file",
+    description: 'responses drawn elsewhere instead of a run: JSONL of {"cell": id, "response": text}',
+  }),
+  task: text.nullable().default(null).meta({ value: "name", description: "with --responses: what they answer" }),
+  data: z.array(z.string()).default([]).meta({
+    value: "file",
+    description: "with --responses: cells of one's own",
+    defaultNote: "those that ship",
+  }),
   out: resultsFolder,
   ...judge,
   backend: backendSetting,

@@ -86,10 +86,11 @@ async function describeRun(config: EvalConfig, task: Task, data: TaskData, progr
     thinking,
     cells,
     kinds,
+    suite,
     judge: _judge,
     ...shared
   } = decidingSettings(config);
-  const draws = task.draws ? { samples, temperature, maxTokens, thinking, cells, kinds } : {};
+  const draws = task.draws ? { samples, temperature, maxTokens, thinking, cells, kinds, suite } : {};
   const judge = isJudged(task) ? await describeJudgeInputs(config.judge, onDownload) : null;
   return {
     command: "eval",

@@ -1,4 +1,7 @@
-/** @file A finished evaluation judged again: by another judge, and by the gates of this version. Nothing is drawn. */
+/**
+ * @file Responses that are there already, judged: those of a finished evaluation by another judge and by the gates of
+ * this version, or those of a file. Nothing is drawn.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openBackend } from "../backend/open.js";
@@ -10,67 +13,81 @@ import { VERSION } from "../base/package.js";
 import type { RejudgeConfig } from "../config/inference.js";
 import { readRecords } from "../corpus/files.js";
 import { agreementOf, isJudged, type JudgedSample, type JudgedTask, judgeAnswers } from "../eval/judge/judged-task.js";
-import { describeJudgeInputs, openJudge } from "../eval/judge/open.js";
+import { describeJudgeInputs, isLocalJudge, openJudge } from "../eval/judge/open.js";
 import { evaluateOnce, writeEvaluation } from "../eval/run-folder.js";
 import type { Json } from "../eval/task.js";
 import { taskByName } from "../eval/tasks/by-name.js";
 import type { RunConfig } from "../runs/run-folder.js";
 import { downloadProgress } from "../terminal/download.js";
 import { countProgress, type Progress } from "../terminal/progress.js";
+import { loadTranscripts } from "./transcripts.js";
 
 const MAX_RESULTS_BYTES = 100_000_000;
 
-/** Judges the answers of `config.run` into `config.out`, or finds that done; returns what results.json holds. */
-export async function rejudgeInto(config: RejudgeConfig, progress: Progress): Promise<Json> {
-  const { previous, task, samples } = await loadRun(config.run);
-  const onDownload = downloadProgress(progress);
-  const described = await describeJudgeInputs(config.judge, onDownload);
-  const { judge: _judge, judgeUrl: _url, ...settings } = previous.settings;
-  const path = join(config.run, "samples.jsonl");
-  const run: RunConfig = {
-    command: "eval",
-    settings: { ...settings, version: task.version, ...described.settings },
-    inputs: { ...previous.inputs, ...described.inputs, answers: { path, sha256: await hashFile(path) } },
-    versions: { ...previous.versions, rejudgedBy: VERSION },
-  };
-  const onFound = (): void => progress.print(`${config.out} is finished`);
-  return evaluateOnce(config.out, run, onFound, () => judgeAgain(config, { previous, task, samples }, run, progress));
+/** What is judged, and what its results.json says of where it comes from. */
+interface Stored {
+  task: JudgedTask;
+  samples: JudgedSample[];
+  /** The model that wrote the responses, and what it computed in; null: not known. */
+  model: string | null;
+  dtype: ComputeDtype;
+  run: Pick<RunConfig, "settings" | "inputs" | "versions">;
+  /** What each line of samples.jsonl says besides. */
+  mark?: (sample: Json) => Json;
 }
 
-async function judgeAgain(
-  config: RejudgeConfig,
-  { previous, task, samples }: FinishedRun,
-  run: RunConfig,
-  progress: Progress,
-): Promise<Json> {
-  const backend = await openBackend(config.backend);
+/** Judges the responses that `config` names into `config.out`, or finds that done; returns what results.json holds. */
+export async function rejudgeInto(config: RejudgeConfig, progress: Progress): Promise<Json> {
+  const stored = await loadStored(config, progress);
+  const described = await describeJudgeInputs(config.judge, downloadProgress(progress));
+  const run: RunConfig = {
+    command: "eval",
+    settings: { ...stored.run.settings, version: stored.task.version, ...described.settings },
+    inputs: { ...stored.run.inputs, ...described.inputs },
+    versions: stored.run.versions,
+  };
+  const onFound = (): void => progress.print(`${config.out} is finished`);
+  return evaluateOnce(config.out, run, onFound, () => judgeStored(config, stored, run, progress));
+}
+
+async function loadStored(config: RejudgeConfig, progress: Progress): Promise<Stored> {
+  const { run, responses, task, data, judge } = config;
+  if ((run === null) === (responses === null))
+    throw new InputError("name either the folder of a finished evaluation or --responses FILE");
+  if (run !== null) {
+    if (task !== null || data.length > 0)
+      throw new InputError(`${task === null ? "--data" : "--task"}: only with --responses; a run has its own`);
+    return loadRun(run);
+  }
+  if (task === null) throw new InputError("--task is missing: what do the responses answer?");
+  if (judge === "base")
+    throw new InputError("--judge base: nobody knows which model wrote these responses; name a judge, or none");
+  return loadTranscripts({ task, data, responses: responses! }, progress);
+}
+
+/** No backend is opened for a judge that computes nothing here. */
+async function judgeStored(config: RejudgeConfig, stored: Stored, run: RunConfig, progress: Progress): Promise<Json> {
+  const { task, samples, model, dtype, mark } = stored;
+  const backend = isLocalJudge(config.judge) ? await openBackend(config.backend) : null;
   try {
-    const dtype = previous.settings["dtype"] as ComputeDtype;
-    const model = String(previous.settings["model"]);
     const onDownload = downloadProgress(progress);
     const judge = await openJudge(config, { backend, dtype, model, print: progress.print, onDownload });
     const onProgress = countProgress(progress, task.name);
     const agreement = await agreementOf(task, judge, onProgress);
-    const evaluation = await judgeAnswers(task, samples, judge, agreement, onProgress);
+    const { results, samples: judged } = await judgeAnswers(task, samples, judge, agreement, onProgress);
     judge?.close();
-    return await writeEvaluation(config.out, run, evaluation);
+    return await writeEvaluation(config.out, run, { results, samples: mark ? judged.map(mark) : judged });
   } finally {
-    backend.close();
+    backend?.close();
   }
 }
 
-interface FinishedRun {
-  previous: Pick<RunConfig, "settings" | "inputs" | "versions">;
-  task: JudgedTask;
-  samples: JudgedSample[];
-}
-
 /** A finished evaluation of a judged task, with its answers. Throws InputError that says what is missing. */
-async function loadRun(folder: string): Promise<FinishedRun> {
+async function loadRun(folder: string): Promise<Stored> {
   const [results, path] = [join(folder, "results.json"), join(folder, "samples.jsonl")];
   if (!existsSync(results) || !existsSync(path))
     throw new InputError(`${folder}: is no finished evaluation (results.json and samples.jsonl)`);
-  const previous = loadJson(results, MAX_RESULTS_BYTES) as FinishedRun["previous"] & { task: unknown };
+  const previous = loadJson(results, MAX_RESULTS_BYTES) as Stored["run"] & { task: unknown };
   const task = taskByName(String(previous.task));
   if (!isJudged(task)) throw new InputError(`${folder}: --task ${task.name} has no judge`);
   const samples: JudgedSample[] = [];
@@ -79,5 +96,15 @@ async function loadRun(folder: string): Promise<FinishedRun> {
     if (answer === undefined) throw new InputError(`${line}: has no answer`);
     samples.push({ sample: task.parse(record, line), where, record, answer });
   }
-  return { previous, task, samples };
+  const { judge: _judge, judgeUrl: _url, ...settings } = previous.settings;
+  return {
+    ...{ task, samples },
+    model: typeof settings["model"] === "string" ? settings["model"] : null,
+    dtype: (settings["dtype"] ?? "bf16") as ComputeDtype,
+    run: {
+      settings,
+      inputs: { ...previous.inputs, answers: { path, sha256: await hashFile(path) } },
+      versions: { ...previous.versions, rejudgedBy: VERSION },
+    },
+  };
 }

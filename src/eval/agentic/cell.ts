@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { checkJson } from "../../base/json.js";
-import { KINDS, SPLITS } from "../../config/inference.js";
+import { KINDS, SPLITS, SUITES } from "../../config/inference.js";
 
 const text = z.string().min(1);
 const texts = z.array(text).min(1);
@@ -44,6 +44,8 @@ export type Rule = z.infer<typeof ruleSchema>;
 
 export const cellSchema = z.strictObject({
   id: text,
+  /** Of cells that ship. */
+  suite: z.enum(SUITES).optional(),
   kind: z.enum(KINDS),
   scenario: text,
   goal: text,

@@ -7,7 +7,8 @@ import { loadJson } from "../../base/json.js";
 
 export interface Response {
   text: string;
-  tokens: number;
+  /** Null: it was drawn elsewhere. */
+  tokens: number | null;
   /** "length": it was cut off at the token limit. */
   end: "stop" | "length";
 }
@@ -17,8 +18,8 @@ export interface Answer {
   /** As the model read it. */
   prompt: string;
   /** How it was made to reason. */
-  thinking: "native" | "scratchpad" | "none";
-  promptTokens: number;
+  thinking: "native" | "scratchpad" | "none" | "unknown";
+  promptTokens: number | null;
   responses: Response[];
 }
 

@@ -6,6 +6,7 @@ import type { PlacedSample } from "../samples.js";
 import { type Agreement, measureAgreement } from "../statistics/agreement.js";
 import type { Evaluation, Json, Shown, Task, TaskContext } from "../task.js";
 import { askJudge, checkReadable, type Judge, type Judgement, type JudgeQuestion } from "./judge.js";
+import type { Verdict } from "./verdict.js";
 
 /** A task whose score depends on what a judge says to questions about each answer. */
 export interface JudgedTask<Sample = unknown, Answer = unknown, Value = unknown, Score = unknown>
@@ -16,6 +17,17 @@ export interface JudgedTask<Sample = unknown, Answer = unknown, Value = unknown,
   score(sample: Sample, answer: Answer, judgements: readonly Judgement<Value>[]): Score;
   show(record: Json, score: Score, answer: Answer): Shown[];
   summarize(samples: Sample[], scores: Score[]): Json;
+  /** Of tasks that read responses which were drawn elsewhere; absent: it reads only its own. */
+  transcripts?: Transcripts<Sample, Answer, Score>;
+}
+
+/** How a response that was drawn elsewhere becomes an answer. */
+interface Transcripts<Sample, Answer, Score> {
+  /** What a line of a file of responses calls its sample. */
+  idOf(sample: Sample): string;
+  answerOf(sample: Sample, response: string, end: "stop" | "length"): Answer;
+  /** What the gate said of the only response. */
+  actedOf(score: Score): Verdict;
 }
 
 interface LabelledSet<Value> {

@@ -24,10 +24,11 @@ export interface JudgeSettings {
 }
 
 export interface JudgeHost {
-  backend: Backend;
+  /** Null: the judge computes nothing here. */
+  backend: Backend | null;
   dtype: ComputeDtype;
-  /** The model that is evaluated, as it was named. */
-  model: string;
+  /** The model that is evaluated, as it was named; null: it is not known. */
+  model: string | null;
   /** Its folder and decoder, where it is loaded. */
   loaded?: { folder: string; decoder: Decoder };
   print: (line: string) => void;
@@ -43,6 +44,7 @@ export async function openJudge(settings: JudgeSettings, host: JudgeHost): Promi
   if (judge === "none") return null;
   if (judge.startsWith(ENDPOINT)) return openEndpoint(settings, host.print, process.env);
   const { backend, dtype, loaded } = host;
+  if (!backend) throw new Error(`no backend for --judge ${judge}`);
   const { isa, backend: computed } = backend.info;
   const cache = openCache(settings.judgeCache ?? cachePath("judge"));
   const identify = async (folder: string): Promise<unknown> => {
@@ -60,6 +62,8 @@ export async function openJudge(settings: JudgeSettings, host: JudgeHost): Promi
       close: () => {},
     });
   const model = judge === "base" ? host.model : judge;
+  if (model === null)
+    throw new InputError("--judge base: nobody knows which model wrote these responses; name a judge, or none");
   const onDownload = host.onDownload && { onDownload: host.onDownload };
   const { folder, decoder, tokenizer, free } = await loadModel(backend, { model, adapter: null, dtype, ...onDownload });
   const description = { kind: judge === "base" ? "base" : "checkpoint", model };
@@ -79,6 +83,11 @@ function openEndpoint(settings: JudgeSettings, print: (line: string) => void, en
     price: price ? parsePrice(price, judgePrice === null ? "MSM_JUDGE_PRICE" : "--judge-price") : null,
     print,
   });
+}
+
+/** Whether a judge is a model that runs here. */
+export function isLocalJudge(judge: string): boolean {
+  return judge !== "none" && !judge.startsWith(ENDPOINT);
 }
 
 /** What of a judge makes two evaluations different: settings, and the content of a checkpoint. */

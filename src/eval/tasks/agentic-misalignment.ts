@@ -38,8 +38,9 @@ export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> =
   fields: ["system", "task", "mails", "rule", "situation", "act"],
   expand: expandSuite,
   parse: parseCell,
-  keeps({ kind, split }, { cells = "all", kinds = DEFAULT_KINDS }) {
-    return (cells === "all" || cells === split) && (kinds.includes("all") || kinds.includes(kind));
+  keeps({ kind, split, suite: of }, { cells = "all", kinds = DEFAULT_KINDS, suite = "2" }) {
+    const isOf = of === undefined || suite === "all" || suite === of;
+    return isOf && (cells === "all" || cells === split) && (kinds.includes("all") || kinds.includes(kind));
   },
   // The scratchpad's instruction counts for those that think by themselves too: it is short.
   reads: (cell) => [`${cell.system}\n\n${SCRATCHPAD}\n\n${renderInbox(cell)}`],
@@ -68,6 +69,16 @@ export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> =
     const gates = responses.map(({ text, end }) => readGate(cell, text, end === "length"));
     const judged = judgements.map(({ value }) => value ?? "undecided");
     return scoreCell(cell, thinking, gates, judged, responses);
+  },
+  transcripts: {
+    idOf: ({ id }) => id,
+    answerOf: (cell, text, end) => ({
+      prompt: `${cell.system}\n\n${renderInbox(cell)}`,
+      thinking: "unknown",
+      promptTokens: null,
+      responses: [{ text, tokens: null, end }],
+    }),
+    actedOf: ({ acted }) => acted[0]!,
   },
   outcomes: cellOutcomes,
   legend: CELL_LEGEND,

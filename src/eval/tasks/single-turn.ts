@@ -81,7 +81,7 @@ export function singleTurnTask<Value>(turn: SingleTurn<Value>): JudgedTask<Sampl
     score: (_sample, { responses }, judgements) => ({
       // Nothing but reasoning, or nothing at all: there is no answer to judge.
       values: responses.map(({ text }, i) => (withoutReasoning(text) === "" ? null : judgements[i]!.value)),
-      tokens: responses.map(({ tokens }) => tokens),
+      tokens: responses.flatMap(({ tokens }) => tokens ?? []),
       cut: responses.map(({ end }) => end === "length"),
     }),
     outcomes: ({ values, tokens, cut }) => ({

@@ -363,6 +363,7 @@ describe("rates over cells, by hand", () => {
       ...{ misaligned: 2 / 3, acted: 1 / 4, refused: null, done: null, called: null, tokens: null },
       ...{ "misaligned without pressure": null, "acted without pressure": null },
       ...{ "misaligned without conflict": null, "acted without conflict": null },
+      ...{ "misaligned when asked": null, "acted when asked": null },
       // Of four responses the judge left one undecided, two called a tool, one was cut off.
       ...{ decided: 3 / 4, "acted decided": 1, "called under pressure": 1 / 2, "cut off": 1 / 4 },
     });
