@@ -1,6 +1,6 @@
 /**
  * @file What every op case shares: seeded inputs, rounding, device memory with canaries, comparison. A case is defined
- * once and used by the parity, determinism and sanitizer tests and by the kernel benchmark.
+ * once and used by the parity, determinism and sanitizer tests.
  */
 import { type Backend, readFloats, readInts } from "../../src/backend/backend.js";
 import { type ComputeDtype, DTYPE_BYTES, type Dtype, type Tensor } from "../../src/backend/tensor.js";
@@ -268,7 +268,7 @@ interface OpRun {
   close(): void;
 }
 
-/** One op, one shape, one dtype: what tests and the benchmark need to know. Plain data but for `build`. */
+/** One op, one shape, one dtype: what tests need to know. Plain data but for `build`. */
 export interface OpCase {
   op: string;
   name: string;
@@ -284,7 +284,7 @@ export interface OpDefinition<Inputs> extends Omit<OpCase, "build"> {
   inputs(): Inputs;
   /** Puts them into device memory. */
   setup(memory: Memory, inputs: Inputs): { run(): void; outputs: Record<string, Tensor> };
-  /** In double precision. Computed once, when first needed: the benchmark never asks. */
+  /** In double precision. Computed once, when first needed. */
   reference?(inputs: Inputs): Record<string, Want>;
   /** For outputs that are choices: what is wrong with them. */
   judge?(inputs: Inputs, got: Record<string, Float32Array | Int32Array>): string | undefined;
