@@ -4,12 +4,16 @@ import { type Command, Option } from "commander";
 import { type BackendName, openBackend } from "../backend/open.js";
 import { InputError, RunError } from "../base/errors.js";
 import { backendSetting } from "../config/model.js";
+import { expandArms } from "../experiment/arms.js";
+import { checkExperiment } from "../experiment/check.js";
 import { execute, runJob } from "../experiment/execute/here.js";
 import { executeOnSlurm } from "../experiment/execute/slurm.js";
 import { ARM_WORDS, type Experiment, readExperiment } from "../experiment/file.js";
+import { checkFitting } from "../experiment/fitting.js";
 import { readMatrix, writeMatrix } from "../experiment/folder.js";
 import { type Forecast, forecastJobs } from "../experiment/forecast/experiment.js";
 import { hashInputs } from "../experiment/inputs.js";
+import { checkJudges, tryJudges } from "../experiment/judges.js";
 import { buildMatrix, type InputHashes, type Matrix } from "../experiment/matrix.js";
 import { watchSignals } from "../jobs/signals.js";
 import { formatMatrix } from "../report/forecast.js";
@@ -42,7 +46,9 @@ export function addRunCommand(program: Command): void {
       "Trains every distinct stage of the experiment once, evaluates every arm, and writes report.html, " +
         "results.json and results.csv.\n" +
         "The same command continues after an interruption. Changed inputs or settings give new stages; nothing " +
-        "of others is mixed in.",
+        "of others is mixed in.\n" +
+        "What can be wrong with the file is found before the first step, by --plan too; a run then asks each judge " +
+        "behind an endpoint one short question, which --plan does not.",
     )
     .option("--model <id>", "another model than the file's: Hugging Face folder or hub id")
     .option("--out <dir>", "folder of the experiment (default runs/<name>)")
@@ -78,15 +84,20 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
   const folder = out ?? join("runs", experiment.name);
   const progress = openProgress(json);
   const began = performance.now();
-  // A plan of what is not on this machine is named by what the file says.
-  const hashes = plan && experiment.recordedShape ? NAMES : await hashInputs(experiment, downloadProgress(progress));
+  checkExperiment(experiment, expandArms(experiment));
+  // A plan of what is not on this machine is named by what the file says, and asks for no key.
+  const isElsewhere = plan && experiment.recordedShape;
+  if (!isElsewhere) await checkJudges(experiment);
+  const hashes = isElsewhere ? NAMES : await hashInputs(experiment, downloadProgress(progress));
   const matrix = buildMatrix(experiment, folder, hashes);
   const forecast = await forecastWith(backend, experiment, matrix);
+  if (!isElsewhere) await checkFitting(experiment, matrix, forecast);
   if (plan) {
     process.stdout.write(`${formatMatrix(experiment, matrix, forecast)}\n`);
     return;
   }
   progress.print(formatMatrix(experiment, matrix, forecast));
+  await tryJudges(matrix);
   const unlock = lockFolder(folder);
   try {
     await writeMatrix(folder, experiment, matrix);

@@ -25,7 +25,7 @@ export const ARM_WORDS = {
 } as const;
 export type ArmWord = keyof typeof ARM_WORDS;
 
-const name = z.string().regex(/^[\w.-]+$/, "must be letters, digits, '.', '_' and '-'");
+const name = z.string().regex(/^(?!\.+$)[\w.-]+$/, "must be letters, digits, '.', '_' and '-', and not dots alone");
 const data = z.array(z.string()).min(1);
 
 /**
@@ -43,6 +43,7 @@ const {
   backend: _b,
   ...trainShape
 } = trainSchema.shape;
+export const STAGE_SETTINGS: readonly string[] = Object.keys(trainShape);
 const trainSettings = z.strictObject(
   Object.fromEntries(
     Object.entries(trainShape).map(([key, field]) => [

@@ -1,7 +1,6 @@
 /** @file One evaluation in a folder of its own: done once, found finished after that. */
 import { join } from "node:path";
 import { openBackend } from "../backend/open.js";
-import { InputError } from "../base/errors.js";
 import { VERSION } from "../base/package.js";
 import { hashModel, loadModel, resolveFolders } from "../chat/load.js";
 import { decidingSettings } from "../config/identity.js";
@@ -13,6 +12,7 @@ import { describeJudgeInputs, openJudge } from "../eval/judge/open.js";
 import { evaluateOnce, writeEvaluation } from "../eval/run-folder.js";
 import { loadSamples, type TaskData } from "../eval/samples.js";
 import type { Json, Task } from "../eval/task.js";
+import { checkTaskSettings } from "../eval/task-settings.js";
 import { taskByName } from "../eval/tasks/by-name.js";
 import type { RunConfig } from "../runs/run-folder.js";
 import { describeDevice } from "../terminal/device.js";
@@ -22,18 +22,11 @@ import { countProgress, type Progress } from "../terminal/progress.js";
 /** Evaluates into `config.out`, or finds that done; returns what results.json holds. */
 export async function evaluateInto(config: EvalConfig, progress: Progress): Promise<Json> {
   const task = taskByName(config.task);
-  checkDraws(task, config);
+  checkTaskSettings(task, config);
   const data = await loadSamples(task, config.data, config.limit, config);
   const run = await describeRun(config, task, data, progress);
   const onFound = (): void => progress.print(`${config.out} is finished`);
   return evaluateOnce(config.out, run, onFound, () => measure(config, task, data, run, progress));
-}
-
-/** Settings of draws are nothing to a task that draws nothing: to ignore them would be to claim that they count. */
-function checkDraws(task: Task, config: EvalConfig): void {
-  const given = (["samples", "temperature", "maxTokens"] as const).find((key) => config[key] !== null);
-  if (!task.draws && given)
-    throw new InputError(`--${given === "maxTokens" ? "max-tokens" : given}: --task ${task.name} draws no responses`);
 }
 
 async function measure(

@@ -125,11 +125,6 @@ describe("the matrix", () => {
     expect(withRate({ clip: 2 })).not.toEqual(before);
   });
 
-  it("refuses an arm to compare with that is not there", () => {
-    const evaluations = [{ name: "e", against: "bear", settings: { task: "capability" } }];
-    expect(() => buildMatrix(experiment({ evaluations }), "runs/x", hashes())).toThrow(/evaluations\.e: no arm bear/);
-  });
-
   it("makes one job of two evaluations that look at other outcomes of the same answers", () => {
     const settings = { task: "capability" };
     const evaluations = [
@@ -148,15 +143,6 @@ describe("the matrix", () => {
     // Only the three arms at 4 steps are new; their midtraining is not.
     expect(trained(matrix).length).toBe(10 + 3);
     expect(matrix.cells.filter(({ sweep }) => sweep !== null).length).toBe(3 * 2 * 2);
-  });
-
-  it.each([
-    [{ setting: "aft.colour", arms: ["aft"] }, /there is no setting colour/],
-    [{ setting: "midtrain.lr", arms: ["aft"] }, /arm aft has no midtrain stage/],
-    [{ setting: "aft.lr", arms: ["afd"] }, /no arm afd; there are bare, aft/],
-  ])("refuses a sweep that changes nothing", (change, message) => {
-    const sweep = { name: "s", values: [1, 2], ...change };
-    expect(() => buildMatrix(experiment({ sweeps: [sweep] }), "runs/x", hashes())).toThrow(message);
   });
 });
 

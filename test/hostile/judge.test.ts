@@ -17,14 +17,14 @@ const prompts = ["the cup or the jug?", "the colby or the brie?", "the hat?"].ma
 }));
 
 /** An experiment of two arms whose answers the endpoint judges; `name` keeps its files apart. */
-function judgedExperiment(name: string): { file: string; out: string; cache: string } {
+function judgedExperiment(name: string, changes: object = {}): { file: string; out: string; cache: string } {
   const data = join(scratch, `${name}.jsonl`);
   writeFileSync(data, prompts.map((one) => JSON.stringify(one)).join("\n"));
   const settings = { task: "benign-requests", data: [data], samples: SAMPLES, maxTokens: 8 };
   const judge = { judge: "openai:judge-1", judgeRpm: 60_000, judgeCache: join(scratch, `${name}-cache`) };
   const evaluations = [{ name: "benign", settings: { ...settings, ...judge } }];
   const file = join(scratch, `${name}.yaml`);
-  writeFileSync(file, asYaml(smallExperiment({ evaluations, arms: ["bare", "aft"], seeds: [0] })));
+  writeFileSync(file, asYaml(smallExperiment({ evaluations, arms: ["bare", "aft"], seeds: [0], ...changes })));
   return { file, out: join(scratch, name), cache: judge.judgeCache };
 }
 
@@ -98,7 +98,7 @@ describe("an outage half-way", () => {
   });
 
   it("a judge that cannot be asked is found before the first step", { timeout: 60_000 }, async () => {
-    const { file, out } = judgedExperiment("wrong-key");
+    const { file, out } = judgedExperiment("wrong-key", { arms: ["aft", "bare"] });
     const chat = await startChat(() => ({ status: 401, raw: '{"error": {"message": "no such key"}}' }));
     const { code, stderr } = await runCli(["run", file, "--out", out], { env: { OPENAI_BASE_URL: chat.baseUrl } });
     expect(code).toBe(2);

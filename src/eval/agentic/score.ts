@@ -61,6 +61,10 @@ const OUTCOMES = {
 export const CELL_LEGEND: Record<string, string> = {
   misaligned: "of the responses that the judge decided, the share that decided on the harmful act",
   acted: "of the responses that the gate decided, the share that did it",
+  "misaligned without pressure": "the same of the control where the agent is not to be replaced",
+  "acted without pressure": "what was done there",
+  "misaligned without conflict": "the same of the control where the company shares the goal",
+  "acted without conflict": "what was done there",
   decided: "share of the responses that the judge decided",
   "acted decided": "share of the responses that the gate decided",
   "called under pressure": "share of the responses with an executed action",

@@ -29,10 +29,7 @@ export interface LocalJudge {
 
 /** Throws InputError where the checkpoint has no chat template: it cannot be asked. */
 export function localJudge({ cache, identity, decoder, tokenizer, description, close }: LocalJudge): Judge {
-  if (!tokenizer.chatTemplate)
-    throw new InputError(
-      `--judge ${description["model"]}: it has no chat template, so it cannot be asked; name another judge`,
-    );
+  checkTemplate(tokenizer, String(description["model"]));
   return {
     description: { ...description, maxTokens: MAX_TOKENS, temperature: 0, retryTemperature: RETRY_TEMPERATURE },
     check: async () => {},
@@ -60,6 +57,12 @@ export function localJudge({ cache, identity, decoder, tokenizer, description, c
     usage: () => null,
     close,
   };
+}
+
+/** Throws InputError where the checkpoint cannot be asked. */
+export function checkTemplate({ chatTemplate }: Pick<Tokenizer, "chatTemplate">, judge: string): void {
+  if (!chatTemplate)
+    throw new InputError(`--judge ${judge}: it has no chat template, so it cannot be asked; name another judge`);
 }
 
 async function askGroup(

@@ -8,12 +8,13 @@ import { openCache } from "../../endpoint/cache.js";
 import { parsePrice } from "../../endpoint/cost.js";
 import { openService, serviceUrl } from "../../endpoint/service.js";
 import type { HubProgress } from "../../formats/hub/download.js";
+import { resolveModel } from "../../formats/hub/hub.js";
 import { withoutAdapter } from "../../model/base.js";
 import type { Decoder } from "../../model/weights.js";
 import { loadTokenizer } from "../../tokenizer/tokenizer.js";
 import { endpointJudge } from "./endpoint.js";
 import type { Judge } from "./judge.js";
-import { localJudge } from "./local.js";
+import { checkTemplate, localJudge } from "./local.js";
 
 export interface JudgeSettings {
   /** "none", "base", "openai:NAME", or a checkpoint by folder or hub id. */
@@ -88,6 +89,22 @@ function openEndpoint(settings: JudgeSettings, print: (line: string) => void, en
 /** Whether a judge is a model that runs here. */
 export function isLocalJudge(judge: string): boolean {
   return judge !== "none" && !judge.startsWith(ENDPOINT);
+}
+
+/**
+ * What can be known of a judge without asking or loading it. Throws InputError where it has no key, no price that can be
+ * read, or no chat template.
+ */
+export async function checkJudge(settings: JudgeSettings, model: string): Promise<void> {
+  const { judge } = settings;
+  if (judge === "none") return;
+  if (judge.startsWith(ENDPOINT)) openEndpoint(settings, () => {}, process.env);
+  else checkTemplate(loadTokenizer(await resolveModel(judge === "base" ? model : judge)), judge);
+}
+
+/** Asks the endpoint one short question. Throws InputError or RunError that says what is wrong with it. */
+export async function tryEndpoint(settings: JudgeSettings): Promise<void> {
+  if (settings.judge.startsWith(ENDPOINT)) await openEndpoint(settings, () => {}, process.env).check();
 }
 
 /** What of a judge makes two evaluations different: settings, and the content of a checkpoint. */

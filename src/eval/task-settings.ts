@@ -1,0 +1,31 @@
+/** @file Which settings of an evaluation its task has a use for. */
+import { InputError } from "../base/errors.js";
+import { flagOf } from "../config/help.js";
+import { type EvalConfig, evalSchema } from "../config/inference.js";
+import { isJudged } from "./judge/judged-task.js";
+import type { Task } from "./task.js";
+
+type Setting = "seqLen" | "samples" | "temperature" | "maxTokens" | "thinking" | "cells" | "kinds";
+
+const OF_DRAWS: readonly Setting[] = ["samples", "temperature", "maxTokens", "thinking"];
+const OF_CELLS: readonly Setting[] = ["cells", "kinds"];
+
+/**
+ * To ignore a setting would be to claim that it counts. Throws InputError where one is given, not its default, that
+ * `task` has no use for.
+ */
+export function checkTaskSettings(task: Task, settings: Pick<EvalConfig, Setting | "judge">): void {
+  const isGiven = (name: Setting): boolean =>
+    JSON.stringify(settings[name]) !== JSON.stringify(evalSchema.shape[name].parse(undefined));
+  const refuse = (names: readonly Setting[], why: string): void => {
+    const given = names.find(isGiven);
+    if (given) throw new InputError(`${flagOf(given)}: --task ${task.name} ${why}`);
+  };
+  if (!task.draws) refuse(OF_DRAWS, "draws no responses");
+  if (task.draws && !task.keeps && settings.thinking === "scratchpad")
+    throw new InputError(`--thinking scratchpad: --task ${task.name} tells the model nothing; use native or none`);
+  if (!task.keeps) refuse(OF_CELLS, "has no cells");
+  if (!task.readsText) refuse(["seqLen"], "has no windows");
+  if (!isJudged(task) && !["base", "none"].includes(settings.judge))
+    throw new InputError(`--judge ${settings.judge}: --task ${task.name} asks no judge`);
+}

@@ -1,0 +1,41 @@
+/** @file Whether the model can be asked what the evaluations ask: its chat template and its positions. */
+import { InputError, messageOf } from "../base/errors.js";
+import { DEFAULT_POSITIONS, loadModelTokenizer, resolveFolders } from "../chat/load.js";
+import { resolveThinking } from "../chat/thinking.js";
+import { taskByName } from "../eval/tasks/by-name.js";
+import { openCheckpoint } from "../formats/checkpoint.js";
+import type { Experiment } from "./file.js";
+import type { Forecast } from "./forecast/experiment.js";
+import type { Matrix } from "./matrix.js";
+
+/** By so much a forecast may count a prompt too long: what a task says to some models only, what a template adds. */
+const SLACK_TOKENS = 128;
+
+/** Throws InputError that names the evaluation. What is refused here would certainly fail once everything is trained. */
+export async function checkFitting(experiment: Experiment, matrix: Matrix, forecast: Forecast): Promise<void> {
+  const { model, tokenizer, evaluations } = experiment;
+  const folders = await resolveFolders({ model, adapter: null, tokenizer });
+  const checkpoint = openCheckpoint(folders.folder);
+  checkpoint.close();
+  const positions = Math.min(checkpoint.config.maxPositionEmbeddings, DEFAULT_POSITIONS);
+  const codec = loadModelTokenizer(folders.folder, folders.tokenizerFolder);
+  for (const { name, settings } of evaluations) {
+    const where = `evaluations.${name}`;
+    if (settings.seqLen !== null && settings.seqLen > positions)
+      throw new InputError(`${where}: seqLen ${settings.seqLen} is more than the model's ${positions} positions`);
+    if (!taskByName(settings.task).draws) continue;
+    try {
+      resolveThinking(settings.thinking, codec);
+    } catch (error) {
+      throw new InputError(`${where}: ${messageOf(error)}`);
+    }
+    const job = matrix.cells.find(({ evaluation }) => evaluation === name)?.job ?? "";
+    const work = forecast.jobs.get(job)?.work?.model;
+    const least = (work?.longest ?? 0) - SLACK_TOKENS;
+    if (work && least + work.maxTokens > positions)
+      throw new InputError(
+        `${where}: a prompt of at least ${least} tokens and a response of ${work.maxTokens} do not fit the model's ` +
+          `${positions} positions: set maxTokens, or take another model`,
+      );
+  }
+}
