@@ -96,6 +96,7 @@ export const TOKENIZER_FILES = [
   "tokenizer.json",
   "tokenizer_config.json",
   "chat_template.jinja",
+  "additional_chat_templates/tool_use.jinja",
   "special_tokens_map.json",
   "generation_config.json",
 ];

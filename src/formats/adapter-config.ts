@@ -12,7 +12,12 @@ import type { AdapterConfig } from "../shape/adapter.js";
 const MAX_RANK = 65536;
 
 /** What the file says: which projections those are shows in the tensors. */
-export type RawAdapterConfig = Omit<AdapterConfig, "targets"> & { targetModules: string[] | string | null };
+export type RawAdapterConfig = Omit<AdapterConfig, "targets"> & {
+  targetModules: string[] | string | null;
+  excludeModules: string[] | string | null;
+};
+
+const modules = z.union([z.array(z.string()), z.string()], "must be a list of modules or one pattern");
 
 const schema = z.looseObject(
   {
@@ -23,7 +28,8 @@ const schema = z.looseObject(
     lora_dropout: numberIn(0, 1).nullish(),
     use_rslora: z.boolean("must be true or false").nullish(),
     bias: z.literal("none", 'trained biases are not implemented; train with bias "none"').nullish(),
-    target_modules: z.union([z.array(z.string()), z.string()], "must be a list of modules or one pattern").nullish(),
+    target_modules: modules.nullish(),
+    exclude_modules: modules.nullish(),
     base_model_name_or_path: z.string("must be text").nullish(),
     init_lora_weights: z.union([z.boolean(), z.string()], "must be true, false or the name of a method").nullish(),
   },
@@ -76,6 +82,7 @@ export function parseAdapterConfig(json: unknown, where: string): RawAdapterConf
     alpha: raw.lora_alpha,
     useRslora: raw.use_rslora ?? false,
     targetModules: raw.target_modules ?? null,
+    excludeModules: raw.exclude_modules ?? null,
     baseModelNameOrPath: raw.base_model_name_or_path ?? null,
     dropout: raw.lora_dropout ?? 0,
   };

@@ -25,7 +25,7 @@ const TENSOR_NAME =
 export function readAdapter(folder: string): Adapter {
   const configPath = join(folder, CONFIG_FILE);
   const tensorPath = join(folder, TENSOR_FILE);
-  if (!existsSync(configPath)) throw new InputError(`${folder} has no ${CONFIG_FILE}; an adapter is a PEFT folder`);
+  if (!existsSync(configPath)) throw new InputError(noAdapter(folder));
   const raw = parseAdapterConfig(loadJson(configPath, MAX_CONFIG_BYTES), configPath);
   if (!existsSync(tensorPath)) {
     const pickle = existsSync(join(folder, "adapter_model.bin"));
@@ -35,7 +35,7 @@ export function readAdapter(folder: string): Adapter {
   const file = openSafetensors(tensorPath);
   try {
     const { pairs, modules } = readPairs(file, raw.r);
-    checkTargets(raw.targetModules, modules, configPath);
+    checkTargets(raw, modules, configPath);
     const targets = PROJECTIONS.filter((projection) => [...pairs.keys()].some((key) => key.endsWith(`.${projection}`)));
     const { r, alpha, useRslora, baseModelNameOrPath, dropout } = raw;
     return { config: { r, alpha, useRslora, targets, baseModelNameOrPath, dropout }, tensors: pairs };
@@ -82,26 +82,58 @@ function readPairs(file: SafetensorsFile, r: number): { pairs: Map<string, Adapt
 }
 
 /**
- * The tensors say what is adapted; a list of modules must say the same. A pattern is never run: it comes from the file.
+ * The tensors say what is adapted; lists of modules must say the same. A pattern is never run: it comes from the file.
  */
-function checkTargets(targetModules: RawAdapterConfig["targetModules"], modules: Set<string>, where: string): void {
+function checkTargets({ targetModules, excludeModules }: RawAdapterConfig, modules: Set<string>, where: string): void {
+  const adapted = new Set([...modules].flatMap(suffixesOf));
+  const excluded = Array.isArray(excludeModules) ? excludeModules : [];
+  const wrong = excluded.find((name) => adapted.has(name));
+  if (wrong !== undefined)
+    throw new InputError(`${where}: exclude_modules lists ${formatValue(wrong)}, which ${TENSOR_FILE} adapts`);
   if (!Array.isArray(targetModules)) return;
-  const listed = new Set(targetModules);
-  const suffixes = new Set<string>();
   for (const module of modules) {
-    const parts = module.split(".");
-    const own = parts.map((_, start) => parts.slice(start).join("."));
-    if (!own.some((suffix) => listed.has(suffix))) {
-      throw new InputError(`${where}: target_modules does not list ${module}, which ${TENSOR_FILE} adapts`);
-    }
-    for (const suffix of own) suffixes.add(suffix);
+    if (suffixesOf(module).some((suffix) => targetModules.includes(suffix))) continue;
+    throw new InputError(`${where}: target_modules does not list ${module}, which ${TENSOR_FILE} adapts`);
   }
-  for (const name of listed) {
-    if (suffixes.has(name)) continue;
+  if (typeof excludeModules === "string") return;
+  const absent = targetModules.find((name) => !adapted.has(name) && !excluded.some((other) => isSuffix(other, name)));
+  if (absent !== undefined)
     throw new InputError(
-      `${where}: target_modules lists ${formatValue(name)}, but ${TENSOR_FILE} has no tensor for it`,
+      `${where}: target_modules lists ${formatValue(absent)}, but ${TENSOR_FILE} has no tensor for it`,
     );
-  }
+}
+
+/** Whether one of two module names ends in the other: "mlp.up_proj" and "up_proj". */
+function isSuffix(a: string, b: string): boolean {
+  return a === b || a.endsWith(`.${b}`) || b.endsWith(`.${a}`);
+}
+
+/** "a.b.c", "b.c" and "c" of module "a.b.c". */
+function suffixesOf(module: string): string[] {
+  const parts = module.split(".");
+  return parts.map((_, start) => parts.slice(start).join("."));
+}
+
+/** What to do with `folder`, which is no adapter. */
+function noAdapter(folder: string): string {
+  const inside = join(folder, "adapter");
+  if (existsSync(join(inside, CONFIG_FILE))) return `${folder} is the folder of a run: give --adapter ${inside}`;
+  if (existsSync(join(folder, "config.json")))
+    return `${folder} has no ${CONFIG_FILE}; it is a model's folder: give it as --model, or leave --adapter out`;
+  return `${folder} has no ${CONFIG_FILE}; an adapter is a PEFT folder`;
+}
+
+/** What to do with `folder`, which was given as a model, where it is an adapter or a run; null where it is neither. */
+export function adapterInstead(folder: string): string | null {
+  const place = [folder, join(folder, "adapter")].find((path) => existsSync(join(path, CONFIG_FILE)));
+  if (place === undefined) return null;
+  const { base_model_name_or_path: base } = loadJson(join(place, CONFIG_FILE), MAX_CONFIG_BYTES) as Record<
+    string,
+    unknown
+  >;
+  const model = typeof base === "string" ? base : "the model that it was trained on";
+  const what = place === folder ? "an adapter (PEFT), not a model" : "the folder of a run, which holds an adapter";
+  return `${folder} is ${what}: give --model ${model} --adapter ${place}`;
 }
 
 /**

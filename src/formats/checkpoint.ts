@@ -12,6 +12,7 @@ import { formatValue, loadJson } from "../base/json.js";
 import type { Checkpoint, StoredTensor, Weight } from "../shape/checkpoint.js";
 import type { ModelConfig } from "../shape/config.js";
 import { canonicalName, EMBED, HEAD, isKnownExtra, isTiedByMetadata, neededWeights } from "../shape/weights.js";
+import { adapterInstead } from "./adapter.js";
 import { parseModelConfig } from "./model-config.js";
 import type { SafetensorsFile } from "./safetensors.js";
 import { openShards } from "./shards.js";
@@ -29,7 +30,9 @@ export function openCheckpoint(folder: string): Checkpoint {
   if (!statOf(folder)?.isDirectory()) throw new InputError(`${folder} is not a folder`);
   const configPath = join(folder, "config.json");
   if (!existsSync(configPath))
-    throw new InputError(`${folder} has no config.json; a checkpoint is a Hugging Face model folder`);
+    throw new InputError(
+      adapterInstead(folder) ?? `${folder} has no config.json; a checkpoint is a Hugging Face model folder`,
+    );
   const config = parseModelConfig(loadJson(configPath, MAX_CONFIG_BYTES), configPath);
   const files = openShards(folder);
   const close = () => {

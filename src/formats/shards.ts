@@ -11,6 +11,8 @@ import { checkJson, checkJsonKeys, formatValue, loadText, parseJson } from "../b
 import { openSafetensors, type SafetensorsFile } from "./safetensors.js";
 
 export const SINGLE_FILE = "model.safetensors";
+/** What some tools write for a checkpoint of one file, without an index. */
+export const LONE_SHARD = "model-00001-of-00001.safetensors";
 export const INDEX_FILE = "model.safetensors.index.json";
 
 /** The index of a 10,000-tensor checkpoint is about 1 MB. */
@@ -55,9 +57,10 @@ export function openShards(folder: string): Map<string, SafetensorsFile> {
     return files.set(SINGLE_FILE, openSafetensors(join(folder, SINGLE_FILE)));
   }
   const indexPath = join(folder, INDEX_FILE);
-  if (!existsSync(indexPath)) throw new InputError(noSafetensors(folder));
-  const index = parseIndex(loadText(indexPath, MAX_INDEX_BYTES), indexPath);
-  const names = [...new Set(index.values())].sort();
+  // Shards that are all there need no index: every weight is looked for by its name, and missed.
+  const index = existsSync(indexPath) ? parseIndex(loadText(indexPath, MAX_INDEX_BYTES), indexPath) : null;
+  const names = index === null ? numberedShards(folder) : [...new Set(index.values())].sort();
+  if (names.length === 0) throw new InputError(noSafetensors(folder));
   const missing = names.filter((name) => !existsSync(join(folder, name)));
   if (missing.length > 0) {
     const listed = missing.slice(0, 6).join(", ") + (missing.length > 6 ? `, and ${missing.length - 6} more` : "");
@@ -67,7 +70,7 @@ export function openShards(folder: string): Map<string, SafetensorsFile> {
   }
   try {
     for (const name of names) files.set(name, openSafetensors(join(folder, name)));
-    for (const [tensor, shard] of index) {
+    for (const [tensor, shard] of index ?? []) {
       if (files.get(shard)!.tensors.has(tensor)) continue;
       throw new InputError(`${indexPath}: tensor ${formatValue(tensor)} is not in ${shard}; download both again`);
     }
@@ -76,6 +79,17 @@ export function openShards(folder: string): Map<string, SafetensorsFile> {
     for (const file of files.values()) file.close();
     throw error;
   }
+}
+
+/** The names of all shards of which the folder has one, "model-00001-of-00003.safetensors". */
+function numberedShards(folder: string): string[] {
+  const totals = readdirSync(folder).flatMap((name) => /^model-\d{5}-of-(\d{5})\.safetensors$/.exec(name)?.[1] ?? []);
+  const total = totals[0];
+  if (total === undefined || Number(total) > MAX_SHARDS) return [];
+  return Array.from(
+    { length: Number(total) },
+    (_, i) => `model-${String(i + 1).padStart(5, "0")}-of-${total}.safetensors`,
+  );
 }
 
 function noSafetensors(folder: string): string {
@@ -87,5 +101,7 @@ function noSafetensors(folder: string): string {
   const pickle = present.find((name) => /\.(bin|pt|pth)$/.test(name));
   if (pickle)
     return `${folder} has ${pickle} but no ${SINGLE_FILE}, and pickle files are not read; ${convert(`"${folder}"`)}`;
+  const other = present.find((name) => name.endsWith(".safetensors") && !name.startsWith("adapter_"));
+  if (other) return `${folder} has ${other} but no ${SINGLE_FILE}; if it holds all weights, name it ${SINGLE_FILE}`;
   return `${folder} has no ${SINGLE_FILE} and no ${INDEX_FILE}`;
 }

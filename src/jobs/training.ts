@@ -1,6 +1,6 @@
 /** @file `midtrain` and `aft`: one trainer, two kinds of data. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Backend } from "../backend/backend.js";
 import { openBackend } from "../backend/open.js";
 import { writeTextFile } from "../base/atomic.js";
@@ -133,6 +133,7 @@ async function prepare(
     stats: computeStats(dataset, batches.packing),
     heldout: heldout?.dataset.notes ?? null,
     firstSkipped: dataset.firstSkipped,
+    dropout: adapter?.config.dropout ?? 0,
     batches,
     memory,
     seconds,
@@ -170,11 +171,7 @@ function resolveLora(config: TrainConfig, adapter: Adapter | null, checkpoint: C
   }
   const where = `--adapter ${config.adapter}`;
   checkAdapter(adapter, checkpoint.config, where);
-  const { r, alpha, useRslora, targets, dropout } = adapter.config;
-  if (dropout > 0)
-    throw new InputError(
-      `${where}: trained with lora_dropout ${dropout}, which is not implemented; continue an adapter without it`,
-    );
+  const { r, alpha, useRslora, targets } = adapter.config;
   return { r, alpha, useRslora, targets };
 }
 
@@ -254,9 +251,10 @@ async function trainPrepared(prepared: Prepared, flags: TrainFlags, progress: Pr
  */
 async function keepTokenizer({ folder, tokenizerFolder }: ModelFolders, adapterFolder: string): Promise<void> {
   if (tokenizerFolder === folder) return;
-  mkdirSync(adapterFolder, { recursive: true });
-  for (const name of TOKENIZER_FILES.filter((name) => existsSync(join(tokenizerFolder, name))))
+  for (const name of TOKENIZER_FILES.filter((name) => existsSync(join(tokenizerFolder, name)))) {
+    mkdirSync(dirname(join(adapterFolder, name)), { recursive: true });
     await writeTextFile(join(adapterFolder, name), readFileSync(join(tokenizerFolder, name), "utf8"));
+  }
 }
 
 function trainSettings(config: TrainConfig, steps: number): TrainSettings {

@@ -112,19 +112,21 @@ export function planAdapter(config: ModelConfig, lora: LoraConfig): AdapterLayou
 }
 
 /**
- * Names as users and PEFT write them ("q_proj", "q"), "all" or "all-linear" for every projection; in the fixed order,
- * without repeats.
+ * Names as users and PEFT write them: "q", "q_proj", "self_attn.q_proj", several with commas, or the list of
+ * adapter_config.json; "all" or "all-linear" for every projection. In the fixed order, without repeats.
  */
 export function parseTargets(names: readonly string[]): Projection[] {
-  const wanted = new Set<string>();
-  for (const name of names) {
-    if (name === "all" || name === "all-linear") for (const projection of PROJECTIONS) wanted.add(projection);
-    else wanted.add(name.replace(/_proj$/, ""));
-  }
-  for (const name of wanted) {
-    if (!(PROJECTIONS as readonly string[]).includes(name))
-      throw new InputError(`unknown LoRA target "${name}"; choose from ${PROJECTIONS.join(", ")} or all`);
-  }
+  const wanted = new Set(names.flatMap((name) => name.split(/[\s,[\]"']+/)).filter((name) => name !== ""));
+  const known = (name: string): readonly Projection[] => {
+    if (name === "all" || name === "all-linear") return PROJECTIONS;
+    const short = name.replace(/^(?:self_attn|mlp)\./, "").replace(/_proj$/, "");
+    const found = PROJECTIONS.filter((projection) => projection === short);
+    if (found.length > 0) return found;
+    throw new InputError(
+      `--targets: unknown LoRA target "${name}"; choose from ${PROJECTIONS.join(", ")} (or q_proj and so on), or all`,
+    );
+  };
   if (wanted.size === 0) throw new InputError(`no LoRA target given; choose from ${PROJECTIONS.join(", ")} or all`);
-  return PROJECTIONS.filter((projection) => wanted.has(projection));
+  const projections = new Set([...wanted].flatMap(known));
+  return PROJECTIONS.filter((projection) => projections.has(projection));
 }

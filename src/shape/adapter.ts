@@ -11,10 +11,7 @@ export interface AdapterConfig {
   /** Adapted projections, in the order of PROJECTIONS. */
   targets: Projection[];
   baseModelNameOrPath: string | null;
-  /**
-   * PEFT's lora_dropout: nothing at inference; the engine cannot continue training with it, so `midtrain` and `aft`
-   * refuse it.
-   */
+  /** PEFT's lora_dropout: nothing at inference, and not applied where the engine goes on training. */
   dropout: number;
 }
 

@@ -25,6 +25,8 @@ export interface RunPlan {
   heldout: EncodingNotes | null;
   /** What is wrong with the first row that was left out. */
   firstSkipped: string | null;
+  /** lora_dropout of the adapter that is continued. */
+  dropout: number;
   batches: BatchPlan;
   memory: MemoryPlan;
   /** Forecast of the training itself. */
@@ -92,7 +94,7 @@ export function formatPlan(plan: RunPlan): string {
     ],
     ["forecast", `about ${formatDuration(seconds)}`],
   ];
-  const notes = dataNotes(plan).map((note) => ["note", note]);
+  const notes = notesOf(plan).map((note) => ["note", note]);
   return [...lines, ...notes].map(([name, text]) => `${`${name}`.padEnd(9)}${text}`).join("\n");
 }
 
@@ -106,9 +108,10 @@ function formLines({ command, stats }: RunPlan): [string, string][] {
   });
 }
 
-/** What happened to the data that a person should know. */
-function dataNotes({ stats, heldout, firstSkipped }: RunPlan): string[] {
+/** What a person should know: what happened to the data, and what is not applied. */
+function notesOf({ stats, heldout, firstSkipped, dropout }: RunPlan): string[] {
   return [
+    ...(dropout > 0 ? [`the adapter was trained with lora_dropout ${dropout}; it goes on without dropout`] : []),
     ...rowNotes(stats),
     ...encodingNotes(stats),
     ...(firstSkipped === null ? [] : [`the first bad row: ${firstSkipped}`]),

@@ -94,17 +94,16 @@ function parseAddedTokens(json: Json, config: Json, path: string, configPath: st
   const listed = json["added_tokens"] ?? [];
   if (!Array.isArray(listed)) throw new InputError(`${path}: added_tokens must be a list`);
   const tokens = listed.map((entry, i) => parseAddedToken(entry, `${path}: added_tokens[${i}]`));
-  // transformers also adds what only tokenizer_config.json knows.
   const extra = config["added_tokens_decoder"] ?? {};
   if (!isObject(extra)) throw new InputError(`${configPath}: added_tokens_decoder must be an object`);
-  const known = new Set(tokens.map((token) => token.id));
   for (const [id, entry] of Object.entries(extra)) {
-    if (known.has(Number(id))) continue;
-    if (!isObject(entry))
-      throw new InputError(`${configPath}: added_tokens_decoder[${formatValue(id)}] must be an object`);
-    tokens.push(
-      parseAddedToken({ ...entry, id: Number(id) }, `${configPath}: added_tokens_decoder[${formatValue(id)}]`),
-    );
+    const where = `${configPath}: added_tokens_decoder[${formatValue(id)}]`;
+    if (!isObject(entry)) throw new InputError(`${where} must be an object`);
+    const token = parseAddedToken({ ...entry, id: Number(id) }, where);
+    // As in transformers: a token that both files have keeps its id and has the config's flags.
+    const known = tokens.findIndex(({ content }) => content === token.content);
+    if (known >= 0) tokens[known] = { ...token, id: tokens[known]!.id };
+    else if (tokens.every((other) => other.id !== token.id)) tokens.push(token);
   }
   return tokens;
 }

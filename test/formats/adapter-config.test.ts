@@ -18,7 +18,11 @@ it("reads what it writes", () => {
   };
   const { targets, ...others } = config;
   const json = JSON.parse(formatAdapterConfig({ ...config, targets: [...targets] }));
-  expect(parseAdapterConfig(json, "file")).toEqual({ ...others, targetModules: ["q_proj", "up_proj"] });
+  expect(parseAdapterConfig(json, "file")).toEqual({
+    ...others,
+    targetModules: ["q_proj", "up_proj"],
+    excludeModules: null,
+  });
 });
 
 it("writes no field that PEFT does not know", () => {
@@ -30,7 +34,7 @@ it("writes no field that PEFT does not know", () => {
 
 it.each<[Record<string, unknown>, RegExp]>([
   [{ use_dora: true }, /use_dora is true; the engine does not implement it/],
-  [{ exclude_modules: ["v_proj"] }, /exclude_modules is \["v_proj"\]; the engine does not implement it/],
+  [{ exclude_modules: 3 }, /exclude_modules is 3; must be a list of modules or one pattern/],
   [{ modules_to_save: ["lm_head"] }, /modules_to_save is \["lm_head"\]/],
   [{ bias: "all" }, /bias is "all"; trained biases are not implemented/],
   [{ bias: "lora_only" }, /bias is "lora_only"/],

@@ -157,6 +157,26 @@ describe("readAdapter", () => {
     expect(() => readAdapter(folder)).toThrow(folder);
   });
 
+  it("exclude_modules may say what the tensors say, and nothing else", async () => {
+    const folder = temporaryFolder();
+    await writeAdapter(folder, makeAdapter(["q", "k"]));
+    const path = join(folder, "adapter_config.json");
+    const written = JSON.parse(readFileSync(path, "utf8"));
+    const withFields = (fields: object) => {
+      writeFileSync(path, JSON.stringify({ ...written, ...fields }));
+      return readAdapter(folder).config.targets;
+    };
+    const all = ["q_proj", "k_proj", "v_proj"];
+    expect(withFields({ exclude_modules: ["v_proj", "lm_head"] })).toEqual(["q", "k"]);
+    expect(withFields({ target_modules: all, exclude_modules: ["v_proj"] })).toEqual(["q", "k"]);
+    expect(withFields({ target_modules: all, exclude_modules: ["self_attn.v_proj"] })).toEqual(["q", "k"]);
+    expect(withFields({ target_modules: all, exclude_modules: ".*v_proj" })).toEqual(["q", "k"]);
+    expect(() => withFields({ exclude_modules: ["k_proj"] })).toThrow('exclude_modules lists "k_proj", which');
+    expect(() => withFields({ target_modules: all, exclude_modules: ["o_proj"] })).toThrow(
+      'target_modules lists "v_proj", but adapter_model.safetensors has no tensor',
+    );
+  });
+
   it("names missing files, and pickle", async () => {
     const folder = temporaryFolder();
     expect(() => readAdapter(folder)).toThrow("has no adapter_config.json");

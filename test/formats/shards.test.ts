@@ -1,8 +1,8 @@
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { writeSafetensors } from "../../src/formats/safetensors.js";
-import { INDEX_FILE, openShards, parseIndex, SINGLE_FILE } from "../../src/formats/shards.js";
+import { INDEX_FILE, LONE_SHARD, openShards, parseIndex, SINGLE_FILE } from "../../src/formats/shards.js";
 import { temporaryFolder } from "./folder.js";
 import { HOSTILE_JSON, mutateText, mutateValue, seeded, succeedsOrInputError } from "./fuzz.js";
 
@@ -27,6 +27,27 @@ describe("openShards", () => {
     const files = openShards(join(folder, "linked"));
     expect([...files.keys()]).toEqual([A, B]);
     for (const file of files.values()) file.close();
+  });
+
+  it("opens numbered shards without an index where all are there", async () => {
+    const folder = temporaryFolder();
+    const lone = join(folder, "lone");
+    mkdirSync(lone);
+    await writeSafetensors(join(lone, LONE_SHARD), [byte("a")]);
+    await writeShards(join(folder, "two"));
+    rmSync(join(folder, "two", INDEX_FILE));
+    for (const [name, shards] of [
+      ["lone", [LONE_SHARD]],
+      ["two", [A, B]],
+    ] as const) {
+      const files = openShards(join(folder, name));
+      expect([...files.keys()]).toEqual(shards);
+      for (const file of files.values()) file.close();
+    }
+    rmSync(join(folder, "two", A));
+    expect(() => openShards(join(folder, "two"))).toThrow(`1 of 2 shards missing (${A})`);
+    await writeSafetensors(join(folder, "weights.safetensors"), [byte("a")]);
+    expect(() => openShards(folder)).toThrow("has weights.safetensors but no model.safetensors; if it holds all");
   });
 
   it("prefers the one file, as transformers does", async () => {

@@ -9,7 +9,7 @@ import { InputError } from "../../base/errors.js";
 import { statOf } from "../../base/file.js";
 import { formatValue, loadJson, loadText } from "../../base/json.js";
 import { parseModelConfig } from "../model-config.js";
-import { INDEX_FILE, parseIndex, SINGLE_FILE } from "../shards.js";
+import { INDEX_FILE, LONE_SHARD, parseIndex, SINGLE_FILE } from "../shards.js";
 import { cachedSnapshot, isCommit, listSnapshot, type Repo, snapshotFolder, writeRef } from "./cache.js";
 import { fetchCommit, fetchFileList, type RepoFile, UnreachableError } from "./client.js";
 import { parseDatasetUrl, selectDataFiles } from "./dataset.js";
@@ -17,7 +17,7 @@ import { downloadFile, type HubProgress } from "./download.js";
 import { type HubSettings, hubSettings } from "./settings.js";
 
 const TEXT_FILES =
-  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|chat_template)\.json$|^merges\.txt$|^chat_template\.jinja$/;
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|chat_template)\.json$|^merges\.txt$|^chat_template\.jinja$|^additional_chat_templates\/[\w.-]+\.jinja$/;
 const ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors"];
 const MAX_TEXT_BYTES = 100_000_000;
 
@@ -38,7 +38,7 @@ export async function resolveModel(idOrFolder: string, onProgress: HubProgress =
     else if (index) {
       const text = loadText(await fetchFile(index), MAX_TEXT_BYTES);
       weights.push(...new Set(parseIndex(text, `${idOrFolder}/${INDEX_FILE}`).values()));
-    }
+    } else if (files.has(LONE_SHARD)) weights.push(LONE_SHARD);
     return [...[...files.keys()].filter((path) => TEXT_FILES.test(path)), ...weights];
   });
 }
@@ -64,7 +64,7 @@ export async function resolveTokenizer(idOrFolder: string, onProgress: HubProgre
 function missingModelFiles(has: (file: string) => boolean, folder?: string): string[] {
   if (!has("config.json")) return ["config.json"];
   if (has(SINGLE_FILE)) return [];
-  if (!has(INDEX_FILE)) return [SINGLE_FILE];
+  if (!has(INDEX_FILE)) return has(LONE_SHARD) ? [] : [SINGLE_FILE];
   if (folder === undefined) return [];
   const index = join(folder, INDEX_FILE);
   return [...new Set(parseIndex(loadText(index, MAX_TEXT_BYTES), index).values())].filter((file) => !has(file));
