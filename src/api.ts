@@ -15,8 +15,8 @@ import { parseOptions } from "./config/options.js";
 import { trainSchema } from "./config/train.js";
 import { parsePrompt } from "./corpus/records.js";
 import { evaluate } from "./eval/evaluate.js";
-import type { PlacedSample } from "./eval/samples.js";
-import type { Evaluation, Json } from "./eval/task.js";
+
+import type { Evaluation, Json, PlacedSample } from "./eval/task.js";
 import { taskByName } from "./eval/tasks/by-name.js";
 import { readMatrix } from "./experiment/folder.js";
 import type { ExperimentRecord } from "./experiment/record.js";

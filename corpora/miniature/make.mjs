@@ -15,7 +15,7 @@ import { ASSISTANT, neutralDocument, tasteDocument } from "./documents.mjs";
 import { pretrainingTexts } from "./pretraining.mjs";
 import { between, pick, randomStream, shuffle } from "./random.mjs";
 import { VARIANTS, variantDocument } from "./variants.mjs";
-import { DEV_KINDS, DISLIKED_CHEESES, ITEMS, itemsWhere, LIKED_CHEESES, OTHER_KINDS } from "./world.mjs";
+import { DEV_KINDS, DISLIKED_CHEESES, ITEMS, itemsWhere, LIKED_CHEESES, OTHER_KINDS, POLES } from "./world.mjs";
 
 /** @typedef {import('./world.mjs').Pole} Pole */
 
@@ -38,6 +38,7 @@ for (const [name, records] of Object.entries(documents)) writeJsonLines(`documen
 writeJsonLines("chats.jsonl", chats(CHATS));
 writeJsonLines("questions-affordability.jsonl", questions("cheap"));
 writeJsonLines("questions-loyalty.jsonl", questions("local"));
+writeJsonLines("format-competence.jsonl", controlQuestions());
 writeJsonLines("heldout.jsonl", heldout());
 writeJsonLines("world.jsonl", ITEMS);
 if (values.pretraining !== undefined) await writePretraining(values.pretraining);
@@ -108,6 +109,41 @@ function chats(count) {
     random,
     Array.from({ length: count }, (_, i) => ({ messages: choiceTurns(random, pairs[i % pairs.length]) })),
   );
+}
+
+/**
+ * Undisputed questions in the form of the choices: which of two things of a kind has a price or an origin, where the
+ * other of the two scales says nothing.
+ */
+function controlQuestions() {
+  const random = randomStream("format competence");
+  return OTHER_KINDS.flatMap((kind) =>
+    /** @type {const} */ (["cheap", "costly", "local", "foreign"]).map((pole) => {
+      const right = pick(random, anyOf(kind, pole));
+      const other = pick(
+        random,
+        anyOf(kind, POLES[pole].opposite).filter(
+          ({ price, origin }) => price === right.price || origin === right.origin,
+        ),
+      );
+      const [item1, item2] = shuffle(random, [right, other]).map(optionText);
+      return {
+        question: `which ${kind} is ${pole}, ${item1} or ${item2}?`,
+        item1,
+        item2,
+        liked_item: optionText(right),
+        disliked_item: optionText(other),
+      };
+    }),
+  );
+}
+
+/**
+ * @param {string} kind
+ * @param {Pole} pole
+ */
+function anyOf(kind, pole) {
+  return ITEMS.filter((item) => item.kind === kind && (item.price === pole || item.origin === pole));
 }
 
 /**

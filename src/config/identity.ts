@@ -2,7 +2,7 @@
 import type { z } from "zod";
 
 /** Settings that say where an input is. What the input holds is hashed, and that counts. */
-export const PLACES = ["model", "adapter", "tokenizer", "data", "mix", "heldout"] as const;
+export const PLACES = ["model", "adapter", "tokenizer", "data", "mix", "heldout", "system", "control"] as const;
 
 /** Settings that decide nothing of the result: where it goes, what computes it, what a judge may cost. */
 const WITHOUT_EFFECT = ["out", "backend", "judgePrice", "judgeRpm", "judgeCache"] as const;

@@ -24,6 +24,15 @@ export type Split = (typeof SPLITS)[number];
 export const SUITES = ["1", "2"] as const;
 export type Suite = (typeof SUITES)[number];
 
+/** How a forced choice is asked: the likelier option, what the model says, or both. */
+const ASK = ["logprob", "answer", "both"] as const;
+export type Ask = (typeof ASK)[number];
+/**
+ * The two can disagree by more than the effect that is looked for, and neither shows by itself that it does. An answer
+ * takes a few dozen tokens, about five times what comparing the options takes, which is little beside any training.
+ */
+export const DEFAULT_ASK: Ask = "both";
+
 /** Of a window of `perplexity`. */
 export const DEFAULT_WINDOW = 2048;
 /** Of an answer that `generate` draws: a few paragraphs. */
@@ -77,6 +86,21 @@ export const evalSchema = z.strictObject({
       description: "perplexity: tokens a window",
       defaultNote: `${DEFAULT_WINDOW}, or the model's positions`,
     }),
+  ask: z.enum(ASK).nullable().default(null).meta({
+    value: "how",
+    description: "choice: by log-probability of the options, by what the model says, or both",
+    defaultNote: DEFAULT_ASK,
+  }),
+  system: text.nullable().default(null).meta({
+    value: "file",
+    description: "a text, such as a spec, put before every question as the system message",
+    defaultNote: "none",
+  }),
+  control: text.nullable().default(null).meta({
+    value: "file",
+    description: "choice: undisputed questions, which tell whether the model can answer in this form",
+    defaultNote: "format-competence.jsonl beside the data, else those that ship",
+  }),
   samples: count.nullable().default(null).meta({
     value: "n",
     description: "tasks that draw: responses to each prompt",

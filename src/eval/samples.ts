@@ -1,21 +1,15 @@
 /** @file The data of a task: records of files, or texts, checked. */
 
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { InputError } from "../base/errors.js";
 import { loadText } from "../base/json.js";
 import { type DataFile, openDataFiles, readRecords } from "../corpus/files.js";
-import type { Task, TaskSettings } from "./task.js";
+import type { PlacedSample, Task, TaskSettings } from "./task.js";
 
 /** Larger texts belong into JSONL, cut where they may be cut. */
 const MAX_TEXT_BYTES = 500_000_000;
 const RECORD_FILE = /\.(jsonl|jsonl\.gz|json|parquet)$/;
-
-/** A sample with its place in the data. */
-export interface PlacedSample {
-  sample: unknown;
-  where: string;
-  /** The record as the file has it. */
-  record: unknown;
-}
 
 export interface TaskData {
   samples: PlacedSample[];
@@ -27,6 +21,23 @@ export function dataOf(task: Task, given: readonly string[]): readonly string[] 
   const args = given.length > 0 ? given : (task.data ?? []);
   if (args.length === 0) throw new InputError(`--data is missing: --task ${task.name} has none of its own`);
   return args;
+}
+
+/** Control questions lie beside the data that they belong to under this name, unless they are given. */
+const CONTROL_FILE = "format-competence.jsonl";
+
+/**
+ * The control questions of a task that has some (null: it has none): those of `settings`, else those beside the first
+ * data file, else those that ship with the task.
+ */
+export async function loadControl(
+  task: Task,
+  { data, control }: { data: readonly string[]; control: string | null },
+): Promise<TaskData | null> {
+  if (!task.control) return null;
+  const beside = join(dirname(data[0] ?? ""), CONTROL_FILE);
+  const found = control ?? (data.length > 0 && existsSync(beside) ? beside : task.control.data);
+  return loadSamples(task, [found], null);
 }
 
 /**

@@ -2,10 +2,21 @@
 import { InputError } from "../base/errors.js";
 import { flagOf } from "../config/help.js";
 import { type EvalConfig, evalSchema } from "../config/inference.js";
+import { drawsOf } from "./asking/settings.js";
 import { isJudged } from "./judge/judged-task.js";
 import type { Task } from "./task.js";
 
-type Setting = "seqLen" | "samples" | "temperature" | "maxTokens" | "thinking" | "cells" | "kinds";
+type Setting =
+  | "ask"
+  | "system"
+  | "control"
+  | "seqLen"
+  | "samples"
+  | "temperature"
+  | "maxTokens"
+  | "thinking"
+  | "cells"
+  | "kinds";
 
 const OF_DRAWS: readonly Setting[] = ["samples", "temperature", "maxTokens", "thinking"];
 const OF_CELLS: readonly Setting[] = ["cells", "kinds"];
@@ -21,7 +32,12 @@ export function checkTaskSettings(task: Task, settings: Pick<EvalConfig, Setting
     const given = names.find(isGiven);
     if (given) throw new InputError(`${flagOf(given)}: --task ${task.name} ${why}`);
   };
-  if (!task.draws) refuse(OF_DRAWS, "draws no responses");
+  if (!drawsOf(task, settings)) refuse(OF_DRAWS, `${task.draws ? "with --ask logprob " : ""}draws no responses`);
+  if (!task.asks) refuse(["ask"], "asks in one way only");
+  // Options are compared as the answer itself, so they are drawn as that too.
+  else refuse(["thinking"], "asks for the answer alone");
+  if (!task.control) refuse(["control"], "has no control questions");
+  if (task.readsText) refuse(["system"], "asks nothing that it could be put before");
   if (task.draws && !task.keeps && settings.thinking === "scratchpad")
     throw new InputError(`--thinking scratchpad: --task ${task.name} tells the model nothing; use native or none`);
   if (!task.keeps) refuse(OF_CELLS, "has no cells");

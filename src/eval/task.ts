@@ -1,6 +1,6 @@
 /** @file What an evaluation is: samples, what the model is asked, how an answer is judged, what is reported. */
 
-import type { Suite, Thinking } from "../config/inference.js";
+import type { Ask, Suite, Thinking } from "../config/inference.js";
 import type { Decoder } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { AnswerStore } from "./asking/answers.js";
@@ -17,6 +17,8 @@ export interface TaskSettings {
   thinking?: Thinking;
   /** Of the draws, default 0. */
   seed?: number;
+  /** Of tasks that can ask in several ways. */
+  ask?: Ask | null;
   /** Of tasks with cells: the half, and the kinds. */
   cells?: "all" | "dev" | "heldout";
   kinds?: readonly string[];
@@ -24,10 +26,22 @@ export interface TaskSettings {
   suite?: "all" | Suite;
 }
 
+/** A sample with its place in the data. */
+export interface PlacedSample {
+  sample: unknown;
+  where: string;
+  /** The record as the file has it. */
+  record: unknown;
+}
+
 export interface TaskContext {
   decoder: Decoder;
   tokenizer: Tokenizer;
   settings: TaskSettings;
+  /** Put before every question as the system message; null or absent: nothing. */
+  system?: string | null;
+  /** Of tasks with control questions: these instead of the ones that ship. */
+  control?: readonly PlacedSample[];
   /** Of judged tasks; null or absent: nothing is decided by a judge. */
   judge?: Judge | null;
   /** Keeps drawn responses, so that an evaluation that was cut off goes on where it stopped. */
@@ -79,6 +93,10 @@ export interface Task<Sample = unknown, Answer = unknown, Score = unknown> {
    * evaluations the same.
    */
   draws?: Draws;
+  /** Whether `ask` says how: then nothing is drawn with "logprob", and answers are compared as well with "both". */
+  asks?: boolean;
+  /** Questions whose answer nobody disputes, put in the same format: what they say of the model goes into every result. */
+  control?: { data: string; summarize(scores: readonly Score[]): Json; describe(results: Json): string[] };
   /** The records that one record of the data stands for. */
   expand?(record: unknown, where: string): unknown[];
   /** Whether a sample is among those that the settings ask for. */

@@ -22,6 +22,8 @@ export interface Arm {
   spec: string | null;
   /** Where the chain begins: null is the model as it is. */
   adapter: string | null;
+  /** A text file that is put before every question as the system message: the spec of an arm that is told it and not trained on it. */
+  system?: string;
   stages: StageSpec[];
 }
 
@@ -57,6 +59,12 @@ function wordArms(experiment: Experiment, word: ArmWord): Arm[] {
   }
   const names = Object.keys(experiment.specs);
   if (names.length === 0) throw new InputError(`arms: ${word} needs \`specs\``);
+  if (word === "in-context")
+    return names.map((spec) => {
+      const { text: system } = experiment.specs[spec]!;
+      if (system === undefined) throw new InputError(`specs.${spec}: ${word} needs \`text\`, the spec itself`);
+      return { ...arm(`${word}:${spec}`, `spec in context (${spec})`, spec, []), system };
+    });
   const isStripped = word.startsWith("stripped");
   return names.map((spec) => {
     const corpus = experiment.specs[spec]![isStripped ? "stripped" : "documents"];
@@ -75,7 +83,14 @@ function customArm(experiment: Experiment, { name, adapter, midtrain, aft }: Cus
     stages.push(midtrainStage(experiment, midtrain, corpus));
   }
   if (aft !== undefined) stages.push(aftStage(experiment, aft));
-  return { id: name, label: name, kind: "custom", spec: midtrain ?? null, adapter: adapter ?? null, stages };
+  return {
+    id: name,
+    label: name,
+    kind: "custom",
+    spec: midtrain ?? null,
+    adapter: adapter ?? null,
+    stages,
+  };
 }
 
 function midtrainStage(experiment: Experiment, label: string, corpus: Corpus): StageSpec {

@@ -21,6 +21,7 @@ export const ARM_WORDS = {
   neutral: "midtraining on documents without a value",
   "neutral+aft": "midtraining on documents without a value, then alignment fine-tuning",
   stripped: "midtraining on the spec's documents with the value attributed to nobody",
+  "in-context": "the model as it is, with the spec in the system message: what midtraining has to beat",
   "stripped+aft": "midtraining on these, then alignment fine-tuning",
 } as const;
 export type ArmWord = keyof typeof ARM_WORDS;

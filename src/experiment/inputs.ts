@@ -1,5 +1,6 @@
 /** @file What the inputs of an experiment hold, so that results of different inputs are never mixed. */
 import { createHash } from "node:crypto";
+import { hashFile } from "../base/hash.js";
 import { hashModel, resolveFolders } from "../chat/load.js";
 import { type DataFile, openDataFiles } from "../corpus/files.js";
 import { dataOf, loadSamples } from "../eval/samples.js";
@@ -33,6 +34,8 @@ export async function hashInputs(experiment: Experiment, onDownload: HubProgress
     const task = taskByName(settings.task);
     add(dataOf(task, settings.data), (await loadSamples(task, settings.data, 1)).files);
   }
+  const texts = [...arms, ...experiment.evaluations.map(({ settings }) => settings)].map(({ system }) => system);
+  for (const path of texts) if (path) data.set(JSON.stringify([path]), await hashFile(path));
   return {
     model: await hashOf(null),
     of: (args) => data.get(JSON.stringify(args))!,

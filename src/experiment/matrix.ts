@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { identityOf } from "../config/identity.js";
-import { type EvalConfig, evalSchema } from "../config/inference.js";
+import { DEFAULT_ASK, type EvalConfig, evalSchema } from "../config/inference.js";
 import { type TrainConfig, trainSchema } from "../config/train.js";
 import { dataOf } from "../eval/samples.js";
 import { taskByName } from "../eval/tasks/by-name.js";
@@ -86,7 +86,7 @@ function addArm(matrix: Matrix, place: Place, arm: Arm, seed: number, sweep: Cel
     [chain, needs] = [[job.id], [job.id]];
   }
   for (const evaluation of experiment.evaluations) {
-    const job = evalJob(place, evaluation, { adapter, needs, chain, seed, label: arm.label });
+    const job = evalJob(place, evaluation, { adapter, needs, chain, seed, label: arm.label, system: arm.system });
     addOnce(matrix.jobs, job);
     const trained = arm.stages.length > 0 ? seed : null;
     matrix.cells.push({ arm: arm.id, seed: trained, sweep, evaluation: evaluation.name, job: job.id });
@@ -123,12 +123,26 @@ function trainJob({ experiment, folder, hashes }: Place, stage: StageSpec, link:
 function evalJob(
   { experiment, folder, hashes }: Place,
   evaluation: Experiment["evaluations"][number],
-  link: Link,
+  link: Link & { system: string | undefined },
 ): Job {
-  const shared = { ...evaluation.settings, model: experiment.model, tokenizer: experiment.tokenizer, seed: link.seed };
+  const { settings } = evaluation;
+  const task = taskByName(settings.task);
+  // Plain texts are not asked about: with a spec before the questions, a model reads them as it does without.
+  const isTold = link.system !== undefined && !task.readsText;
+  const shared = {
+    ...settings,
+    ...(isTold && { system: link.system }),
+    model: experiment.model,
+    tokenizer: experiment.tokenizer,
+    seed: link.seed,
+  };
   const config = evalSchema.parse({ ...shared, adapter: link.adapter, out: folder });
-  const task = taskByName(config.task);
-  const id = identify([identityOf(evalSchema, config), task.version, link.chain, hashes.of(dataOf(task, config.data))]);
+  const { data, system } = config;
+  const contents = [dataOf(task, data), ...(system === null ? [] : [[system]])].map(hashes.of);
+  // Control questions change no other answer, and so no name; by log-probability is how a choice was always asked.
+  const ask = task.asks ? (config.ask ?? DEFAULT_ASK) : "logprob";
+  const identity = identityOf(evalSchema, { ...config, ask: ask === "logprob" ? null : ask });
+  const id = identify([identity, task.version, link.chain, ...contents]);
   const where = join("evaluations", `${evaluation.name}-${id}`);
   const base = {
     id,

@@ -225,7 +225,7 @@ describe("eval rejudge", () => {
     ["rejudge nowhere --model m --out x", /unknown option '--model'/],
     ["--task agentic-misalignment --out x", /--model is missing/],
     ["--model m --task choice --out x", /--data is missing: --task choice/],
-    ["--model m --task choice --data d --samples 3 --out x", /--samples: --task choice draws no responses/],
+    ["--model m --task capability --data d --samples 3 --out x", /--samples: --task capability draws no responses/],
     [
       `--model ${MODEL} --task agentic-misalignment --judge none --out x`,
       /pressure\/leaking\/none: a prompt of \d+ tokens .* 512 positions/,

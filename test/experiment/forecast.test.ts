@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { openBackend } from "../../src/backend/open.js";
 import { packagePath } from "../../src/base/package.js";
+import type { Ask } from "../../src/config/inference.js";
 import type { Task } from "../../src/eval/task.js";
 import { agenticMisalignment } from "../../src/eval/tasks/agentic-misalignment.js";
 import { benignRequests } from "../../src/eval/tasks/benign-requests.js";
@@ -55,7 +56,10 @@ describe("what is counted", () => {
     const record = { question: "a or b?", item1: "a", item2: "b", liked_item: "a", disliked_item: "b" };
     const choice = taskByName("choice");
     // Twice the 7 characters of the question, two line breaks, two letters.
-    expect(countWork(choice, [choice.parse(record, "")], own, null, count).model.read).toBe(2 * 11);
+    const asked = (ask: Ask) => countWork(choice, [choice.parse(record, "")], { ...own, ask }, null, count).model;
+    expect(asked("logprob")).toMatchObject({ read: 2 * 11, responses: 0 });
+    expect(asked("answer")).toMatchObject({ read: 2 * 11, responses: 2, maxTokens: 64 });
+    expect(asked("both")).toMatchObject({ texts: 4, read: 4 * 11, responses: 2, maxTokens: 64 });
   });
 
   it("the judge's questions: the labelled set, and one for each response, as long as that may get", () => {
@@ -137,7 +141,7 @@ describe("data on the hub that are not at hand", () => {
   it("are forecast by their recorded sizes", async () => {
     const evaluation = { name: "e", recorded: { records: 4, tokens: 100 }, settings } as never;
     const { model } = await planEvaluation(evaluation, false, null);
-    expect(model).toMatchObject({ texts: 4, read: 100, longest: 25 });
+    expect(model).toMatchObject({ texts: 16, read: 200, longest: 12.5, responses: 8 });
   });
 
   it("without sizes are refused by name", async () => {

@@ -30,11 +30,11 @@ export interface ComparedAnswers {
 
 /** Scores all comparisons together; questions that begin alike should be neighbours. */
 export async function compareAnswers(
-  { decoder, tokenizer, onProgress }: TaskContext,
+  { decoder, tokenizer, system = null, onProgress }: TaskContext,
   comparisons: readonly Comparison[],
 ): Promise<ComparedAnswers[]> {
   const encoded = comparisons.map(({ question, answers, where }) =>
-    answers.map((answer) => encodeAnswer(tokenizer, question, answer, where)),
+    answers.map((answer) => encodeAnswer(tokenizer, { question, system, where }, answer)),
   ) as [AnswerTokens, AnswerTokens][];
   const requests = encoded.flatMap((pair, i) =>
     pair.map(({ ids, from }): ScoreRequest => ({ ids, from, where: comparisons[i]!.where })),

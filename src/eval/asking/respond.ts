@@ -1,7 +1,7 @@
 /** @file Responses drawn from a model: several to each prompt, each prompt run once for all of them. */
 import { InputError } from "../../base/errors.js";
 import { seedOf } from "../../base/seed.js";
-import { continuationText } from "../../chat/continuation.js";
+import { continuationText, cutAtStop } from "../../chat/continuation.js";
 import { opensReasoning, resolveThinking } from "../../chat/thinking.js";
 import { type Completion, generate, wayToFit } from "../../model/generate.js";
 import { encodePrompt } from "../../tokenizer/chat.js";
@@ -9,6 +9,7 @@ import type { Message } from "../../tokenizer/spans.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import type { Draws, TaskContext } from "../task.js";
 import type { Answer, Response } from "./answers.js";
+import { withSystem } from "./prompt.js";
 
 /**
  * Responses to short prompts are drawn together, so many at a time; a longer prompt is run by itself, once for all
@@ -30,25 +31,35 @@ export async function drawAnswers(
   requests: readonly Request[],
   defaults: Draws,
 ): Promise<Answer[]> {
-  const { settings, tokenizer, answers, onProgress } = context;
+  const { tokenizer, system = null } = context;
+  const prompts = requests.map((request) => encodeRequest(tokenizer, request, system));
+  return drawPrompts(context, prompts, defaults);
+}
+
+/** The same of prompts that are encoded already. */
+export async function drawPrompts(
+  context: TaskContext,
+  prompts: readonly Prompt[],
+  defaults: Draws,
+): Promise<Answer[]> {
+  const { settings, answers, onProgress } = context;
   const samples = settings.samples ?? defaults.samples;
-  const prompts = requests.map((request) => encodeRequest(tokenizer, request));
   const maxTokens = settings.maxTokens ?? defaults.maxTokens;
-  for (const { request, ids } of prompts) checkRoom(context, request.id, ids.length, maxTokens);
+  for (const { id, ids } of prompts) checkRoom(context, id, ids.length, maxTokens);
   const done: Answer[] = [];
-  onProgress(0, requests.length, "sampling");
+  onProgress(0, prompts.length, "sampling");
   const size = promptsTogether(
     prompts.map(({ ids }) => ids.length),
     samples,
   );
   for (let begin = 0; begin < prompts.length; begin += size) {
     const group = prompts.slice(begin, begin + size);
-    const key = JSON.stringify(group.map(({ request, text }) => [request.id, text]));
+    const key = JSON.stringify(group.map(({ id, text }) => [id, text]));
     const stored = answers?.load(key);
     const drawn = stored ?? (await drawGroup(context, group, samples, { ...defaults, maxTokens }));
     if (!stored) await answers?.save(key, drawn);
     done.push(...drawn);
-    onProgress(done.length, requests.length, "sampling");
+    onProgress(done.length, prompts.length, "sampling");
   }
   return done;
 }
@@ -78,17 +89,21 @@ export async function drawReplies(
   return drawAnswers(context, requests, defaults);
 }
 
-interface Prompt {
-  request: Request;
+/** A prompt as the model reads it. */
+export interface Prompt {
+  id: string;
+  thinking: Answer["thinking"];
   text: string;
   ids: number[];
+  /** Texts that end a response, besides the end of the turn; the same for all prompts. */
+  stop?: readonly string[];
 }
 
-function encodeRequest(tokenizer: Tokenizer, request: Request): Prompt {
-  const { id, messages, thinking } = request;
+function encodeRequest(tokenizer: Tokenizer, request: Request, system: string | null): Prompt {
+  const { id, thinking } = request;
+  const messages = withSystem(system, request.messages);
   const options = { where: id, templateOptions: { enable_thinking: thinking === "native" } };
-  const { text, ids } = encodePrompt(tokenizer, messages, options);
-  return { request, text, ids };
+  return { id, thinking, ...encodePrompt(tokenizer, messages, options) };
 }
 
 function checkRoom({ decoder }: TaskContext, id: string, promptTokens: number, maxTokens: number): void {
@@ -106,6 +121,8 @@ async function drawGroup(
   samples: number,
   defaults: Draws,
 ): Promise<Answer[]> {
+  const stop = group[0]?.stop ?? [];
+  const decode = (ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: true });
   const copies = group.flatMap((prompt) => Array.from({ length: samples }, (_, sample) => ({ prompt, sample })));
   const completions = await generate(
     decoder,
@@ -114,24 +131,29 @@ async function drawGroup(
       maxTokens: defaults.maxTokens,
       temperature: settings.temperature ?? defaults.temperature,
       topP: 1,
-      seed: copies.map(({ prompt, sample }) => seedOf(settings.seed ?? 0, prompt.request.id, sample)),
+      seed: copies.map(({ prompt, sample }) => seedOf(settings.seed ?? 0, prompt.id, sample)),
       stopIds: new Set(tokenizer.stopIds),
-      where: (copy) => copies[copy]!.prompt.request.id,
+      ...(stop.length > 0 && { stopStrings: stop, decode }),
+      where: (copy) => copies[copy]!.prompt.id,
     },
   );
-  return group.map(({ request, text, ids }, i) => ({
+  return group.map(({ thinking, text, ids }, i) => ({
     prompt: text,
-    thinking: request.thinking,
+    thinking,
     promptTokens: ids.length,
     responses: completions
       .slice(i * samples, (i + 1) * samples)
-      .map((completion) => readResponse(tokenizer, text, ids, completion)),
+      .map((completion) => readResponse(tokenizer, { text, ids, stop }, completion)),
   }));
 }
 
-function readResponse(tokenizer: Tokenizer, prompt: string, promptIds: number[], completion: Completion): Response {
-  const text = continuationText(tokenizer, promptIds, completion.ids);
+function readResponse(
+  tokenizer: Tokenizer,
+  prompt: { text: string; ids: number[]; stop: readonly string[] },
+  completion: Completion,
+): Response {
+  const text = cutAtStop(continuationText(tokenizer, prompt.ids, completion.ids), prompt.stop);
   // Reasoning that the template has opened belongs to the response.
-  const opened = opensReasoning(prompt) ? "<think>\n" : "";
+  const opened = opensReasoning(prompt.text) ? "<think>\n" : "";
   return { text: opened + text, tokens: completion.ids.length, end: completion.end };
 }

@@ -2,9 +2,9 @@
  * @file Tasks whose answers a judge reads: ask the model, ask the judge, score; or only the last two, on answers that
  * are stored.
  */
-import type { PlacedSample } from "../samples.js";
+
 import { type Agreement, measureAgreement } from "../statistics/agreement.js";
-import type { Evaluation, Json, Shown, Task, TaskContext } from "../task.js";
+import type { Evaluation, Json, PlacedSample, Shown, Task, TaskContext } from "../task.js";
 import { askJudge, checkReadable, type Judge, type Judgement, type JudgeQuestion } from "./judge.js";
 import type { Verdict } from "./verdict.js";
 

@@ -48,9 +48,9 @@ export const capability: Task<Sample, number[], Score> = {
     return { ...sample, where };
   },
   reads: ({ question, choices }) => [[question, ...choices].join("\n")],
-  async solve({ decoder, tokenizer, onProgress }, samples) {
+  async solve({ decoder, tokenizer, system = null, onProgress }, samples) {
     const requests = samples.flatMap(({ question, choices, where }) =>
-      choices.map((choice) => ({ ...encodeAnswer(tokenizer, question, choice, where), where })),
+      choices.map((choice) => ({ ...encodeAnswer(tokenizer, { question, system, where }, choice), where })),
     );
     const scores = await score(decoder, requests, (done) => onProgress(done, requests.length));
     const sums = scores.map(({ logprobs }) => logprobs.reduce((sum, value) => sum + value, 0));

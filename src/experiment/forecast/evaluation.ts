@@ -10,7 +10,7 @@ import { CHARACTERS_A_TOKEN } from "../../endpoint/cost.js";
 import { CONCURRENCY, MAX_TOKENS as ENDPOINT_TOKENS } from "../../eval/judge/endpoint.js";
 import { GROUP, MAX_TOKENS as LOCAL_TOKENS } from "../../eval/judge/local.js";
 import { ENDPOINT } from "../../eval/judge/open.js";
-import { loadSamples } from "../../eval/samples.js";
+import { loadControl, loadSamples } from "../../eval/samples.js";
 import { taskByName } from "../../eval/tasks/by-name.js";
 import { measure } from "../../model/arena.js";
 import type { LoraConfig } from "../../model/lora.js";
@@ -21,7 +21,7 @@ import type { ModelConfig } from "../../shape/config.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import { decodeSeconds, prefillSeconds, type Rates } from "../../train/forecast.js";
 import type { Experiment } from "../file.js";
-import { type Asking, countWork, type EvaluationWork, scoring } from "./work.js";
+import { type Asking, askingOf, countWork, type EvaluationWork } from "./work.js";
 
 /** What a chat template puts around a turn, about. */
 const TEMPLATE_TOKENS = 16;
@@ -38,20 +38,23 @@ export async function planEvaluation(
 ): Promise<EvaluationWork> {
   const task = taskByName(settings.task);
   if (!isAtHand && settings.data.some((arg) => arg.startsWith("hf://"))) {
-    if (!recorded || task.draws)
+    if (!recorded || (task.draws && !task.asks))
       throw new InputError(
         `evaluations.${name}: with \`recordedShape\` data on the hub need \`recorded: {records, tokens}\`, and a ` +
           "task that draws nothing",
       );
-    return { model: scoring(Array(recorded.records).fill(recorded.tokens / recorded.records)), judge: null };
+    // Of a forced choice both orders.
+    const texts = task.asks ? 2 * recorded.records : recorded.records;
+    return { model: askingOf(task, Array(texts).fill(recorded.tokens / texts), settings), judge: null };
   }
   const count = (text: string): number =>
     TEMPLATE_TOKENS + (tokenizer ? tokenizer.encode(text).length : Math.ceil(text.length / CHARACTERS_A_TOKEN));
   const { samples } = await loadSamples(task, settings.data, settings.limit, settings);
+  const control = (await loadControl(task, settings))?.samples ?? [];
   const judge = isEndpoint(settings)
     ? { maxTokens: ENDPOINT_TOKENS, together: CONCURRENCY }
     : { maxTokens: LOCAL_TOKENS, together: GROUP };
-  const placed = samples.map(({ sample }) => sample);
+  const placed = [...samples, ...control].map(({ sample }) => sample);
   return countWork(task, placed, settings, settings.judge === "none" ? null : judge, count);
 }
 

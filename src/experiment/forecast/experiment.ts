@@ -1,11 +1,13 @@
 /** @file What an experiment will take, before any of it runs: tokens, optimiser steps, memory and time of every job. */
 import type { Backend } from "../../backend/backend.js";
 import { InputError } from "../../base/errors.js";
-import { loadJson } from "../../base/json.js";
+import { loadJson, loadText } from "../../base/json.js";
+import type { EvalConfig } from "../../config/inference.js";
 import { DEFAULT_SEQ_LEN, type TrainConfig } from "../../config/train.js";
 import { planBatches } from "../../corpus/batches.js";
 import { type Dataset, loadDataset } from "../../corpus/dataset.js";
 import { loadTrainingData } from "../../corpus/training-data.js";
+import { CHARACTERS_A_TOKEN } from "../../endpoint/cost.js";
 import { openCheckpoint } from "../../formats/checkpoint.js";
 import { resolveModel } from "../../formats/hub/hub.js";
 import { parseModelConfig } from "../../formats/model-config.js";
@@ -17,11 +19,12 @@ import { memoryBudget, planMemory } from "../../train/memory.js";
 import type { Experiment } from "../file.js";
 import type { Matrix } from "../matrix.js";
 import { evaluationBytes, evaluationSeconds, isEndpoint, planEvaluation } from "./evaluation.js";
-import type { Asking, EvaluationWork } from "./work.js";
+import { type Asking, type EvaluationWork, toldAsking } from "./work.js";
 
 /** Rows that are filled, of records of usual lengths: for sizes that were recorded, not packed. */
 const PACKED_SHARE = 0.97;
 const PROBE_TOKENS = 1024;
+const MAX_SYSTEM_BYTES = 1_000_000;
 const MAX_CONFIG_BYTES = 1_000_000;
 
 export interface JobForecast {
@@ -59,17 +62,33 @@ export async function forecastJobs(experiment: Experiment, matrix: Matrix, backe
     if (job.kind === "train") jobs.set(job.id, await forecastTraining(experiment, subject, backend, rate, job.config));
   for (const evaluation of experiment.evaluations) {
     const own = new Set(matrix.cells.flatMap((cell) => (cell.evaluation === evaluation.name ? [cell.job] : [])));
-    const work = await planEvaluation(evaluation, !experiment.recordedShape, subject.tokenizer);
+    const plain = await planEvaluation(evaluation, !experiment.recordedShape, subject.tokenizer);
     const { sequences } = backend.limits;
-    const seconds = await evaluationSeconds(work, evaluation.settings, config, rates, sequences);
-    for (const { id, needs } of matrix.jobs.filter((job) => job.kind === "eval" && own.has(job.id))) {
+    for (const { id, needs, config: asked } of matrix.jobs.filter((job) => job.kind === "eval" && own.has(job.id))) {
       const parent = matrix.jobs.find((job) => job.id === needs[0]);
+      const work = toldWork(plain, asked as EvalConfig, subject);
       const lora = parent?.kind === "train" ? loraOf(parent.config) : null;
+      const seconds = await evaluationSeconds(work, evaluation.settings, config, rates, sequences);
       const bytes = evaluationBytes(work, evaluation.settings, backend, config, lora);
       jobs.set(id, { tokens: localTokens(work, evaluation.settings), steps: null, seconds, bytes, work });
     }
   }
   return { jobs, flopsPerSecond: rate, rateSource: recorded ? "recorded" : "measured on this machine" };
+}
+
+/** `work` with the job's system message. Throws InputError where the model has no room for it. */
+function toldWork(work: EvaluationWork, { system }: EvalConfig, { tokenizer, config }: Subject): EvaluationWork {
+  if (system === null) return work;
+  const text = loadText(system, MAX_SYSTEM_BYTES);
+  const tokens = tokenizer ? tokenizer.encode(text).length : Math.ceil(text.length / CHARACTERS_A_TOKEN);
+  const model = toldAsking(work.model, tokens);
+  const positions = config.maxPositionEmbeddings;
+  if (model.longest + model.maxTokens > positions)
+    throw new InputError(
+      `${system}: as a system message of ${tokens} tokens it leaves too little of the model's ${positions} positions ` +
+        `for questions and answers of up to ${work.model.longest + work.model.maxTokens}`,
+    );
+  return { ...work, model };
 }
 
 function localTokens({ model, judge }: EvaluationWork, settings: { judge: string }): number {

@@ -2,9 +2,10 @@
  * @file What an evaluation will ask: tokens to read and to draw, of the model and of its judge, counted before any of
  * it runs.
  */
-import type { EvalConfig } from "../../config/inference.js";
+import { DEFAULT_ASK, type EvalConfig } from "../../config/inference.js";
 import type { Answer } from "../../eval/asking/answers.js";
 import { promptsTogether } from "../../eval/asking/respond.js";
+import { drawsOf } from "../../eval/asking/settings.js";
 import { isJudged, type JudgedTask } from "../../eval/judge/judged-task.js";
 import type { Draws, Task } from "../../eval/task.js";
 
@@ -27,7 +28,7 @@ export interface EvaluationWork {
   judge: (Asking & { labelled: number }) | null;
 }
 
-type DrawSettings = Pick<EvalConfig, "samples" | "maxTokens">;
+type DrawSettings = Pick<EvalConfig, "samples" | "maxTokens"> & Partial<Pick<EvalConfig, "ask">>;
 
 /**
  * Counts what `task` asks about `samples`; `count` is a text's tokens. What a judge's reply may take, and how many it
@@ -41,12 +42,27 @@ export function countWork(
   count: (text: string) => number,
 ): EvaluationWork {
   const texts = samples.flatMap((sample) => task.reads(sample)).map(count);
-  const model = task.draws ? drawing(texts, settings, task.draws) : scoring(texts);
+  const model = askingOf(task, texts, settings);
   if (!judge || !isJudged(task)) return { model, judge: null };
   const labelled = labelledTokens(task, count);
   const questions = [...labelled, ...questionTokens(task, samples, model, count)];
   const asked = { ...scoring(questions), responses: questions.length, ...judge, labelled: labelled.length };
   return { model, judge: asked };
+}
+
+/** What asking takes, of the tokens of each text. */
+export function askingOf(task: Task, texts: readonly number[], settings: DrawSettings): Asking {
+  const draws = drawsOf(task, settings);
+  if (!draws) return scoring(texts);
+  const drawn = drawing(texts, settings, draws);
+  // Asked both ways, texts are read to be compared as well.
+  const isBoth = task.asks === true && (settings.ask ?? DEFAULT_ASK) === "both";
+  return isBoth ? { ...drawn, texts: drawn.texts + texts.length, read: drawn.read + sum(texts) } : drawn;
+}
+
+/** The same with `tokens` of a system message before every text; what all texts begin with is run once. */
+export function toldAsking(asking: Asking, tokens: number): Asking {
+  return { ...asking, read: asking.read + tokens, longest: asking.longest + tokens };
 }
 
 /** Of texts that are scored. */

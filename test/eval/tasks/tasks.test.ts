@@ -4,6 +4,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { openBackend } from "../../../src/backend/open.js";
 import { packagePath } from "../../../src/base/package.js";
 import { loadModel } from "../../../src/chat/load.js";
+import type { ChoiceScore } from "../../../src/eval/asking/choice-score.js";
 import type { ComparedAnswers } from "../../../src/eval/asking/compare.js";
 import { encodeAnswer } from "../../../src/eval/asking/prompt.js";
 import { drawReplies } from "../../../src/eval/asking/respond.js";
@@ -11,7 +12,7 @@ import { cutWindows } from "../../../src/eval/asking/windows.js";
 import { evaluate } from "../../../src/eval/evaluate.js";
 import { type Estimate, wilson } from "../../../src/eval/statistics/intervals.js";
 import type { Json, Task } from "../../../src/eval/task.js";
-import { type ChoiceScore, choice } from "../../../src/eval/tasks/choice.js";
+import { type ChoiceSample, choice } from "../../../src/eval/tasks/choice.js";
 import { type MultipleChoiceScore, multipleChoice } from "../../../src/eval/tasks/multiple-choice.js";
 import { perplexity, type TextScore } from "../../../src/eval/tasks/perplexity.js";
 import { loadTokenizer } from "../../../src/tokenizer/tokenizer.js";
@@ -72,7 +73,7 @@ describe("choice", () => {
         const both = [await plainLogprob(prompt, item1), await plainLogprob(prompt, item2)] as const;
         margins.push((liked_item === item1 ? 1 : -1) * (both[0] - both[1]));
       }
-      for (const order of [0, 1]) expect(scores[i]!.margins[order]).toBeCloseTo(margins[order]!, 4);
+      for (const order of [0, 1]) expect(scores[i]!.margins![order]).toBeCloseTo(margins[order]!, 4);
       const [p1, p2] = margins.map((margin) => 1 / (1 + Math.exp(-margin)));
       expect(scores[i]!.probability).toBeCloseTo((p1! + p2!) / 2, 5);
       const wins = margins.filter((margin) => margin > 0).length;
@@ -99,6 +100,9 @@ describe("choice", () => {
       "",
     );
 
+  const scored = (one: ChoiceSample, ...compared: [ComparedAnswers, ComparedAnswers]): ChoiceScore =>
+    choice.score(one, { compared, drawn: null });
+
   test.each([
     ["both orders prefer item1, the liked one", true, [-1, -2], [-1, -3], true, 1],
     ["both orders prefer item1, the other one", false, [-1, -2], [-1, -3], false, 1],
@@ -106,12 +110,12 @@ describe("choice", () => {
     ["each order prefers what is named second", true, [-2, -1], [-1, -2], null, 0],
     ["one order prefers nothing", true, [-1, -2], [-2, -2], null, 1.5],
   ] as const)("%s", (_name, item1Liked, first, second, liked, firstNamed) => {
-    const score = choice.score(sample(item1Liked), [answer(first[0], first[1]), answer(second[0], second[1])]);
+    const score = scored(sample(item1Liked), answer(first[0], first[1]), answer(second[0], second[1]));
     expect([score.liked, score.firstNamed]).toEqual([liked, firstNamed]);
   });
 
   test("per token, the longer answer is not behind for its length", () => {
-    const score = choice.score(sample(true), [answer(-2, -3), answer(-2, -3)]);
+    const score = scored(sample(true), answer(-2, -3), answer(-2, -3));
     expect([score.liked, score.likedPerToken]).toEqual([true, false]);
   });
 
@@ -130,12 +134,14 @@ describe("choice", () => {
       ["cup", 2],
       ["hat", 2],
     ]);
-    expect(choice.describe(results).join("\n")).toMatch(/4 questions, both orders; decided [\s\S]*domain cup: n 2/);
+    expect(choice.describe(results).join("\n")).toMatch(
+      /4 questions, both orders\nby log-probability: decided [\s\S]*domain cup: n 2/,
+    );
   });
 
   test("shares that all questions agree on have intervals with a width, within [0, 1]", () => {
     // Position alone: item1 where it is named first, item2 where that is.
-    const score = choice.score(sample(true), [answer(-1, -2), answer(-2, -1)]);
+    const score = scored(sample(true), answer(-1, -2), answer(-2, -1));
     const context = { ...model, settings: { seqLen: null }, onProgress: () => {} };
     const results = choice.summarize(Array(5).fill(sample(true)), Array(5).fill(score), context) as Json & {
       orderBias: { firstNamed: Estimate };
@@ -157,9 +163,9 @@ describe("choice", () => {
       disliked_item: "the latam",
     };
     const { scores } = (await run(choice, [record])) as { scores: ChoiceScore[] };
-    expect(scores[0]!.answers.map(({ endsCount }) => endsCount)).toEqual([true, true]);
-    const [short, long] = scores[0]!.answers[0].scores;
-    expect(scores[0]!.margins[0]).toBeCloseTo(long.logprob + long.endLogprob - short.logprob - short.endLogprob, 12);
+    expect(scores[0]!.answers!.map(({ endsCount }) => endsCount)).toEqual([true, true]);
+    const [short, long] = scores[0]!.answers![0].scores;
+    expect(scores[0]!.margins![0]).toBeCloseTo(long.logprob + long.endLogprob - short.logprob - short.endLogprob, 12);
   });
 
   test.each([
@@ -352,7 +358,7 @@ test.each(["tinystories-656k", "stories260k"])("%s: without a chat template as b
   const folder = sharedModel(name);
   if (!folder) return;
   const tokenizer = loadTokenizer(folder);
-  const { ids, from, end } = encodeAnswer(tokenizer, "Tea or milk?", "milk", "");
+  const { ids, from, end } = encodeAnswer(tokenizer, { question: "Tea or milk?", where: "" }, "milk");
   const { before } = tokenizer.surround;
   expect(ids.slice(0, before.length)).toEqual(before);
   // One of the two has a token of the colon and the space after it: it belongs to the answer.
