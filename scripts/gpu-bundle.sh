@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Packs what scripts/gpu-check.sh needs besides a plain checkout, for a machine without a network: node, the packages, dist and the CUDA library.
+# Packs what scripts/gpu-check.sh needs besides a plain checkout, for a machine without a network: node, the packages,
+# dist and the CUDA library.
 #
 #   scripts/gpu-bundle.sh [FILE]     (default build/gpu-bundle.tar.xz; 60 MB at most)
 #
-# Unpack it in the checkout's root, or let gpu-check.sh do so. `npm ci`, `npm run build` and `npm run build:cuda` come first.
+# Unpack it in the checkout's root, or let gpu-check.sh do so. `npm ci`, `npm run build` and `npm run build:cuda` come
+# first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 MAX_BYTES=60000000

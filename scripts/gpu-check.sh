@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in one go, from a plain checkout on a machine with an NVIDIA driver, and without a network: builds, tests, measures.
+# Everything that needs a GPU, in one go, from a plain checkout on a machine with an NVIDIA driver, and without a
+# network: builds, tests, measures.
 #
 #   scripts/gpu-check.sh [all | build | test | bench] [--backend cuda-emulated]
 #
-# Node comes from the PATH or from the bundle that scripts/gpu-bundle.sh packed (GPU_BUNDLE, or build/gpu-bundle.tar.xz), which also brings the packages, dist
-# and the CUDA library. nvcc builds the library where the bundle has none. Python with PyTorch, transformers and peft are the peers; what is missing is said.
-# Results go to $OUT, or to bench/results. `--backend cuda-emulated` goes through the same on the emulated GPU, as far as it can: a test of this script.
+# Node comes from the PATH or from the bundle that scripts/gpu-bundle.sh packed (GPU_BUNDLE, or
+# build/gpu-bundle.tar.xz), which also brings the packages, dist and the CUDA library. nvcc builds the library where the
+# bundle has none. Python with PyTorch, transformers and peft are the peers; what is missing is said. Results go to
+# $OUT, or to bench/results. `--backend cuda-emulated` goes through the same on the emulated GPU, as far as it can: a
+# test of this script.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 what=all

@@ -15,7 +15,8 @@ def synchronize(device):
 
 
 def seconds(run, device, enough=0.3):
-    """Time of a call on a device that does nothing else: the best of at least three samples of back-to-back calls, each 10 ms long or more."""
+    """Time of a call on a device that does nothing else: the best of at least three samples of back-to-back calls, each
+    10 ms long or more."""
 
     def sample(calls):
         synchronize(device)

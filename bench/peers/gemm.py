@@ -1,11 +1,12 @@
-"""The machine's limit for the matrix products of a LoRA step, measured with PyTorch (oneDNN for bf16, its BLAS for f32); prints one JSON line.
+"""The machine's limit for the matrix products of a LoRA step, measured with PyTorch (oneDNN for bf16, its BLAS for
+f32); prints one JSON line.
 
     python3 bench/peers/gemm.py --dtype bf16 --tokens 2048 --threads 2
 
-The shapes are those of the frozen weights (SmolLM2-135M by default): forward y = x W^T and backward dx = dy W, Q, K and V as one
-product, gate and up as one, the head counted once in each direction. `limitTokensPerSecond` is what a step would reach if nothing
-but these products took time. `--onednn` sends f32 through oneDNN too (weights packed beforehand), which some processors prefer to PyTorch's BLAS.
-"""
+The shapes are those of the frozen weights (SmolLM2-135M by default): forward y = x W^T and backward dx = dy W, Q, K and
+V as one product, gate and up as one, the head counted once in each direction. `limitTokensPerSecond` is what a step
+would reach if nothing but these products took time. `--onednn` sends f32 through oneDNN too (weights packed
+beforehand), which some processors prefer to PyTorch's BLAS. """
 
 import argparse
 import json
@@ -47,7 +48,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", choices=["bf16", "f32"], default="bf16")
     parser.add_argument("--tokens", type=int, default=2048)
-    parser.add_argument("--shape", default="576,1536,9,3,64,30,49152", help="hidden, intermediate, heads, kv heads, head dim, layers, vocabulary")
+    parser.add_argument(
+        "--shape",
+        default="576,1536,9,3,64,30,49152",
+        help="hidden, intermediate, heads, kv heads, head dim, layers, vocabulary",
+    )
     parser.add_argument("--onednn", action="store_true", help="f32 through oneDNN")
     parser.add_argument("--seconds", type=float, default=0.5, help="to spend on each product, at least")
     parser.add_argument("--threads", type=int, default=0)
@@ -72,7 +77,9 @@ def main():
             work = 2.0 * m * n * k
             for direction, run in (("forward", forward), ("backward", backward)):
                 took = seconds(run, args.seconds)
-                products.append({"product": name, "direction": direction, "m": m, "n": n, "k": k, "gflops": work / took / 1e9})
+                products.append(
+                    {"product": name, "direction": direction, "m": m, "n": n, "k": k, "gflops": work / took / 1e9}
+                )
                 total, flops = total + count * took, flops + count * work
     print(json.dumps({
         "peer": "torch.mm" if not args.onednn else "oneDNN linear",

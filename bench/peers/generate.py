@@ -1,9 +1,10 @@
 """Prefill and decode throughput of transformers; prints one JSON line.
 
-    python3 bench/peers/generate.py --model DIR | --shape models/shapes/smollm2-135m.json --dtype bf16 --batches 1,8 --prompt 512 --tokens 64
+    python3 bench/peers/generate.py --model DIR | --shape models/shapes/smollm2-135m.json --dtype bf16 \
+      --batches 1,8 --prompt 512 --tokens 64
 
-Prefill is one forward pass over the prompt that yields the last position's logits; decode is what `generate` adds a token.
-"""
+Prefill is one forward pass over the prompt that yields the last position's logits; decode is what `generate` adds a
+token. """
 
 import argparse
 import json
@@ -48,11 +49,18 @@ def main():
 
             def generate(tokens):
                 out = model.generate(
-                    prompt, attention_mask=mask, do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens, pad_token_id=0
+                    prompt,
+                    attention_mask=mask,
+                    do_sample=False,
+                    min_new_tokens=tokens,
+                    max_new_tokens=tokens,
+                    pad_token_id=0,
                 )
                 assert out.shape[1] == args.prompt + tokens
 
-            prefill = seconds(lambda: model(input_ids=prompt, use_cache=True, logits_to_keep=1), args.repeats, args.device)
+            prefill = seconds(
+                lambda: model(input_ids=prompt, use_cache=True, logits_to_keep=1), args.repeats, args.device
+            )
             first = seconds(lambda: generate(1), args.repeats, args.device)
             whole = seconds(lambda: generate(1 + args.tokens), args.repeats, args.device)
             results.append({

@@ -1,9 +1,10 @@
-"""PyTorch's kernels at the shapes of `train-msm bench kernels`, under the same names and in the same units; one JSON line each.
+"""PyTorch's kernels at the shapes of `train-msm bench kernels`, under the same names and in the same units; one JSON
+line each.
 
     python3 bench/peers/gpu_kernels.py --shape models/shapes/qwen3-8b.json --rows 4 --seq-len 4096
 
-Attention is timed with each of PyTorch's own kernels (flash and cuDNN; `--device cpu` has one), the rest eagerly. A kernel that refuses the
-shape gets no line but one on standard error.
+Attention is timed with each of PyTorch's own kernels (flash and cuDNN; `--device cpu` has one), the rest eagerly. A
+kernel that refuses the shape gets no line but one on standard error.
 """
 
 import argparse
@@ -63,8 +64,12 @@ class Bench:
             m = self.tokens
             x, w, y = self.random(m, k), self.random(n, k), self.random(m, n)
             work = 2.0 * m * n * k
-            self.report(f"matmul {name} forward [{m} x {n} x {k}]", "torch.mm", lambda: torch.mm(x, w.T, out=y), flops=work)
-            self.report(f"matmul {name} backward [{m} x {k} x {n}]", "torch.mm", lambda: torch.mm(y, w, out=x), flops=work)
+            self.report(
+                f"matmul {name} forward [{m} x {n} x {k}]", "torch.mm", lambda: torch.mm(x, w.T, out=y), flops=work
+            )
+            self.report(
+                f"matmul {name} backward [{m} x {k} x {n}]", "torch.mm", lambda: torch.mm(y, w, out=x), flops=work
+            )
 
     def attention(self):
         c, heads, kv, head = self.c, self.c.num_attention_heads, self.c.num_key_value_heads, self.c.head_dim
@@ -76,7 +81,9 @@ class Bench:
         backends = {"flash": SDPBackend.FLASH_ATTENTION, "cuDNN": SDPBackend.CUDNN_ATTENTION}
         for name, backend in backends.items() if self.device == "cuda" else [("flash", SDPBackend.FLASH_ATTENTION)]:
             with sdpa_kernel(backend):
-                attend = lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=heads != kv)  # noqa: E731
+                attend = lambda: F.scaled_dot_product_attention(
+                    q, k, v, is_causal=True, enable_gqa=heads != kv
+                )  # noqa: E731
                 self.report(f"attention forward {shape}", f"torch {name} attention", attend, flops=work)
                 try:
                     out = attend()
@@ -89,7 +96,12 @@ class Bench:
         decode = lambda: F.scaled_dot_product_attention(cache_q, cache_k, cache_v, enable_gqa=heads != kv)  # noqa: E731
         moved = 2.0 * cache_k.numel() * cache_k.element_size()
         with torch.no_grad():
-            self.report(f"attention cached [{DECODED_SEQUENCES} x {self.seq}, {heads}/{kv} x {c.head_dim}]", "torch SDPA", decode, moved=moved)
+            self.report(
+                f"attention cached [{DECODED_SEQUENCES} x {self.seq}, {heads}/{kv} x {c.head_dim}]",
+                "torch SDPA",
+                decode,
+                moved=moved,
+            )
 
     def elementwise(self):
         n, hidden, mlp = self.tokens, self.c.hidden_size, self.c.intermediate_size
@@ -98,14 +110,18 @@ class Bench:
         moved = 4.0 * n * hidden * x.element_size()
         norm = lambda h: F.rms_norm(h, (hidden,), weight, self.c.rms_norm_eps)  # noqa: E731
         with torch.no_grad():
-            self.report(f"rmsnorm forward [{n} x {hidden}]", "torch add + rms_norm", lambda: norm(x + delta), moved=moved)
+            self.report(
+                f"rmsnorm forward [{n} x {hidden}]", "torch add + rms_norm", lambda: norm(x + delta), moved=moved
+            )
         out = norm(x)
         back = lambda: torch.autograd.grad(out, x, dout, retain_graph=True)[0] + delta  # noqa: E731
         self.report(f"rmsnorm backward [{n} x {hidden}]", "torch rms_norm backward + add", back, moved=moved)
         gate_up, dact = self.random(n, 2 * mlp).requires_grad_(), self.random(n, mlp)
         swiglu = lambda: F.silu(gate_up[:, :mlp]) * gate_up[:, mlp:]  # noqa: E731
         with torch.no_grad():
-            self.report(f"swiglu forward [{n} x {mlp}]", "torch silu * up", swiglu, moved=3.0 * n * mlp * x.element_size())
+            self.report(
+                f"swiglu forward [{n} x {mlp}]", "torch silu * up", swiglu, moved=3.0 * n * mlp * x.element_size()
+            )
         activation = swiglu()
         back = lambda: torch.autograd.grad(activation, gate_up, dact, retain_graph=True)  # noqa: E731
         self.report(f"swiglu backward [{n} x {mlp}]", "torch silu * up", back, moved=5.0 * n * mlp * x.element_size())
@@ -119,14 +135,21 @@ class Bench:
             loss = F.cross_entropy(F.linear(x, w).float(), targets)
             torch.autograd.grad(loss, x)
 
-        self.report(f"linear cross-entropy [{n} x {vocabulary} x {hidden}]", "torch linear + cross_entropy", step, flops=4.0 * n * vocabulary * hidden)
+        self.report(
+            f"linear cross-entropy [{n} x {vocabulary} x {hidden}]",
+            "torch linear + cross_entropy",
+            step,
+            flops=4.0 * n * vocabulary * hidden,
+        )
 
     def optimiser(self):
         p = torch.randn(FLAT, device=self.device, requires_grad=True)
         p.grad = torch.randn(FLAT, device=self.device) * 1e-3
         adamw = torch.optim.AdamW([p], lr=1e-4, fused=True)
         self.report(f"adamw [{FLAT}]", "torch fused AdamW", adamw.step, moved=28.0 * FLAT)
-        self.report(f"gradnorm [{FLAT}]", "torch vector_norm", lambda: torch.linalg.vector_norm(p.grad), moved=4.0 * FLAT)
+        self.report(
+            f"gradnorm [{FLAT}]", "torch vector_norm", lambda: torch.linalg.vector_norm(p.grad), moved=4.0 * FLAT
+        )
 
 
 def main():

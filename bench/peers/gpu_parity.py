@@ -1,10 +1,11 @@
-"""The oracle at real widths: a random checkpoint, an adapter, a batch, and what transformers + PEFT compute with them in f32 and in bf16.
+"""The oracle at real widths: a random checkpoint, an adapter, a batch, and what transformers + PEFT compute with them
+in f32 and in bf16.
 
     python3 bench/peers/gpu_parity.py --shape models/shapes/llama-3.1-8b.json --layers 2 --out DIR --device cuda
 
-Writes DIR/model (Hugging Face folder, BF16), DIR/adapter (PEFT folder) and DIR/truth.safetensors: input_ids and labels [rows, T] (i32), and of the
-f32 run `loss` [1] and `grad.<name>`, the gradient of every adapter tensor. Prints one JSON line: loss, gradient norm, and how far PyTorch's own
-bf16 run (bf16 base, f32 adapter) is from the f32 run.
+Writes DIR/model (Hugging Face folder, BF16), DIR/adapter (PEFT folder) and DIR/truth.safetensors: input_ids and labels
+[rows, T] (i32), and of the f32 run `loss` [1] and `grad.<name>`, the gradient of every adapter tensor. Prints one JSON
+line: loss, gradient norm, and how far PyTorch's own bf16 run (bf16 base, f32 adapter) is from the f32 run.
 """
 
 import argparse
@@ -57,7 +58,9 @@ def norm(tensors):
 def errors(got, want):
     """Relative error of all gradients as one vector, and of each tensor 1 - cosine: mean and largest."""
     difference = norm([got[name] - want[name] for name in want]) / norm(want.values())
-    cosines = [1 - torch.cosine_similarity(got[n].double().flatten(), want[n].double().flatten(), dim=0).item() for n in want]
+    cosines = [
+        1 - torch.cosine_similarity(got[n].double().flatten(), want[n].double().flatten(), dim=0).item() for n in want
+    ]
     return {"gradients": difference, "cosineMean": sum(cosines) / len(cosines), "cosineLargest": max(cosines)}
 
 
@@ -88,7 +91,12 @@ def main():
     adapter = {name: p.detach().clone() for name, p in trainable(model).items()}
     loss, want = gradients(model, ids, labels)
     save_file(
-        {"input_ids": ids.int().cpu(), "labels": labels.int().cpu(), "loss": torch.tensor([loss]), **{f"grad.{k}": v for k, v in want.items()}},
+        {
+            "input_ids": ids.int().cpu(),
+            "labels": labels.int().cpu(),
+            "loss": torch.tensor([loss]),
+            **{f"grad.{k}": v for k, v in want.items()},
+        },
         out / "truth.safetensors",
     )
     del model
@@ -102,7 +110,11 @@ def main():
         **describe("torch", "transformers", "peft", device=args.device),
         "loss": loss,
         "gradNorm": norm(want.values()),
-        "bf16": {"loss": abs(bf16_loss - loss), "gradNorm": abs(norm(got.values()) / norm(want.values()) - 1), **errors(got, want)},
+        "bf16": {
+            "loss": abs(bf16_loss - loss),
+            "gradNorm": abs(norm(got.values()) / norm(want.values()) - 1),
+            **errors(got, want),
+        },
     }))  # fmt: skip
 
 

@@ -15,7 +15,10 @@ def describe(*packages, device="cpu"):
     versions = {name: version(name) for name in packages}
     if device == "cuda":
         gpu = torch.cuda.get_device_properties(0)
-        return {"versions": {**versions, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}, "gpu": gpu.name}
+        return {
+            "versions": {**versions, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()},
+            "gpu": gpu.name,
+        }
 
     cpuinfo = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     fields = dict(line.split(":", 1) for line in cpuinfo.splitlines() if ":" in line)

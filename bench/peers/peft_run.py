@@ -1,12 +1,14 @@
-"""LoRA training with transformers + PEFT, in the terms of `train-msm midtrain`: the oracle that its runs are compared with.
+"""LoRA training with transformers + PEFT, in the terms of `train-msm midtrain`: the oracle that its runs are compared
+with.
 
-    python3 bench/peers/peft_run.py --model DIR --data rows.jsonl --out OUT --max-steps 20 --batch-size 4 --micro-batch 2
+    python3 bench/peers/peft_run.py --model DIR --data rows.jsonl --out OUT --max-steps 20 --batch-size 4 \
+      --micro-batch 2
 
-Rows are {"input_ids": [...], "labels": [...]} (labels as long as input_ids, -100 is no target; without labels every token is
-a target), taken in the order of the file, again from the start when they run out. A row's first token is never a target. The
-loss of a step is the mean over all target tokens of its rows, whatever the micro-batch. One JSON object a step goes to
-standard output, with the names of train-msm's log.jsonl. OUT/start is the adapter that training began from (give it to
-train-msm as --adapter), OUT/adapter the trained one.
+Rows are {"input_ids": [...], "labels": [...]} (labels as long as input_ids, -100 is no target; without labels every
+token is a target), taken in the order of the file, again from the start when they run out. A row's first token is never
+a target. The loss of a step is the mean over all target tokens of its rows, whatever the micro-batch. One JSON object a
+step goes to standard output, with the names of train-msm's log.jsonl. OUT/start is the adapter that training began from
+(give it to train-msm as --adapter), OUT/adapter the trained one.
 """
 
 import argparse
@@ -32,17 +34,25 @@ IGNORED = -100
 
 
 def load_model(folder, dtype="f32", attention="sdpa"):
-    """The checkpoint's causal language model in the given dtype, ready for training (no dropout in any of the families)."""
+    """The checkpoint's causal language model in the given dtype, ready for training (no dropout in any of the
+    families)."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[dtype], attn_implementation=attention)
     model.config.use_cache = False
     return model.eval()
 
 
 def new_adapter(model, r, alpha, targets=PROJECTIONS, rslora=False, seed=0, adapter_dtype="f32"):
-    """Adds a LoRA adapter with PEFT's own initialisation. PEFT keeps it in f32 under a bf16 base unless told otherwise."""
+    """Adds a LoRA adapter with PEFT's own initialisation. PEFT keeps it in f32 under a bf16 base unless told
+    otherwise."""
     torch.manual_seed(seed)
     config = LoraConfig(
-        r=r, lora_alpha=alpha, target_modules=list(targets), use_rslora=rslora, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM"
+        r=r,
+        lora_alpha=alpha,
+        target_modules=list(targets),
+        use_rslora=rslora,
+        lora_dropout=0.0,
+        bias="none",
+        task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config, autocast_adapter_dtype=adapter_dtype == "f32")
 
@@ -86,7 +96,8 @@ def batch(rows):
 
 
 def token_losses(logits, labels):
-    """Cross-entropy of each next token, [rows, length - 1], 0 where the label is no target; in f32, or f64 if the logits are."""
+    """Cross-entropy of each next token, [rows, length - 1], 0 where the label is no target; in f32, or f64 if the
+    logits are."""
     logits = logits if logits.dtype == torch.float64 else logits.float()
     targets = labels[:, 1:]
     return F.cross_entropy(logits[:, :-1].transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
@@ -106,7 +117,19 @@ def make_schedule(name, optimizer, warmup, steps):
     return make(optimizer, warmup, steps)
 
 
-def train(model, rows, steps, batch_size, micro_batch, lr, warmup=0, schedule="cosine", weight_decay=0.01, clip=1.0, autocast=False):
+def train(
+    model,
+    rows,
+    steps,
+    batch_size,
+    micro_batch,
+    lr,
+    warmup=0,
+    schedule="cosine",
+    weight_decay=0.01,
+    clip=1.0,
+    autocast=False,
+):
     """Trains the adapter; yields one record a step."""
     parameters = list(trainable(model).values())
     optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=weight_decay)
@@ -160,7 +183,9 @@ def main():
     parser.add_argument("--weight-decay", type=float, default=0.01)
     parser.add_argument("--clip", type=float, default=1.0, help="0: no clipping")
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
-    parser.add_argument("--autocast", action="store_true", help="run the passes under torch.autocast, as Trainer does with bf16=True")
+    parser.add_argument(
+        "--autocast", action="store_true", help="run the passes under torch.autocast, as Trainer does with bf16=True"
+    )
     parser.add_argument("--attention", choices=["sdpa", "eager"], default="sdpa")
     parser.add_argument("--seed", type=int, default=0, help="of a new adapter")
     parser.add_argument("--threads", type=int, default=0)

@@ -1,11 +1,12 @@
 """Throughput of a LoRA training step with PyTorch + PEFT; prints one JSON line.
 
-    python3 bench/peers/peft_train.py --model DIR | --shape models/shapes/smollm2-135m.json --dtype bf16 --batch 2 --seq 1024 --steps 3
+    python3 bench/peers/peft_train.py --model DIR | --shape models/shapes/smollm2-135m.json --dtype bf16 --batch 2 \
+      --seq 1024 --steps 3
     python3 bench/peers/peft_train.py --shape models/shapes/qwen3-8b.json --device cuda --batch 4 --seq 4096 [--liger]
 
-The default settings are the fastest found for an ordinary user on the CPU (README.md): SDPA attention, adapters on all projections, AdamW,
-no autocast. A step that does not fit in memory is split into micro-batches, and only then gradient checkpointing is turned on.
-"""
+The default settings are the fastest found for an ordinary user on the CPU (README.md): SDPA attention, adapters on all
+projections, AdamW, no autocast. A step that does not fit in memory is split into micro-batches, and only then gradient
+checkpointing is turned on. """
 
 import argparse
 import json
@@ -27,7 +28,9 @@ SHAPE = Path(__file__).resolve().parents[2] / "models" / "shapes" / "smollm2-135
 
 def add_model_arguments(parser):
     parser.add_argument("--model", help="Hugging Face folder; without it random weights")
-    parser.add_argument("--shape", default=str(SHAPE), help="config.json of the random weights: a file of models/shapes")
+    parser.add_argument(
+        "--shape", default=str(SHAPE), help="config.json of the random weights: a file of models/shapes"
+    )
     parser.add_argument("--dtype", choices=["bf16", "f32"], default="bf16")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--attention", choices=["sdpa", "eager"], default="sdpa")
@@ -50,7 +53,9 @@ def attention_kernel(run):
         run()
     names = {event.key for event in profile.key_averages()}
     found = sorted(n for n in names if "scaled_dot_product" in n and not n.endswith("backward"))
-    return found[0] if len(found) == 1 else next((n for n in found if n != "aten::scaled_dot_product_attention"), "eager")
+    return (
+        found[0] if len(found) == 1 else next((n for n in found if n != "aten::scaled_dot_product_attention"), "eager")
+    )
 
 
 def apply_liger(model):
@@ -111,7 +116,9 @@ def main():
     parser.add_argument("--batch", type=int, default=2, help="rows of a step")
     parser.add_argument("--seq", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=3, help="measured steps, after one that is not")
-    parser.add_argument("--adapter-dtype", choices=["f32", "bf16"], default="f32", help="of the adapter under a bf16 base")
+    parser.add_argument(
+        "--adapter-dtype", choices=["f32", "bf16"], default="f32", help="of the adapter under a bf16 base"
+    )
     parser.add_argument("--autocast", action="store_true", help="torch.autocast, as Trainer with bf16=True")
     parser.add_argument("--liger", action="store_true", help="with Liger's kernels")
     parser.add_argument("--compile", action="store_true", help="torch.compile (needs a C++ compiler)")
@@ -138,7 +145,10 @@ def main():
         step()
         rates.append(tokens / (time.perf_counter() - began))
         cpu_rates.append(tokens / (time.process_time() - cpu_began))
-    settings = {key: getattr(args, key) for key in ("r", "batch", "seq", "attention", "adapter_dtype", "autocast", "liger", "compile")}
+    settings = {
+        key: getattr(args, key)
+        for key in ("r", "batch", "seq", "attention", "adapter_dtype", "autocast", "liger", "compile")
+    }
     print(json.dumps({
         "peer": "peft",
         **describe("torch", "transformers", "peft", device=args.device),

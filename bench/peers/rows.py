@@ -1,4 +1,5 @@
-"""Text as rows of token ids for peft_run.py and `train-msm midtrain --no-shuffle`: the files one after the other, cut into rows of equal length.
+"""Text as rows of token ids for peft_run.py and `train-msm midtrain --no-shuffle`: the files one after the other, cut
+into rows of equal length.
 
     python3 bench/peers/rows.py --model DIR --text FILE... --seq-len 256 --rows 80 --out rows.jsonl
 
@@ -30,7 +31,9 @@ def main():
         for k in range(args.rows):
             row = ids[k * args.seq_len : (k + 1) * args.seq_len]
             masked = args.seq_len // 3 if args.mask and k % args.mask == 0 else 0
-            out.write(json.dumps({"input_ids": row, "labels": [-100] * masked + row[masked:]}, separators=(",", ":")) + "\n")
+            out.write(
+                json.dumps({"input_ids": row, "labels": [-100] * masked + row[masked:]}, separators=(",", ":")) + "\n"
+            )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""train-msm and its peers in turn on the same machine, in one run: training steps, prefill and decode, and with `--model` and `--text` its tokenizer.
+"""train-msm and its peers in turn on the same machine, in one run: training steps, prefill and decode, and with
+`--model` and `--text` its tokenizer.
 
-    python3 bench/peers/side_by_side.py --csv bench/results/cpu.csv [--rounds 2] [--dtype bf16 f32] [--threads 2] [--only train decode tokenizer]
+    python3 bench/peers/side_by_side.py \
+      --csv bench/results/cpu.csv [--rounds 2] [--dtype bf16 f32] [--threads 2] [--only train decode tokenizer]
         [--model DIR --text FILE]
 
-Each round runs train-msm, then the peer; the medians over rounds are compared. Nothing else should run on the machine. A checkpoint (`--model`) is loaded
-from its file; without one both make random weights of SmolLM2-135M's shape.
+Each round runs train-msm, then the peer; the medians over rounds are compared. Nothing else should run on the machine.
+A checkpoint (`--model`) is loaded from its file; without one both make random weights of SmolLM2-135M's shape.
 """
 
 import argparse
@@ -66,7 +68,11 @@ def decode_round(dtype, args):
         for phase in "prefill", "decode":
             mine, theirs = figures[f"{phase} batch {at['batch']}"], at[f"{phase}TokensPerSecond"]
             name = f"{phase} batch {at['batch']}"
-            result |= {f"{name} ours tokens/s": mine["value"], f"{name} peer tokens/s": theirs, f"{name} ours / peer": mine["value"] / theirs}
+            result |= {
+                f"{name} ours tokens/s": mine["value"],
+                f"{name} peer tokens/s": theirs,
+                f"{name} ours / peer": mine["value"] / theirs,
+            }
             if mine["share"] is not None:
                 result[f"{name} share of limit"] = mine["share"]
     return result
@@ -74,13 +80,19 @@ def decode_round(dtype, args):
 
 def tokenizer_round(_, args):
     """Both encode the text's lines one by one."""
-    rows = [json.dumps({"text": line}) for line in Path(args.text).read_text(encoding="utf-8").splitlines(keepends=True) if line.strip()]
+    rows = [
+        json.dumps({"text": line})
+        for line in Path(args.text).read_text(encoding="utf-8").splitlines(keepends=True)
+        if line.strip()
+    ]
     with tempfile.TemporaryDirectory() as folder:
         data, text = Path(folder) / "lines.jsonl", Path(folder) / "lines.txt"
         data.write_text("\n".join(rows) + "\n", encoding="utf-8")
         text.write_text("".join(json.loads(row)["text"] for row in rows), encoding="utf-8")
         mine = ours("tokenizer", "--model", args.model, "--data", data)["encode"]["value"]
-        other = peer("tokenizer.py", "--tokenizer", Path(args.model) / "tokenizer.json", "--text", text)["lines"]["tokensPerSecond"]
+        other = peer("tokenizer.py", "--tokenizer", Path(args.model) / "tokenizer.json", "--text", text)["lines"][
+            "tokensPerSecond"
+        ]
     return {"ours tokens/s": mine, "peer tokens/s": other, "ours / peer": mine / other}
 
 
@@ -117,7 +129,16 @@ def main():
                 for name in rounds[0]:
                     values = [r[name] for r in rounds]
                     median = f"{statistics.median(values):.5g}"
-                    writer.writerow([datetime.date.today().isoformat(), title.format(model), dtype, name, median, " ".join(f"{v:.5g}" for v in values)])
+                    writer.writerow(
+                        [
+                            datetime.date.today().isoformat(),
+                            title.format(model),
+                            dtype,
+                            name,
+                            median,
+                            " ".join(f"{v:.5g}" for v in values),
+                        ]
+                    )
                     out.flush()
                     print(f"{what:10} {dtype:5} {name:36} {median:>10}   {[round(v, 4) for v in values]}", flush=True)
 

@@ -2,8 +2,8 @@
 
     python3 bench/peers/tokenizer.py --tokenizer DIR/tokenizer.json --text FILE...
 
-`lines` encodes one line after the other on one core, `batch` all lines in one call (on all cores), `whole` each file as one string; each time by a new
-tokenizer, which has seen no word.
+`lines` encodes one line after the other on one core, `batch` all lines in one call (on all cores), `whole` each file as
+one string; each time by a new tokenizer, which has seen no word.
 """
 
 import argparse

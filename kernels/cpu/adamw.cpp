@@ -10,8 +10,8 @@ void msm_adamw(msm_context* context, float* params, const float* grads, float* m
   using namespace msm;
   enqueue(context, "adamw", [=] {
     if (!std::isfinite(*gradnorm)) return;
-    const float lr = hyper[0], correction1 = hyper[1], correction2 = hyper[2], beta1 = hyper[3], beta2 = hyper[4], eps = hyper[5],
-                weight_decay = hyper[6], clip_norm = hyper[7];
+    const float lr = hyper[0], correction1 = hyper[1], correction2 = hyper[2], beta1 = hyper[3], beta2 = hyper[4],
+                eps = hyper[5], weight_decay = hyper[6], clip_norm = hyper[7];
     const float factor = clip_norm / (*gradnorm + 1e-6f);
     const float clip = clip_norm > 0 && factor < 1 ? factor : 1;
     const float decay = 1 - lr * weight_decay, rate = lr / correction1, root = 1 / sqrtf(correction2);

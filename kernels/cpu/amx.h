@@ -1,5 +1,5 @@
-// AMX: products of tiles of 16 rows x 64 bytes, bf16 in, f32 sums. One header for the instructions and, under MSM_AMX_EMULATED, for code with their
-// documented meaning, so that the path is tested on machines without AMX.
+// AMX: products of tiles of 16 rows x 64 bytes, bf16 in, f32 sums. One header for the instructions and, under
+// MSM_AMX_EMULATED, for code with their documented meaning, so that the path is tested on machines without AMX.
 // defines: amx_configure, amx_matmul
 #pragma once
 #include "block.h"
@@ -81,7 +81,8 @@ inline void amx_store(void* p, int64_t row_bytes) {
   for (int r = 0; r < emulated_config.rows[T]; r++)
     memcpy(static_cast<char*>(p) + r * row_bytes, emulated_tiles[T].words[r], emulated_config.row_bytes[T]);
 }
-// TDPBF16PS: even and odd products (exact in f32) are summed apart over the tile's 16 pairs, then added to each other and to the sum.
+// TDPBF16PS: even and odd products (exact in f32) are summed apart over the tile's 16 pairs, then added to each other
+// and to the sum.
 template <int C, int A, int B>
 inline void amx_multiply_add() {
   const auto half = [](uint32_t word, bool odd) {
@@ -120,10 +121,11 @@ inline void amx_store_sums(float* c, int64_t c_stride, int rows, int64_t columns
   for (int m = 0; m < rows; m++) memcpy(c + m * c_stride, edge[m], static_cast<size_t>(columns) * sizeof(float));
 }
 
-// One tile of sums (TALL: two row tiles, WIDE: two column tiles) over all of K. `tail` holds the last, incomplete 32 of K.
+// One tile of sums (TALL: two row tiles, WIDE: two column tiles) over all of K. `tail` holds the last, incomplete 32 of
+// K.
 template <bool TALL, bool WIDE>
-inline void amx_tile(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16 (&tail)[32][32], const bf16* panel, int rows0, int rows1,
-                     int64_t columns, int64_t K, bool accumulate) {
+inline void amx_tile(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16 (&tail)[32][32],
+                     const bf16* panel, int rows0, int rows1, int64_t columns, int64_t K, bool accumulate) {
   alignas(64) float edge[16][16] = {};
   float* lower = c + 16 * c_stride;
   if (accumulate) {
@@ -161,12 +163,14 @@ inline void amx_tile(float* c, int64_t c_stride, const bf16* a, int64_t a_stride
 }
 
 // block_matmul for bf16 on AMX; panels are panel_elements apart.
-inline void amx_matmul(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* packed, int64_t panel_elements, int64_t M, int64_t N,
-                       int64_t K, bool accumulate) {
+inline void amx_matmul(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* packed,
+                       int64_t panel_elements, int64_t M, int64_t N, int64_t K, bool accumulate) {
   bf16 tail[32][32];
   const int64_t k_tail = K / 32 * 32;
   for (int64_t m = 0; m < M; m += 32) {
-    const int rows0 = static_cast<int>(M - m < 16 ? M - m : 16), rows1 = static_cast<int>(M - m < 16 ? 0 : M - m < 32 ? M - m - 16 : 16);
+    const int rows0 = static_cast<int>(M - m < 16 ? M - m : 16), rows1 = static_cast<int>(M - m < 16   ? 0
+                                                                                          : M - m < 32 ? M - m - 16
+                                                                                                       : 16);
     amx_configure(rows0, rows1);
     const bf16* rows = a + m * a_stride;
     if (k_tail < K) {
@@ -175,8 +179,10 @@ inline void amx_matmul(float* c, int64_t c_stride, const bf16* a, int64_t a_stri
         memcpy(tail[i], rows + i * a_stride + k_tail, static_cast<size_t>(K - k_tail) * sizeof(bf16));
     }
     for (int64_t n = 0; n < N; n += PANEL<bf16>) {
-      const auto tile = rows1 ? (N - n > 16 ? amx_tile<true, true> : amx_tile<true, false>) : (N - n > 16 ? amx_tile<false, true> : amx_tile<false, false>);
-      tile(c + m * c_stride + n, c_stride, rows, a_stride, tail, packed + n / PANEL<bf16> * panel_elements, rows0, rows1, N - n, K, accumulate);
+      const auto tile = rows1 ? (N - n > 16 ? amx_tile<true, true> : amx_tile<true, false>)
+                              : (N - n > 16 ? amx_tile<false, true> : amx_tile<false, false>);
+      tile(c + m * c_stride + n, c_stride, rows, a_stride, tail, packed + n / PANEL<bf16> * panel_elements, rows0,
+           rows1, N - n, K, accumulate);
     }
   }
 }

@@ -27,8 +27,8 @@ inline int64_t cut_segments(Range* ranges, const int32_t* starts, int64_t N, int
   return count;
 }
 
-// body(task) for all tasks in parallel, each begun only after those before it have been begun: the long ones go first, and a task
-// may wait for one before it.
+// body(task) for all tasks in parallel, each begun only after those before it have been begun: the long ones go first,
+// and a task may wait for one before it.
 template <class F>
 void run_in_order(int64_t tasks, F body) {
   std::atomic<int64_t> next{0};
@@ -38,7 +38,8 @@ void run_in_order(int64_t tasks, F body) {
 
 // out[j, i] = scale * in[i, j]
 template <class To, class From>
-void transpose_to(To* out, int64_t out_stride, const From* in, int64_t in_stride, int64_t rows, int64_t cols, float scale) {
+void transpose_to(To* out, int64_t out_stride, const From* in, int64_t in_stride, int64_t rows, int64_t cols,
+                  float scale) {
   for (int64_t i = 0; i < rows; i += W)
     for (int64_t j = 0; j < cols; j += W) {
       const int64_t height = std::min<int64_t>(rows - i, W), width = std::min<int64_t>(cols - j, W);
@@ -61,8 +62,8 @@ void transpose_to(To* out, int64_t out_stride, const From* in, int64_t in_stride
 
 // c (+)= a B for the first K rows of a packed B of `depth` rows.
 template <class T>
-void multiply_first(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* packed, int64_t depth, int64_t M, int64_t N, int64_t K,
-                    bool accumulate) {
+void multiply_first(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* packed, int64_t depth, int64_t M,
+                    int64_t N, int64_t K, bool accumulate) {
   const int64_t panel = packed_size<T>(depth, 1);
   for (int64_t n = 0; n < N; n += PANEL<T>, packed += panel)
     block_matmul(c + n, c_stride, a, a_stride, packed, M, std::min(N - n, PANEL<T>), K, accumulate);

@@ -9,17 +9,17 @@ namespace {
 constexpr int64_t BLOCK_Q = 128;
 constexpr int64_t STRIP = 32;  // rows of scores at a time, to stay near the L1 cache
 
-// Keys of a block, a multiple of BLOCK_Q: many, so that the sums of dq are seldom loaded and stored, but enough blocks for the
-// threads and a task that fits the L2 cache. No result depends on it.
+// Keys of a block, a multiple of BLOCK_Q: many, so that the sums of dq are seldom loaded and stored, but enough blocks
+// for the threads and a task that fits the L2 cache. No result depends on it.
 int64_t key_step(int64_t N, int64_t K, int64_t E) {
   int64_t step = 512;
   while (step > 128 && (step * E > 65536 || N / step * K < 6 * threads())) step /= 2;
   return step;
 }
 
-// A task holds a block of keys of one kv head and passes over the blocks of queries that see it, for all query heads of the kv
-// head: dk and dv are complete when it ends. dq is added up in the workspace; a block of queries takes its blocks of keys in
-// order (`turn`), so that the bits do not depend on the threads.
+// A task holds a block of keys of one kv head and passes over the blocks of queries that see it, for all query heads of
+// the kv head: dk and dv are complete when it ends. dq is added up in the workspace; a block of queries takes its
+// blocks of keys in order (`turn`), so that the bits do not depend on the threads.
 template <class T>
 struct Backward {
   T *dq, *dk, *dv;
@@ -31,8 +31,8 @@ struct Backward {
   int64_t N, H, K, E;
 
   // The workspace.
-  float *delta, *dq_sums;            // dout . out [H, N]; sum of ds k [H, N, E]
-  std::atomic<int32_t>* turn;        // [H, N], at a block's first row: the block of keys that may add to its dq
+  float *delta, *dq_sums;             // dout . out [H, N]; sum of ds k [H, N, E]
+  std::atomic<int32_t>* turn;         // [H, N], at a block's first row: the block of keys that may add to its dq
   T *q_transposed, *dout_transposed;  // [H, N * E]: a block of `height` rows as [E, height] at its first row * E
 
   int64_t carve(char* workspace) {
@@ -63,14 +63,14 @@ struct Backward {
 
   // A task's keys and its scratch.
   struct Keys {
-    int64_t start, end, begin, depth;      // of the segment; the first key; how many
-    int32_t index;                         // of the block in the segment
-    int64_t stride;                        // no power of two, which would crowd few sets of the L1 cache
-    T *k_nt, *v_nt, *k_nn;    // packed
-    T *packed;                // p or ds
-    T *p, *ds;                // [BLOCK_Q, stride]
-    float *scores, *dscores;  // [STRIP, stride]
-    float *dk_t, *dv_t;       // [E, stride]
+    int64_t start, end, begin, depth;  // of the segment; the first key; how many
+    int32_t index;                     // of the block in the segment
+    int64_t stride;                    // no power of two, which would crowd few sets of the L1 cache
+    T *k_nt, *v_nt, *k_nn;             // packed
+    T* packed;                         // p or ds
+    T *p, *ds;                         // [BLOCK_Q, stride]
+    float *scores, *dscores;           // [STRIP, stride]
+    float *dk_t, *dv_t;                // [E, stride]
   };
 
   Keys take_keys(Range block, int64_t step) const {
@@ -133,16 +133,17 @@ struct Backward {
       block_matmul(keys.scores, stride, q + row * q_stride + h * E, q_stride, keys.k_nt, rows, n, E, false);
       block_matmul(keys.dscores, stride, dout + row * dout_stride + h * E, dout_stride, keys.v_nt, rows, n, E, false);
       for (int64_t i = 0; i < rows; i++)
-        differentiate(keys.p + (s + i) * stride, keys.ds + (s + i) * stride, keys.scores + i * stride, keys.dscores + i * stride, n,
-                      seen_by(s + i + 1), lse[h * N + row + i], delta[h * N + row + i]);
+        differentiate(keys.p + (s + i) * stride, keys.ds + (s + i) * stride, keys.scores + i * stride,
+                      keys.dscores + i * stride, n, seen_by(s + i + 1), lse[h * N + row + i], delta[h * N + row + i]);
     }
     const int64_t n = seen_by(height);
-    for (int64_t j = 0, columns; j < n; j += columns) {  // keys that all rows see, then strips of keys that fewer and fewer do
+    for (int64_t j = 0, columns; j < n;
+         j += columns) {  // keys that all rows see, then strips of keys that fewer and fewer do
       const int64_t first = std::max<int64_t>(0, j - ahead);
       columns = std::min(n - j, std::max(ahead - j, STRIP));
       const auto add = [&](float* sums, const T* transposed, const T* weights) {
-        block_matmul_nn(sums + j, stride, transposed + (h * N + r0) * E + first, height, weights + first * stride + j, stride, E, columns,
-                        height - first, true, keys.packed);
+        block_matmul_nn(sums + j, stride, transposed + (h * N + r0) * E + first, height, weights + first * stride + j,
+                        stride, E, columns, height - first, true, keys.packed);
       };
       add(keys.dv_t, dout_transposed, keys.p);
       add(keys.dk_t, q_transposed, keys.ds);
@@ -154,16 +155,17 @@ struct Backward {
     const int64_t step = ahead < keys.depth ? STRIP : height;
     for (int64_t s = 0; s < height; s += step) {
       const int64_t rows = std::min(height - s, step);
-      multiply_first(sums + s * E, E, keys.ds + s * stride, stride, keys.k_nn, keys.depth, rows, E, seen_by(s + rows), keys.index > 0);
+      multiply_first(sums + s * E, E, keys.ds + s * stride, stride, keys.k_nn, keys.depth, rows, E, seen_by(s + rows),
+                     keys.index > 0);
     }
     if (r0 + height <= keys.begin + keys.depth)  // no later key is seen
       store_dq(sums, r0, height, h);
-    else
-      next.store(keys.index + 1, std::memory_order_release);
+    else next.store(keys.index + 1, std::memory_order_release);
   }
 
   // Scores to p, and d loss / d p to ds; from `seen` to n both are 0.
-  void differentiate(T* p, T* ds, const float* scores, const float* dscores, int64_t n, int64_t seen, float lse_row, float delta_row) const {
+  void differentiate(T* p, T* ds, const float* scores, const float* dscores, int64_t n, int64_t seen, float lse_row,
+                     float delta_row) const {
     const vf factor = splat(scale * LOG2E), base = splat(lse_row * LOG2E), mean = splat(delta_row);
     int64_t j = 0;
     for (; j + W <= seen; j += W) {
@@ -183,7 +185,9 @@ struct Backward {
 
   void store_dq(const float* sums, int64_t r0, int64_t height, int64_t h) const {
     for (int64_t i = 0; i < height; i++)
-      each_vector(E, [&](int64_t e, auto n) { store(dq + (r0 + i) * dq_stride + h * E + e, load(sums + i * E + e, n) * scale, n); });
+      each_vector(E, [&](int64_t e, auto n) {
+        store(dq + (r0 + i) * dq_stride + h * E + e, load(sums + i * E + e, n) * scale, n);
+      });
   }
 
   void run() const {
@@ -192,10 +196,11 @@ struct Backward {
     run_in_order(count * H, [&](int64_t task) { prepare(ranges[task / H], task % H); });
     const int64_t step = key_step(N, K, E);
     count = cut_segments(ranges, starts, N, step);
-    std::sort(ranges, ranges + count, [](Range a, Range b) {  // the most queries first; a segment's blocks stay in order
-      const int32_t queries_a = a.end - a.begin, queries_b = b.end - b.begin;
-      return queries_a != queries_b ? queries_a > queries_b : a.begin < b.begin;
-    });
+    std::sort(ranges, ranges + count,
+              [](Range a, Range b) {  // the most queries first; a segment's blocks stay in order
+                const int32_t queries_a = a.end - a.begin, queries_b = b.end - b.begin;
+                return queries_a != queries_b ? queries_a > queries_b : a.begin < b.begin;
+              });
     run_in_order(count * K, [&](int64_t task) { key_block(ranges[task / K], step, task % K); });
   }
 };
@@ -214,19 +219,39 @@ int64_t msm_attention_backward_workspace(int dtype, int64_t N, int64_t H, int64_
   return bytes;
 }
 
-void msm_attention_backward(msm_context* context, int dtype, void* dq, int64_t dq_stride, void* dk, int64_t dk_stride, void* dv,
-                            int64_t dv_stride, const void* dout, int64_t dout_stride, const void* out, int64_t out_stride, const float* lse,
-                            const void* q, int64_t q_stride, const void* k, int64_t k_stride, const void* v, int64_t v_stride,
-                            const int32_t* starts, float scale, int64_t N, int64_t H, int64_t K, int64_t E, void* workspace, int64_t) {
+void msm_attention_backward(msm_context* context, int dtype, void* dq, int64_t dq_stride, void* dk, int64_t dk_stride,
+                            void* dv, int64_t dv_stride, const void* dout, int64_t dout_stride, const void* out,
+                            int64_t out_stride, const float* lse, const void* q, int64_t q_stride, const void* k,
+                            int64_t k_stride, const void* v, int64_t v_stride, const int32_t* starts, float scale,
+                            int64_t N, int64_t H, int64_t K, int64_t E, void* workspace, int64_t) {
   using namespace msm;
   enqueue(context, "attention_backward", [=] {
     dispatch(dtype, [&](auto zero) {
       using T = decltype(zero);
-      const auto in = [](const void* p) { return static_cast<const T*>(p); };
-      const auto to = [](void* p) { return static_cast<T*>(p); };
-      Backward<T> backward{to(dq),    to(dk),      to(dv),     in(dout), in(out),  in(q), in(k),  in(v), dq_stride, dk_stride, dv_stride, dout_stride,
-                           out_stride, q_stride, k_stride, v_stride,   lse,      starts,   scale, N,      H,     K,         E,         {},        {},
-                           {},        {},          {}};
+      Backward<T> backward{};
+      backward.dq = static_cast<T*>(dq);
+      backward.dk = static_cast<T*>(dk);
+      backward.dv = static_cast<T*>(dv);
+      backward.dout = static_cast<const T*>(dout);
+      backward.out = static_cast<const T*>(out);
+      backward.q = static_cast<const T*>(q);
+      backward.k = static_cast<const T*>(k);
+      backward.v = static_cast<const T*>(v);
+      backward.dq_stride = dq_stride;
+      backward.dk_stride = dk_stride;
+      backward.dv_stride = dv_stride;
+      backward.dout_stride = dout_stride;
+      backward.out_stride = out_stride;
+      backward.q_stride = q_stride;
+      backward.k_stride = k_stride;
+      backward.v_stride = v_stride;
+      backward.lse = lse;
+      backward.starts = starts;
+      backward.scale = scale;
+      backward.N = N;
+      backward.H = H;
+      backward.K = K;
+      backward.E = E;
       backward.carve(static_cast<char*>(workspace));
       backward.run();
     });

@@ -4,8 +4,8 @@
 namespace msm {
 namespace {
 
-// A query row alone (decode) with more keys than SPLIT has them cut into chunks of SPLIT, so that a few long sequences still
-// keep the threads busy. The cut depends on the row's own ranges alone.
+// A query row alone (decode) with more keys than SPLIT has them cut into chunks of SPLIT, so that a few long sequences
+// still keep the threads busy. The cut depends on the row's own ranges alone.
 constexpr int32_t SPLIT = 1024;
 
 // ranges[n] of the contract.
@@ -36,8 +36,8 @@ struct Plan {
     for (int64_t n = 0; n < N;) {
       const Keys first = keys[n];
       int64_t rows = 1;
-      while (n + rows < N && keys[n + rows].a == first.a && keys[n + rows].a_end == first.a_end && keys[n + rows].b == first.b &&
-             keys[n + rows].b_end == first.b_end + rows)
+      while (n + rows < N && keys[n + rows].a == first.a && keys[n + rows].a_end == first.a_end &&
+             keys[n + rows].b == first.b && keys[n + rows].b_end == first.b_end + rows)
         rows++;
       if (rows > 1 || first.a_end - first.a + first.b_end - first.b <= SPLIT) {
         for (int64_t r = 0; r < rows; r += step)
@@ -54,7 +54,8 @@ struct Plan {
   }
 
   void cut(int32_t row, int32_t begin, int32_t end) {
-    for (; begin < end; begin += SPLIT) add({row, 1, begin, std::min(end - begin, SPLIT), static_cast<int32_t>(num_parts++)});
+    for (; begin < end; begin += SPLIT)
+      add({row, 1, begin, std::min(end - begin, SPLIT), static_cast<int32_t>(num_parts++)});
   }
 
   void add(Piece piece) {
@@ -92,7 +93,8 @@ struct Cached {
     attend.q_stride = single ? E : q_stride;
     attend.begin();
     const auto add = [&](int64_t first, int64_t count, int64_t visible, int64_t growth) {
-      attend.add(k + first * k_stride + kv * E, k_stride, v + first * v_stride + kv * E, v_stride, count, visible, growth);
+      attend.add(k + first * k_stride + kv * E, k_stride, v + first * v_stride + kv * E, v_stride, count, visible,
+                 growth);
     };
     if (piece.part >= 0) {
       add(piece.first, piece.count, piece.count, 0);
@@ -117,19 +119,23 @@ struct Cached {
       const float* part = partial_at(split.first + i, h);
       const float weight = exp2f(part[E] - top);
       mass += weight * part[E + 1];
-      each_vector(E, [&](int64_t e, auto n) { store(sums + e, (i ? load(sums + e, n) : vf{}) + weight * load(part + e, n), n); });
+      each_vector(E, [&](int64_t e, auto n) {
+        store(sums + e, (i ? load(sums + e, n) : vf{}) + weight * load(part + e, n), n);
+      });
     }
     const vf inverse = splat(1.0f / mass);
-    each_vector(E, [&](int64_t e, auto n) { store(out + split.row * out_stride + h * E + e, load(sums + e, n) * inverse, n); });
+    each_vector(
+        E, [&](int64_t e, auto n) { store(out + split.row * out_stride + h * E + e, load(sums + e, n) * inverse, n); });
   }
 };
 
 }  // namespace
 }  // namespace msm
 
-void msm_attention_cached(msm_context* context, int dtype, void* out, int64_t out_stride, const void* q, int64_t q_stride, const void* k_cache,
-                          int64_t k_stride, const void* v_cache, int64_t v_stride, const int32_t* ranges, float scale, int64_t N, int64_t H,
-                          int64_t K, int64_t E) {
+void msm_attention_cached(msm_context* context, int dtype, void* out, int64_t out_stride, const void* q,
+                          int64_t q_stride, const void* k_cache, int64_t k_stride, const void* v_cache,
+                          int64_t v_stride, const int32_t* ranges, float scale, int64_t N, int64_t H, int64_t K,
+                          int64_t E) {
   using namespace msm;
   enqueue(context, "attention_cached", [=] {
     dispatch(dtype, [&](auto zero) {
@@ -137,14 +143,29 @@ void msm_attention_cached(msm_context* context, int dtype, void* out, int64_t ou
       const Keys* keys = reinterpret_cast<const Keys*>(ranges);
       Plan plan{nullptr, nullptr};
       plan.lay_out(keys, N, task_rows(N, K));
-      const size_t bytes = static_cast<size_t>(plan.num_pieces) * sizeof(Piece) + static_cast<size_t>(plan.num_split_rows) * sizeof(SplitRow) + 128;
+      const size_t bytes = static_cast<size_t>(plan.num_pieces) * sizeof(Piece) +
+                           static_cast<size_t>(plan.num_split_rows) * sizeof(SplitRow) + 128;
       Carver carver{static_cast<char*>(scratch(SCRATCH_ROW, bytes))};
       plan.pieces = carver.take<Piece>(plan.num_pieces);
       plan.split_rows = carver.take<SplitRow>(plan.num_split_rows);
       plan.lay_out(keys, N, task_rows(N, K));
-      float* partial = static_cast<float*>(scratch(SCRATCH_PACK_A, static_cast<size_t>(plan.num_parts * H * (E + 2)) * sizeof(float)));
-      const Cached<T> cached{static_cast<T*>(out), out_stride, static_cast<const T*>(q), q_stride, static_cast<const T*>(k_cache),
-                             static_cast<const T*>(v_cache), k_stride, v_stride, keys, scale, N, H, K, E, partial};
+      Cached<T> cached{};
+      cached.out = static_cast<T*>(out);
+      cached.out_stride = out_stride;
+      cached.q = static_cast<const T*>(q);
+      cached.q_stride = q_stride;
+      cached.k = static_cast<const T*>(k_cache);
+      cached.v = static_cast<const T*>(v_cache);
+      cached.k_stride = k_stride;
+      cached.v_stride = v_stride;
+      cached.keys = keys;
+      cached.scale = scale;
+      cached.N = N;
+      cached.H = H;
+      cached.K = K;
+      cached.E = E;
+      const size_t partial_bytes = static_cast<size_t>(plan.num_parts * H * (E + 2)) * sizeof(float);
+      cached.partial = static_cast<float*>(scratch(SCRATCH_PACK_A, partial_bytes));
       run_in_order(plan.num_pieces * K, [&](int64_t task) { cached.run_piece(plan.pieces[task / K], task % K); });
       run_in_order(plan.num_split_rows * H, [&](int64_t task) { cached.merge(plan.split_rows[task / H], task % H); });
     });

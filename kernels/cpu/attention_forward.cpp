@@ -1,9 +1,9 @@
 // defines: msm_attention_forward
 #include "softmax.h"
 
-void msm_attention_forward(msm_context* context, int dtype, void* out, int64_t out_stride, float* lse, const void* q, int64_t q_stride,
-                           const void* k, int64_t k_stride, const void* v, int64_t v_stride, const int32_t* starts, float scale, int64_t N,
-                           int64_t H, int64_t K, int64_t E) {
+void msm_attention_forward(msm_context* context, int dtype, void* out, int64_t out_stride, float* lse, const void* q,
+                           int64_t q_stride, const void* k, int64_t k_stride, const void* v, int64_t v_stride,
+                           const int32_t* starts, float scale, int64_t N, int64_t H, int64_t K, int64_t E) {
   using namespace msm;
   enqueue(context, "attention_forward", [=] {
     dispatch(dtype, [&](auto zero) {
@@ -29,7 +29,8 @@ void msm_attention_forward(msm_context* context, int dtype, void* out, int64_t o
         attend.add(static_cast<const T*>(k) + range.start * k_stride + kv * E, k_stride,
                    static_cast<const T*>(v) + range.start * v_stride + kv * E, v_stride, range.end - range.start,
                    range.begin - range.start + 1, 1);
-        attend.finish(static_cast<T*>(out) + range.begin * out_stride + h * E, out_stride, lse + h * N + range.begin, N);
+        attend.finish(static_cast<T*>(out) + range.begin * out_stride + h * E, out_stride, lse + h * N + range.begin,
+                      N);
       });
     });
   });

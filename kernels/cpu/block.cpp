@@ -8,7 +8,8 @@
 namespace msm {
 namespace {
 
-// Rows and vectors of the register tile: all accumulators, the vectors of a panel's row and a broadcast fit the registers.
+// Rows and vectors of the register tile: all accumulators, the vectors of a panel's row and a broadcast fit the
+// registers.
 #if defined(__AVX512F__)
 constexpr int MR = 14, NV = 2;
 #else
@@ -25,7 +26,8 @@ inline uint32_t word(const bf16* a, int64_t k) {
   return pair;
 }
 inline vf multiply_add(vf c, uint32_t a, vu b) {
-  return __builtin_bit_cast(vf, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, c), (__m512bh)_mm512_set1_epi32(static_cast<int>(a)), (__m512bh)b));
+  return __builtin_bit_cast(vf, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, c),
+                                                 (__m512bh)_mm512_set1_epi32(static_cast<int>(a)), (__m512bh)b));
 }
 #endif
 
@@ -36,8 +38,9 @@ inline Vector load_words(const Word* words) {
   return v;
 }
 
-// What a register tile multiplies with, NV * W columns of B: `row` reads the words of step k, `last` those of an odd number's last row. `begin` and
-// `end` bring two vectors of sums into the order of the columns that `row` reads, and back.
+// What a register tile multiplies with, NV * W columns of B: `row` reads the words of step k, `last` those of an odd
+// number's last row. `begin` and `end` bring two vectors of sums into the order of the columns that `row` reads, and
+// back.
 struct InOrder {
   static void begin(vf&, vf&) {}
   static void end(vf&, vf&) {}
@@ -75,7 +78,8 @@ struct RowsOfF32 : InOrder {
 };
 
 #if defined(__AVX512BF16__) && !defined(MSM_AMX)
-// Two rows become pairs by interleaving inside quarters of a vector: the first sums are those of columns 0-3, 8-11, 16-19, 24-27.
+// Two rows become pairs by interleaving inside quarters of a vector: the first sums are those of columns 0-3, 8-11,
+// 16-19, 24-27.
 struct RowsOfBf16 {
   using Vector = vu;
   static constexpr int64_t STEP = 2;
@@ -146,17 +150,16 @@ void tile(float* c, int64_t c_stride, const T* a, int64_t a_stride, B b, int64_t
 }
 
 template <class T, class B, int VECTORS, int ROWS = MR>
-void tile_rows(int64_t rows, float* c, int64_t c_stride, const T* a, int64_t a_stride, B b, int64_t K, bool accumulate) {
-  if (rows == ROWS)
-    tile<T, B, ROWS, VECTORS>(c, c_stride, a, a_stride, b, K, accumulate);
-  else if constexpr (ROWS > 1)
-    tile_rows<T, B, VECTORS, ROWS - 1>(rows, c, c_stride, a, a_stride, b, K, accumulate);
+void tile_rows(int64_t rows, float* c, int64_t c_stride, const T* a, int64_t a_stride, B b, int64_t K,
+               bool accumulate) {
+  if (rows == ROWS) tile<T, B, ROWS, VECTORS>(c, c_stride, a, a_stride, b, K, accumulate);
+  else if constexpr (ROWS > 1) tile_rows<T, B, VECTORS, ROWS - 1>(rows, c, c_stride, a, a_stride, b, K, accumulate);
 }
 
 // Strips of nearly equal height, so that none is too short to hide the latency of its sums.
 template <class T, class Word>
-void product(float* c, int64_t c_stride, const T* a, int64_t a_stride, const Word* packed, int64_t panel_words, int64_t M, int64_t N, int64_t K,
-             bool accumulate) {
+void product(float* c, int64_t c_stride, const T* a, int64_t a_stride, const Word* packed, int64_t panel_words,
+             int64_t M, int64_t N, int64_t K, bool accumulate) {
   using B = PackedPanel<T, Word>;
   constexpr int64_t P = NV * W;
   const int64_t strips = (M + MR - 1) / MR;
@@ -175,10 +178,8 @@ void product(float* c, int64_t c_stride, const T* a, int64_t a_stride, const Wor
         alignas(64) float edge[MR * P] = {};
         const size_t bytes = static_cast<size_t>(columns) * sizeof(float);
         for (int64_t i = 0; accumulate && i < rows; i++) memcpy(edge + i * P, corner + i * c_stride, bytes);
-        if (columns > W)
-          tile_rows<T, B, NV>(rows, edge, P, strip, a_stride, panel, K, accumulate);
-        else
-          tile_rows<T, B, 1>(rows, edge, P, strip, a_stride, panel, K, accumulate);
+        if (columns > W) tile_rows<T, B, NV>(rows, edge, P, strip, a_stride, panel, K, accumulate);
+        else tile_rows<T, B, 1>(rows, edge, P, strip, a_stride, panel, K, accumulate);
         for (int64_t i = 0; i < rows; i++) memcpy(corner + i * c_stride, edge + i * P, bytes);
       }
     }
@@ -187,15 +188,16 @@ void product(float* c, int64_t c_stride, const T* a, int64_t a_stride, const Wor
 
 // The whole panels of a B as it lies, each for all strips while it is in L1. Returns the columns done.
 template <class T, class B>
-int64_t product_of_rows(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
-                        bool accumulate) {
+int64_t product_of_rows(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* b, int64_t b_stride,
+                        int64_t M, int64_t N, int64_t K, bool accumulate) {
   constexpr int64_t P = NV * W;
   const int64_t strips = (M + MR - 1) / MR;
   int64_t n = 0;
   for (; n + P <= N; n += P)
     for (int64_t s = 0; s < strips; s++) {
       const int64_t m = M * s / strips, rows = M * (s + 1) / strips - m;
-      tile_rows<T, B, NV>(rows, c + m * c_stride + n, c_stride, a + m * a_stride, a_stride, B(b + n, b_stride), K, accumulate);
+      tile_rows<T, B, NV>(rows, c + m * c_stride + n, c_stride, a + m * a_stride, a_stride, B(b + n, b_stride), K,
+                          accumulate);
     }
   return n;
 }
@@ -205,32 +207,37 @@ template <class T>
 int64_t multiply_rows(float*, int64_t, const T*, int64_t, const T*, int64_t, int64_t, int64_t, int64_t, bool) {
   return 0;
 }
-int64_t multiply_rows(float* c, int64_t c_stride, const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
-                      bool accumulate) {
+int64_t multiply_rows(float* c, int64_t c_stride, const float* a, int64_t a_stride, const float* b, int64_t b_stride,
+                      int64_t M, int64_t N, int64_t K, bool accumulate) {
   return product_of_rows<float, RowsOfF32>(c, c_stride, a, a_stride, b, b_stride, M, N, K, accumulate);
 }
 #if defined(__AVX512BF16__) && !defined(MSM_AMX)
-int64_t multiply_rows(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
-                      bool accumulate) {
+int64_t multiply_rows(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* b, int64_t b_stride,
+                      int64_t M, int64_t N, int64_t K, bool accumulate) {
   return product_of_rows<bf16, RowsOfBf16>(c, c_stride, a, a_stride, b, b_stride, M, N, K, accumulate);
 }
 #endif
 
-void multiply(float* c, int64_t c_stride, const float* a, int64_t a_stride, const float* packed, int64_t M, int64_t N, int64_t K, bool accumulate) {
+void multiply(float* c, int64_t c_stride, const float* a, int64_t a_stride, const float* packed, int64_t M, int64_t N,
+              int64_t K, bool accumulate) {
   product<float, float>(c, c_stride, a, a_stride, packed, panel_words<float>(K), M, N, K, accumulate);
 }
 
 #if defined(MSM_AMX)
-void multiply(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* packed, int64_t M, int64_t N, int64_t K, bool accumulate) {
+void multiply(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* packed, int64_t M, int64_t N,
+              int64_t K, bool accumulate) {
   amx_matmul(c, c_stride, a, a_stride, packed, panel_words<bf16>(K) * 2, M, N, K, accumulate);
 }
 #elif defined(__AVX512BF16__)
-void multiply(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* packed, int64_t M, int64_t N, int64_t K, bool accumulate) {
-  product<bf16, uint32_t>(c, c_stride, a, a_stride, reinterpret_cast<const uint32_t*>(packed), panel_words<bf16>(K), M, N, K, accumulate);
+void multiply(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* packed, int64_t M, int64_t N,
+              int64_t K, bool accumulate) {
+  product<bf16, uint32_t>(c, c_stride, a, a_stride, reinterpret_cast<const uint32_t*>(packed), panel_words<bf16>(K), M,
+                          N, K, accumulate);
 }
 #else
 // Widens the rows of A a strip at a time.
-void multiply(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* packed, int64_t M, int64_t N, int64_t K, bool accumulate) {
+void multiply(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const bf16* packed, int64_t M, int64_t N,
+              int64_t K, bool accumulate) {
   constexpr int64_t KC = 256;
   const int64_t strips = (M + MR - 1) / MR;
   float wide[MR * (KC + W)];
@@ -246,8 +253,9 @@ void multiply(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const
         for (; j + W <= depth; j += W) store(target + j, load(row + j));
         if (j < depth) store(target + j, load_partial(row + j, depth - j));
       }
-      product<float, float>(c + m * c_stride, c_stride, wide, KC + W, reinterpret_cast<const float*>(packed) + k * PANEL<bf16>,
-                            panel_words<bf16>(K), rows, N, depth, accumulate || k > 0);
+      product<float, float>(c + m * c_stride, c_stride, wide, KC + W,
+                            reinterpret_cast<const float*>(packed) + k * PANEL<bf16>, panel_words<bf16>(K), rows, N,
+                            depth, accumulate || k > 0);
       k += depth;
     } while (k < K);
   }
@@ -257,22 +265,26 @@ void multiply(float* c, int64_t c_stride, const bf16* a, int64_t a_stride, const
 }  // namespace
 
 template <class T>
-void block_matmul(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* packed, int64_t M, int64_t N, int64_t K, bool accumulate) {
+void block_matmul(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* packed, int64_t M, int64_t N,
+                  int64_t K, bool accumulate) {
   multiply(c, c_stride, a, a_stride, packed, M, N, K, accumulate);
 }
 
 template <class T>
-void block_matmul_nn(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
-                     bool accumulate, T* packed) {
+void block_matmul_nn(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t M,
+                     int64_t N, int64_t K, bool accumulate, T* packed) {
   const int64_t n = multiply_rows(c, c_stride, a, a_stride, b, b_stride, M, N, K, accumulate);
   if (n == N) return;
   pack_nn(packed, b + n, b_stride, K, N - n);
   multiply(c + n, c_stride, a, a_stride, packed, M, N - n, K, accumulate);
 }
 
-template void block_matmul<float>(float*, int64_t, const float*, int64_t, const float*, int64_t, int64_t, int64_t, bool);
+template void block_matmul<float>(float*, int64_t, const float*, int64_t, const float*, int64_t, int64_t, int64_t,
+                                  bool);
 template void block_matmul<bf16>(float*, int64_t, const bf16*, int64_t, const bf16*, int64_t, int64_t, int64_t, bool);
-template void block_matmul_nn<float>(float*, int64_t, const float*, int64_t, const float*, int64_t, int64_t, int64_t, int64_t, bool, float*);
-template void block_matmul_nn<bf16>(float*, int64_t, const bf16*, int64_t, const bf16*, int64_t, int64_t, int64_t, int64_t, bool, bf16*);
+template void block_matmul_nn<float>(float*, int64_t, const float*, int64_t, const float*, int64_t, int64_t, int64_t,
+                                     int64_t, bool, float*);
+template void block_matmul_nn<bf16>(float*, int64_t, const bf16*, int64_t, const bf16*, int64_t, int64_t, int64_t,
+                                    int64_t, bool, bf16*);
 
 }  // namespace msm

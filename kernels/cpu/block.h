@@ -1,10 +1,11 @@
 // Products of blocks that fit the caches: the building stones of matmul, attention and the loss, one place for the
 // instruction set (portable vectors, AVX2, AVX-512, AVX-512 BF16, AMX).
-// defines: PANEL, PAIRS, K_STEP, divide_up, round_up, panel_words, packed_size, pack_nn, pack_nt, transpose_rows, block_matmul, block_matmul_nn
+// defines: PANEL, PAIRS, K_STEP, divide_up, round_up, panel_words, packed_size, pack_nn, pack_nt, transpose_rows,
+// block_matmul, block_matmul_nn
 //
-// B is packed first: panels of PANEL columns, each packed_size(K, 1) elements, padded with zeros in k and n. A panel is [k][PANEL] in f32;
-// bf16 is kept as pairs [k / 2][PANEL][2] where the processor has a dot product of pairs (vdpbf16ps, AMX), widened to f32 where it has not.
-// A is read as it lies, row-major.
+// B is packed first: panels of PANEL columns, each packed_size(K, 1) elements, padded with zeros in k and n. A panel is
+// [k][PANEL] in f32; bf16 is kept as pairs [k / 2][PANEL][2] where the processor has a dot product of pairs (vdpbf16ps,
+// AMX), widened to f32 where it has not. A is read as it lies, row-major.
 #pragma once
 #include "vec.h"
 
@@ -22,7 +23,8 @@ template <>
 constexpr int64_t PANEL<bf16> = 32;
 #endif
 
-// How a panel stores B: pairs of bf16 for the dot products of pairs, or f32. K is padded to what one step of the product reads.
+// How a panel stores B: pairs of bf16 for the dot products of pairs, or f32. K is padded to what one step of the
+// product reads.
 template <class T>
 constexpr bool PAIRS = false;
 template <class T>
@@ -64,17 +66,17 @@ void pack_nt(T* packed, const T* b, int64_t b_stride, int64_t K, int64_t N);
 template <class T>
 void transpose_rows(T* out, int64_t out_stride, const T* a, int64_t a_stride, int64_t M, int64_t K);
 
-// c[m, n] = (accumulate ? c[m, n] : 0) + sum_k a[m, k] B[k, n], f32 sums whose order depends on K alone. c is [M, c_stride] with
-// exactly N columns written; a is [M, K], rows a_stride apart, nothing is read beyond a row's K elements. A sum continued over
-// blocks of K (multiples of 32) has the bits of the undivided one.
+// c[m, n] = (accumulate ? c[m, n] : 0) + sum_k a[m, k] B[k, n], f32 sums whose order depends on K alone. c is [M,
+// c_stride] with exactly N columns written; a is [M, K], rows a_stride apart, nothing is read beyond a row's K
+// elements. A sum continued over blocks of K (multiples of 32) has the bits of the undivided one.
 template <class T>
-void block_matmul(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* packed, int64_t M, int64_t N, int64_t K,
-                  bool accumulate);
+void block_matmul(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* packed, int64_t M, int64_t N,
+                  int64_t K, bool accumulate);
 
-// The same for a B [K, N] as it lies, rows b_stride apart, for few rows of A: read without packing where the instruction set allows. `packed`:
-// memory for packed_size(K, N) elements.
+// The same for a B [K, N] as it lies, rows b_stride apart, for few rows of A: read without packing where the
+// instruction set allows. `packed`: memory for packed_size(K, N) elements.
 template <class T>
-void block_matmul_nn(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t M, int64_t N, int64_t K,
-                     bool accumulate, T* packed);
+void block_matmul_nn(float* c, int64_t c_stride, const T* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t M,
+                     int64_t N, int64_t K, bool accumulate, T* packed);
 
 }  // namespace msm

@@ -119,16 +119,21 @@ void* scratch(ScratchSlot slot, size_t bytes) {
 
 int msm_abi_version(void) { return MSM_ABI_VERSION; }
 
-msm_context* msm_open(int threads, char* error, int64_t error_bytes) {
+msm_context* msm_open(int device, int threads, char* error, int64_t error_bytes) {
+  if (device != 0) {
+    snprintf(error, static_cast<size_t>(error_bytes), "there is no device %d: the CPU is one device, 0", device);
+    return nullptr;
+  }
   if (!msm::isa_supported()) {
-    snprintf(error, static_cast<size_t>(error_bytes), "this processor cannot run the %s build of the kernels", msm::isa_name());
+    snprintf(error, static_cast<size_t>(error_bytes), "this processor cannot run the %s build of the kernels",
+             msm::isa_name());
     return nullptr;
   }
   thread_count = threads > 0 ? threads : omp_get_num_procs();
   msm_context* context = new msm_context;
   char text[512];
-  snprintf(text, sizeof text,
-           "{\"backend\":\"cpu\",\"isa\":\"%s\",\"threads\":%d,\"memoryBytes\":%lld}", msm::isa_name(), thread_count,
+  snprintf(text, sizeof text, "{\"backend\":\"cpu\",\"device\":0,\"isa\":\"%s\",\"threads\":%d,\"memoryBytes\":%lld}",
+           msm::isa_name(), thread_count,
            static_cast<long long>(sysconf(_SC_PHYS_PAGES)) * static_cast<long long>(sysconf(_SC_PAGE_SIZE)));
   context->description = text;
   context->worker = std::thread(work, context);
@@ -146,6 +151,8 @@ void msm_close(msm_context* context) {
 }
 
 const char* msm_describe(msm_context* context) { return context->description.c_str(); }
+
+const char* msm_kernels(msm_context*) { return "{}"; }
 
 uint64_t msm_alloc(msm_context*, int64_t bytes) {
   const size_t rounded = (static_cast<size_t>(bytes > 0 ? bytes : 1) + 63) / 64 * 64;
@@ -225,4 +232,6 @@ void msm_replay(msm_context* context, uint64_t recording) {
   context->wake.notify_one();
 }
 
-void msm_recording_free(msm_context*, uint64_t recording) { delete reinterpret_cast<std::vector<msm::Task>*>(recording); }
+void msm_recording_free(msm_context*, uint64_t recording) {
+  delete reinterpret_cast<std::vector<msm::Task>*>(recording);
+}

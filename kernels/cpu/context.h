@@ -1,5 +1,5 @@
-// The CPU's stream: one worker thread that runs tasks in order, each of them parallel inside by OpenMP. Ops return at once,
-// as on a GPU, so that a missing wait shows on every machine and the host's event loop stays free.
+// The CPU's stream: one worker thread that runs tasks in order, each of them parallel inside by OpenMP. Ops return at
+// once, as on a GPU, so that a missing wait shows on every machine and the host's event loop stays free.
 // defines: msm_context, enqueue, parallel ranges
 #pragma once
 #include <string.h>
@@ -39,8 +39,8 @@ void enqueue(msm_context* context, const char* op, F body, bool always = false) 
 
 int threads();
 
-// Scratch memory of the calling thread, 64-byte aligned, undefined contents, valid until the thread asks again for the same
-// slot. Grows to the largest request and stays.
+// Scratch memory of the calling thread, 64-byte aligned, undefined contents, valid until the thread asks again for the
+// same slot. Grows to the largest request and stays.
 enum ScratchSlot { SCRATCH_PACK_A, SCRATCH_PACK_B, SCRATCH_TILE, SCRATCH_ROW, SCRATCH_SLOTS };
 void* scratch(ScratchSlot slot, size_t bytes);
 

@@ -7,7 +7,8 @@ namespace msm {
 namespace {
 
 template <class To, class From>
-void convert(To* dst, int64_t dst_stride, const From* src, int64_t src_stride, int64_t rows, int64_t cols, float scale) {
+void convert(To* dst, int64_t dst_stride, const From* src, int64_t src_stride, int64_t rows, int64_t cols,
+             float scale) {
   if (dst_stride == cols && src_stride == cols) {
     cols *= rows;
     rows = 1;
@@ -28,9 +29,10 @@ void convert(To* dst, int64_t dst_stride, const From* src, int64_t src_stride, i
 }
 
 template <class To>
-void convert_to(To* dst, int64_t dst_stride, const void* src, int src_dtype, int64_t src_stride, int64_t rows, int64_t cols,
-                float scale) {
-  if (src_dtype == MSM_F16) return convert(dst, dst_stride, static_cast<const f16*>(src), src_stride, rows, cols, scale);
+void convert_to(To* dst, int64_t dst_stride, const void* src, int src_dtype, int64_t src_stride, int64_t rows,
+                int64_t cols, float scale) {
+  if (src_dtype == MSM_F16)
+    return convert(dst, dst_stride, static_cast<const f16*>(src), src_stride, rows, cols, scale);
   dispatch(src_dtype, [&](auto zero) {
     convert(dst, dst_stride, static_cast<const decltype(zero)*>(src), src_stride, rows, cols, scale);
   });

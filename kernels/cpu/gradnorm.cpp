@@ -27,7 +27,8 @@ void msm_gradnorm(msm_context* context, float* out, const float* grads, int64_t 
   enqueue(context, "gradnorm", [=] {
     const int64_t chunks = (count + CHUNK - 1) / CHUNK;
     double* partial = static_cast<double*>(scratch(SCRATCH_ROW, static_cast<size_t>(chunks + 1) * sizeof(double)));
-    each_chunk(count, [&](int64_t begin, int64_t end) { partial[begin / CHUNK] = square_sum(grads + begin, end - begin); });
+    each_chunk(count,
+               [&](int64_t begin, int64_t end) { partial[begin / CHUNK] = square_sum(grads + begin, end - begin); });
     double total = 0;
     for (int64_t i = 0; i < chunks; i++) total += partial[i];
     *out = static_cast<float>(::sqrt(total));

@@ -1,9 +1,9 @@
 // defines: isa_name, isa_supported, msm_cpu_isas
 #include "isa.h"
 
-#include "../ops.h"
-
 #include <string.h>
+
+#include "../ops.h"
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <sys/syscall.h>

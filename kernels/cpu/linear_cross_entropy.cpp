@@ -1,12 +1,14 @@
 // defines: msm_linear_cross_entropy, msm_linear_cross_entropy_workspace
 //
-// The vocabulary passes in blocks of VB columns. A tile of logits (MC rows x VB) lives in L2: its exponentials, relative to the row's largest
-// logit so far, are summed and multiplied with the same rows of w at once, as FlashAttention does with keys and values; a row whose
-// maximum rises rescales what it has. So logits are computed once, and dx = dscale / sum * (sum_{v != t} e_v w_v - (sum_{v != t} e_v) w_t).
-// Leaving out the target keeps the gradient of confident tokens exact: p_t - 1 is never rounded to bf16.
+// The vocabulary passes in blocks of VB columns. A tile of logits (MC rows x VB) lives in L2: its exponentials,
+// relative to the row's largest logit so far, are summed and multiplied with the same rows of w at once, as
+// FlashAttention does with keys and values; a row whose
+// maximum rises rescales what it has. So logits are computed once, and dx = dscale / sum * (sum_{v != t} e_v w_v -
+// (sum_{v != t} e_v) w_t). Leaving out the target keeps the gradient of confident tokens exact: p_t - 1 is never
+// rounded to bf16.
 //
-// The blocks form GROUPS groups that run beside each other and are combined in order at the end: parallel over few rows too. What
-// happens to a row depends on D and V alone.
+// The blocks form GROUPS groups that run beside each other and are combined in order at the end: parallel over few rows
+// too. What happens to a row depends on D and V alone.
 #include <algorithm>
 
 #include "block.h"
@@ -15,12 +17,12 @@
 namespace msm {
 namespace {
 
-constexpr int64_t VB = 384;                     // vocabulary columns of a tile
-constexpr int64_t MC = 112;                     // rows of a tile
-constexpr int64_t DB = 384;                     // columns of dx at a time: DB * VB elements of w stay in L2
-constexpr int64_t KC_BYTES = 2304;              // depth of a slice of w: KC * VB elements stay in L2
+constexpr int64_t VB = 384;         // vocabulary columns of a tile
+constexpr int64_t MC = 112;         // rows of a tile
+constexpr int64_t DB = 384;         // columns of dx at a time: DB * VB elements of w stay in L2
+constexpr int64_t KC_BYTES = 2304;  // depth of a slice of w: KC * VB elements stay in L2
 constexpr int64_t GROUPS = 4;
-constexpr int64_t WORKSPACE_BYTES = 64 << 20;   // rows are done in chunks that fit
+constexpr int64_t WORKSPACE_BYTES = 64 << 20;  // rows are done in chunks that fit
 
 // One row in one group of blocks.
 struct State {
@@ -43,15 +45,16 @@ struct Arguments {
   void* workspace;
 };
 
-// The workspace: which rows have a target; then for a chunk of them x, the state, the target's logit and the sums of dx.
+// The workspace: which rows have a target; then for a chunk of them x, the state, the target's logit and the sums of
+// dx.
 template <class T>
 struct Workspace {
   int64_t x_stride, row_bytes, chunk;
   int32_t* rows;
   T* x;
-  State* states;   // [GROUPS][chunk]
-  float* target;   // [chunk]
-  float* sums;     // [GROUPS][chunk][D]
+  State* states;  // [GROUPS][chunk]
+  float* target;  // [chunk]
+  float* sums;    // [GROUPS][chunk][D]
   int64_t bytes;
 
   Workspace(int64_t N, int64_t D, void* memory) {
@@ -62,7 +65,8 @@ struct Workspace {
     chunk = std::max<int64_t>(1, std::min(N, std::max(MC, WORKSPACE_BYTES / row_bytes)));
     bytes = 0;
     const auto take = [&](auto*& part, int64_t count) {
-      part = reinterpret_cast<std::decay_t<decltype(part)>>(reinterpret_cast<uintptr_t>(memory) + static_cast<uintptr_t>(bytes));
+      part = reinterpret_cast<std::decay_t<decltype(part)>>(reinterpret_cast<uintptr_t>(memory) +
+                                                            static_cast<uintptr_t>(bytes));
       bytes += round_up(count * static_cast<int64_t>(sizeof *part), 64);
     };
     take(rows, N);
@@ -75,11 +79,11 @@ struct Workspace {
 
 float exp_scalar(float x) { return exp(splat(x))[0]; }
 
-// One row of a tile of logits: updates its state and target logit, writes e^(logit - max) to weights (unless null), and rescales the row's
-// sums of dx (null where there are none yet).
+// One row of a tile of logits: updates its state and target logit, writes e^(logit - max) to weights (unless null), and
+// rescales the row's sums of dx (null where there are none yet).
 template <class T>
-void row_softmax(T* weights, float* logits, int64_t columns, int64_t v0, int32_t target, State& state, float& target_logit, float* sums,
-                 int64_t D) {
+void row_softmax(T* weights, float* logits, int64_t columns, int64_t v0, int32_t target, State& state,
+                 float& target_logit, float* sums, int64_t D) {
   const int64_t padded = round_up(columns, W);
   for (int64_t j = columns; j < padded; j++) logits[j] = -INFINITY;
   vf largest = load(logits);
@@ -116,9 +120,10 @@ template <class T>
 struct Pass {
   const Arguments& p;
   const Workspace<T>& space;
-  int64_t first, count;  // rows of this chunk
-  int64_t blocks, KC, slices, slice_elements, panel_elements;
-  T *logit_weights, *dx_weights;  // packed blocks of w, one for each group: [D, VB] in slices of KC, and [VB, D]
+  int64_t first = 0, count = 0;  // rows of this chunk
+  int64_t blocks = 0, KC = 0, slices = 0, slice_elements = 0, panel_elements = 0;
+  // Packed blocks of w, one for each group: [D, VB] in slices of KC, and [VB, D].
+  T *logit_weights = nullptr, *dx_weights = nullptr;
 
   int64_t group_begin(int64_t g) const { return blocks * g / GROUPS; }
   bool used(int64_t g) const { return group_begin(g) < group_begin(g + 1); }
@@ -142,32 +147,36 @@ struct Pass {
     if (i < slices * panels) {
       const int64_t k = i / panels * KC, depth = std::min(KC, p.D - k), n = i % panels * PANEL<T>;
       if (n < columns)
-        pack_nt(logit_weights + g * logit_elements() + i / panels * slice_elements + packed_size<T>(depth, n), w + n * p.w_stride + k, p.w_stride,
-                depth, std::min(PANEL<T>, columns - n));
+        pack_nt(logit_weights + g * logit_elements() + i / panels * slice_elements + packed_size<T>(depth, n),
+                w + n * p.w_stride + k, p.w_stride, depth, std::min(PANEL<T>, columns - n));
     } else {
       const int64_t d = (i - slices * panels) * PANEL<T>;
-      pack_nn(dx_weights + g * dx_elements() + packed_size<T>(columns, d), w + d, p.w_stride, columns, std::min(PANEL<T>, p.D - d));
+      pack_nn(dx_weights + g * dx_elements() + packed_size<T>(columns, d), w + d, p.w_stride, columns,
+              std::min(PANEL<T>, p.D - d));
     }
   }
 
   void tile(int64_t g, int64_t step, int64_t m, int64_t rows) const {
     int64_t v0, columns;
     if (!block(g, step, v0, columns)) return;
-    float* logits = static_cast<float*>(scratch(SCRATCH_TILE, static_cast<size_t>(MC * VB) * (sizeof(float) + sizeof(T))));
+    float* logits =
+        static_cast<float*>(scratch(SCRATCH_TILE, static_cast<size_t>(MC * VB) * (sizeof(float) + sizeof(T))));
     T* weights = reinterpret_cast<T*>(logits + MC * VB);
     for (int64_t s = 0; s < slices; s++) {
       const int64_t k = s * KC;
-      block_matmul(logits, VB, space.x + m * space.x_stride + k, space.x_stride, logit_weights + g * logit_elements() + s * slice_elements, rows,
-                   columns, std::min(KC, p.D - k), s > 0);
+      block_matmul(logits, VB, space.x + m * space.x_stride + k, space.x_stride,
+                   logit_weights + g * logit_elements() + s * slice_elements, rows, columns, std::min(KC, p.D - k),
+                   s > 0);
     }
     float* sums = p.dx ? space.sums + (g * space.chunk + m) * p.D : nullptr;
     for (int64_t i = 0; i < rows; i++)
-      row_softmax(sums ? weights + i * VB : nullptr, logits + i * VB, columns, v0, p.targets[space.rows[first + m + i]], space.states[g * space.chunk + m + i],
-                  space.target[m + i], sums && step > 0 ? sums + i * p.D : nullptr, p.D);
+      row_softmax(sums ? weights + i * VB : nullptr, logits + i * VB, columns, v0, p.targets[space.rows[first + m + i]],
+                  space.states[g * space.chunk + m + i], space.target[m + i],
+                  sums && step > 0 ? sums + i * p.D : nullptr, p.D);
     if (!sums) return;
     for (int64_t d = 0; d < p.D; d += DB)
-      block_matmul(sums + d, p.D, weights, VB, dx_weights + g * dx_elements() + packed_size<T>(columns, d), rows, std::min(DB, p.D - d), columns,
-                   step > 0);
+      block_matmul(sums + d, p.D, weights, VB, dx_weights + g * dx_elements() + packed_size<T>(columns, d), rows,
+                   std::min(DB, p.D - d), columns, step > 0);
   }
 
   // Combines the groups of a row, in order.
@@ -204,10 +213,8 @@ struct Pass {
         if (used(g)) x += factors[g] * (left >= W ? load(sums) : load_partial(sums, left));
       }
       x = scale * x;
-      if (left >= W)
-        store(dx + d, x);
-      else
-        store_partial(dx + d, x, left);
+      if (left >= W) store(dx + d, x);
+      else store_partial(dx + d, x, left);
     }
   }
 };
@@ -223,26 +230,35 @@ void linear_cross_entropy(const Arguments& p) {
     }
     p.losses[n] = 0;
     if (p.argmax) p.argmax[n] = -1;
-    if (p.dx) memset(static_cast<void*>(static_cast<T*>(p.dx) + n * p.dx_stride), 0, static_cast<size_t>(p.D) * sizeof(T));
+    if (p.dx)
+      memset(static_cast<void*>(static_cast<T*>(p.dx) + n * p.dx_stride), 0, static_cast<size_t>(p.D) * sizeof(T));
   }
-  const int64_t slices = divide_up(p.D, KC_BYTES / static_cast<int64_t>(sizeof(T))), KC = round_up(divide_up(p.D, slices), 32);
-  Pass<T> pass = {p, space, 0, 0, divide_up(p.V, VB), KC, divide_up(p.D, KC), packed_size<T>(KC, VB), packed_size<T>(VB, PANEL<T>), nullptr, nullptr};
-  pass.logit_weights = static_cast<T*>(scratch(
-      SCRATCH_PACK_B, static_cast<size_t>(GROUPS * (pass.logit_elements() + (p.dx ? pass.dx_elements() : 0))) * sizeof(T)));
+  const int64_t slices = divide_up(p.D, KC_BYTES / static_cast<int64_t>(sizeof(T)));
+  Pass<T> pass{p, space};
+  pass.blocks = divide_up(p.V, VB);
+  pass.KC = round_up(divide_up(p.D, slices), 32);
+  pass.slices = divide_up(p.D, pass.KC);
+  pass.slice_elements = packed_size<T>(pass.KC, VB);
+  pass.panel_elements = packed_size<T>(VB, PANEL<T>);
+  const int64_t packed_elements = GROUPS * (pass.logit_elements() + (p.dx ? pass.dx_elements() : 0));
+  pass.logit_weights = static_cast<T*>(scratch(SCRATCH_PACK_B, static_cast<size_t>(packed_elements) * sizeof(T)));
   pass.dx_weights = pass.logit_weights + GROUPS * pass.logit_elements();
-  const int64_t items = pass.slices * (VB / PANEL<T>) + (p.dx ? divide_up(p.D, PANEL<T>) : 0);
+  const int64_t panels = VB / PANEL<T>, items = pass.slices * panels + (p.dx ? divide_up(p.D, PANEL<T>) : 0);
   const int64_t steps = divide_up(pass.blocks, GROUPS);
   const int64_t chunks = divide_up(count, space.chunk);
   for (int64_t c = 0; c < chunks; c++) {
     pass.first = count * c / chunks;
     pass.count = count * (c + 1) / chunks - pass.first;
-    // Register tiles are 14 rows, AMX tiles 16: tiles of a multiple of either where there are rows enough for all threads.
-    const int64_t tiles = divide_up(pass.count, std::min(MC, std::max<int64_t>(32, round_up(divide_up(pass.count * GROUPS, 4 * threads()), 16))));
+    // Register tiles are 14 rows, AMX tiles 16: tiles of a multiple of either where there are rows enough for all
+    // threads.
+    const int64_t tiles = divide_up(
+        pass.count, std::min(MC, std::max<int64_t>(32, round_up(divide_up(pass.count * GROUPS, 4 * threads()), 16))));
 #pragma omp parallel
     {
 #pragma omp for schedule(static)
       for (int64_t i = 0; i < pass.count; i++) {
-        memcpy(static_cast<void*>(space.x + i * space.x_stride), static_cast<const T*>(p.x) + space.rows[pass.first + i] * p.x_stride,
+        memcpy(static_cast<void*>(space.x + i * space.x_stride),
+               static_cast<const T*>(p.x) + space.rows[pass.first + i] * p.x_stride,
                static_cast<size_t>(p.D) * sizeof(T));
         for (int64_t g = 0; g < GROUPS; g++) space.states[g * space.chunk + i] = {-INFINITY, 0, 0};
       }
@@ -264,11 +280,26 @@ void linear_cross_entropy(const Arguments& p) {
 }  // namespace
 }  // namespace msm
 
-void msm_linear_cross_entropy(msm_context* context, int dtype, float* losses, int32_t* argmax, void* dx, int64_t dx_stride,
-                              const void* x, int64_t x_stride, const void* w, int64_t w_stride, const int32_t* targets,
-                              const float* dscale, int64_t N, int64_t D, int64_t V, void* workspace, int64_t workspace_bytes) {
+void msm_linear_cross_entropy(msm_context* context, int dtype, float* losses, int32_t* argmax, void* dx,
+                              int64_t dx_stride, const void* x, int64_t x_stride, const void* w, int64_t w_stride,
+                              const int32_t* targets, const float* dscale, int64_t N, int64_t D, int64_t V,
+                              void* workspace, int64_t workspace_bytes) {
   using namespace msm;
-  const Arguments arguments = {losses, argmax, dx, dx_stride, x, x_stride, w, w_stride, targets, dscale, N, D, V, workspace};
+  Arguments arguments{};
+  arguments.losses = losses;
+  arguments.argmax = argmax;
+  arguments.dx = dx;
+  arguments.dx_stride = dx_stride;
+  arguments.x = x;
+  arguments.x_stride = x_stride;
+  arguments.w = w;
+  arguments.w_stride = w_stride;
+  arguments.targets = targets;
+  arguments.dscale = dscale;
+  arguments.N = N;
+  arguments.D = D;
+  arguments.V = V;
+  arguments.workspace = workspace;
   const bool enough = workspace_bytes >= msm_linear_cross_entropy_workspace(dtype, N, D, V);
   enqueue(context, "linear_cross_entropy", [=] {
     if (!enough) fail("the workspace is too small");

@@ -13,7 +13,9 @@ vu pairs(const bf16* even, const bf16* odd) {
   return __builtin_bit_cast(vu, load(even)) >> 16 | __builtin_bit_cast(vu, load(odd));
 }
 vu words_nn(const float* b, int64_t) { return __builtin_bit_cast(vu, load(b)); }
-vu words_nn(const bf16* b, int64_t b_stride) { return PAIRS<bf16> ? pairs(b, b + b_stride) : __builtin_bit_cast(vu, load(b)); }
+vu words_nn(const bf16* b, int64_t b_stride) {
+  return PAIRS<bf16> ? pairs(b, b + b_stride) : __builtin_bit_cast(vu, load(b));
+}
 template <class T>
 vu words_nn_partial(const T* b, int64_t b_stride, int64_t rows, int64_t n) {
   T padded[2][W] = {};
@@ -77,10 +79,8 @@ void pack_nn(T* packed, const T* b, int64_t b_stride, int64_t K, int64_t N) {
       uint32_t* target = out + k / STEP * P;
       for (int64_t n = 0; n < P; n += W) {
         vu words = {};
-        if (k + STEP <= K && n + W <= columns)
-          words = words_nn(row + n, b_stride);
-        else if (k < K && n < columns)
-          words = words_nn_partial(row + n, b_stride, K - k, columns - n);
+        if (k + STEP <= K && n + W <= columns) words = words_nn(row + n, b_stride);
+        else if (k < K && n < columns) words = words_nn_partial(row + n, b_stride, K - k, columns - n);
         store_words(target + n, words);
       }
     }
@@ -104,7 +104,9 @@ void pack_nt(T* packed, const T* b, int64_t b_stride, int64_t K, int64_t N) {
           for (int i = 0; i < W; i++) block[i] = words_nt(corner + i * b_stride + k);
         } else {
           for (int i = 0; i < W; i++)
-            block[i] = i < columns && k_left > 0 ? words_nt_partial(corner + i * b_stride + k, k_left < W * STEP ? k_left : W * STEP) : vu{};
+            block[i] = i < columns && k_left > 0
+                           ? words_nt_partial(corner + i * b_stride + k, k_left < W * STEP ? k_left : W * STEP)
+                           : vu{};
         }
         transpose(block);
         uint32_t* target = out + w * P + n;

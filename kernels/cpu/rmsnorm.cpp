@@ -40,9 +40,9 @@ void backward_group(T* dx, const T* dout, const T* h, const T* weight, float rst
 }  // namespace
 }  // namespace msm
 
-void msm_rmsnorm_forward(msm_context* context, int dtype, void* out, int64_t out_stride, float* rstd, void* h, int64_t h_stride,
-                         const void* x, int64_t x_stride, const void* delta, int64_t delta_stride, const void* weight, float eps,
-                         int64_t N, int64_t G, int64_t D) {
+void msm_rmsnorm_forward(msm_context* context, int dtype, void* out, int64_t out_stride, float* rstd, void* h,
+                         int64_t h_stride, const void* x, int64_t x_stride, const void* delta, int64_t delta_stride,
+                         const void* weight, float eps, int64_t N, int64_t G, int64_t D) {
   using namespace msm;
   enqueue(context, "rmsnorm_forward", [=] {
     dispatch(dtype, [&](auto zero) {
@@ -50,26 +50,28 @@ void msm_rmsnorm_forward(msm_context* context, int dtype, void* out, int64_t out
       each_row(N, G * D, [&](int64_t n) {
         for (int64_t g = 0; g < G; g++)
           forward_group(static_cast<T*>(out) + n * out_stride + g * D, rstd + n * G + g,
-                        delta ? static_cast<T*>(h) + n * h_stride + g * D : nullptr, static_cast<const T*>(x) + n * x_stride + g * D,
-                        delta ? static_cast<const T*>(delta) + n * delta_stride + g * D : nullptr, static_cast<const T*>(weight),
-                        eps, D);
+                        delta ? static_cast<T*>(h) + n * h_stride + g * D : nullptr,
+                        static_cast<const T*>(x) + n * x_stride + g * D,
+                        delta ? static_cast<const T*>(delta) + n * delta_stride + g * D : nullptr,
+                        static_cast<const T*>(weight), eps, D);
       });
     });
   });
 }
 
-void msm_rmsnorm_backward(msm_context* context, int dtype, void* dx, int64_t dx_stride, const void* dout, int64_t dout_stride,
-                          const void* h, int64_t h_stride, const void* weight, const float* rstd, const void* dresidual,
-                          int64_t dresidual_stride, int64_t N, int64_t G, int64_t D) {
+void msm_rmsnorm_backward(msm_context* context, int dtype, void* dx, int64_t dx_stride, const void* dout,
+                          int64_t dout_stride, const void* h, int64_t h_stride, const void* weight, const float* rstd,
+                          const void* dresidual, int64_t dresidual_stride, int64_t N, int64_t G, int64_t D) {
   using namespace msm;
   enqueue(context, "rmsnorm_backward", [=] {
     dispatch(dtype, [&](auto zero) {
       using T = decltype(zero);
       each_row(N, G * D, [&](int64_t n) {
         for (int64_t g = 0; g < G; g++)
-          backward_group(static_cast<T*>(dx) + n * dx_stride + g * D, static_cast<const T*>(dout) + n * dout_stride + g * D,
-                         static_cast<const T*>(h) + n * h_stride + g * D, static_cast<const T*>(weight), rstd[n * G + g],
-                         dresidual ? static_cast<const T*>(dresidual) + n * dresidual_stride + g * D : nullptr, D);
+          backward_group(
+              static_cast<T*>(dx) + n * dx_stride + g * D, static_cast<const T*>(dout) + n * dout_stride + g * D,
+              static_cast<const T*>(h) + n * h_stride + g * D, static_cast<const T*>(weight), rstd[n * G + g],
+              dresidual ? static_cast<const T*>(dresidual) + n * dresidual_stride + g * D : nullptr, D);
       });
     });
   });

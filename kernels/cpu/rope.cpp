@@ -28,7 +28,8 @@ void msm_rope(msm_context* context, int dtype, void* x, int64_t x_stride, const 
       const vf sign = splat(inverse ? -1.0f : 1.0f);
       each_row(N, G * E, [&](int64_t n) {
         for (int64_t g = 0; g < G; g++)
-          rotate(static_cast<T*>(x) + n * x_stride + g * E, cos + positions[n] * half, sin + positions[n] * half, sign, half);
+          rotate(static_cast<T*>(x) + n * x_stride + g * E, cos + positions[n] * half, sin + positions[n] * half, sign,
+                 half);
       });
     });
   });

@@ -7,8 +7,8 @@
 namespace msm {
 namespace {
 
-// Tokens are sorted by distance from the largest logit into buckets 1 / RESOLUTION wide (the last takes the rest), so that only
-// the bucket that a cumulative sum ends in has to be sorted.
+// Tokens are sorted by distance from the largest logit into buckets 1 / RESOLUTION wide (the last takes the rest), so
+// that only the bucket that a cumulative sum ends in has to be sorted.
 constexpr int BUCKETS = 2048;
 constexpr float RESOLUTION = 64.0f;
 
@@ -47,7 +47,8 @@ struct Row {
       for (int64_t j = 0; j < std::min<int64_t>(V - i, W); j++)
         if (bucket(far[j]) == wanted) tokens[count++] = {logits[i + j], static_cast<int32_t>(i + j)};
     });
-    std::sort(tokens, tokens + count, [](Token a, Token b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; });
+    std::sort(tokens, tokens + count,
+              [](Token a, Token b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; });
     return count;
   }
 
@@ -93,10 +94,8 @@ float largest_of(const float* x, int64_t count) {
   vf largest = splat(-INFINITY);
   each_vector(count, [&](int64_t i, auto n) {
     const vf v = load(x + i, n);
-    if constexpr (std::is_same<decltype(n), Whole>::value)
-      largest = max(largest, v);
-    else
-      largest = max(largest, lanes() < static_cast<int32_t>(n) ? v : splat(-INFINITY));
+    if constexpr (std::is_same<decltype(n), Whole>::value) largest = max(largest, v);
+    else largest = max(largest, lanes() < static_cast<int32_t>(n) ? v : splat(-INFINITY));
   });
   return max(largest);
 }
@@ -108,10 +107,8 @@ double exp_sum(const float* x, int64_t count, float largest) {
     vf part = {};
     each_vector(std::min(count - begin, SHORT), [&](int64_t i, auto n) {
       const vf e = exp(load(x + begin + i, n) - largest);
-      if constexpr (std::is_same<decltype(n), Whole>::value)
-        part += e;
-      else
-        part += lanes() < static_cast<int32_t>(n) ? e : vf{};
+      if constexpr (std::is_same<decltype(n), Whole>::value) part += e;
+      else part += lanes() < static_cast<int32_t>(n) ? e : vf{};
     });
     total += sum(part);
   }
@@ -121,8 +118,8 @@ double exp_sum(const float* x, int64_t count, float largest) {
 }  // namespace
 }  // namespace msm
 
-void msm_sample(msm_context* context, int32_t* ids, float* logprobs, const float* logits, int64_t logits_stride, const float* temperature,
-                const float* top_p, const float* uniforms, int64_t B, int64_t V) {
+void msm_sample(msm_context* context, int32_t* ids, float* logprobs, const float* logits, int64_t logits_stride,
+                const float* temperature, const float* top_p, const float* uniforms, int64_t B, int64_t V) {
   using namespace msm;
   enqueue(context, "sample", [=] {
 #pragma omp parallel for schedule(dynamic) if (B > 1)

@@ -5,20 +5,23 @@
 
 namespace msm {
 
-// Rows of a task: many, so that a packed block of keys serves them all, but enough tasks for the threads. No result depends on it.
+// Rows of a task: many, so that a packed block of keys serves them all, but enough tasks for the threads. No result
+// depends on it.
 inline int64_t task_rows(int64_t N, int64_t K) {
   int64_t rows = 256;
   while (rows > 64 && N / rows * K < 8 * threads()) rows /= 2;
   return rows;
 }
 
-// Attention of `rows` consecutive tokens x `heads` query heads of one kv head. Begin, add runs of keys in order, finish.
-// The result of a row depends on its own query and keys alone: keys come in blocks counted from the run's first.
+// Attention of `rows` consecutive tokens x `heads` query heads of one kv head. Begin, add runs of keys in order,
+// finish. The result of a row depends on its own query and keys alone: keys come in blocks counted from the run's
+// first.
 template <class T>
 struct Attend {
   static constexpr int64_t BLOCK_Q = 32, BLOCK_K = 512;
   static constexpr int64_t AHEAD = 128;  // keys between a prefetch and its use
-  static constexpr int64_t STRIDE = BLOCK_K + 16;  // of the scores: no power of two, which would crowd few sets of the L1 cache
+  static constexpr int64_t STRIDE =
+      BLOCK_K + 16;  // of the scores: no power of two, which would crowd few sets of the L1 cache
 
   const T* q;  // first row, first head
   int64_t q_stride, rows, heads, E;
@@ -47,7 +50,8 @@ struct Attend {
     memset(sums, 0, static_cast<size_t>(heads * rows * E) * sizeof(float));
     for (int64_t i = 0; i < heads * rows; i++) top[i] = -INFINITY, mass[i] = vf{};
     for (int64_t h = 0; h < heads; h++)
-      for (int64_t r = 0; r < rows; r++) memcpy(queries + (h * rows + r) * E, q + r * q_stride + h * E, static_cast<size_t>(E) * sizeof(T));
+      for (int64_t r = 0; r < rows; r++)
+        memcpy(queries + (h * rows + r) * E, q + r * q_stride + h * E, static_cast<size_t>(E) * sizeof(T));
   }
 
   // The keys k[0], k[1] ...: row r sees the first visible + r * growth of them, at most `count`.
@@ -74,7 +78,8 @@ struct Attend {
   // The rows of one head lie apart, which the hardware does not see coming.
   void prefetch(const T* rows_of_head, int64_t stride, int64_t count) const {
     for (int64_t i = 0; i < count; i++)
-      for (int64_t e = 0; e < E; e += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(rows_of_head + i * stride + e, 0, 2);
+      for (int64_t e = 0; e < E; e += 64 / static_cast<int64_t>(sizeof(T)))
+        __builtin_prefetch(rows_of_head + i * stride + e, 0, 2);
   }
 
   void add_block(int64_t h, int64_t r0, int64_t height, int64_t depth, int64_t n, int64_t seen, int64_t growth) {
@@ -82,10 +87,13 @@ struct Attend {
     // Two loops, so that the long latency of one row's maximum is covered by the next row's.
     const int64_t first = h * rows + r0;
     for (int64_t i = 0; i < height; i++)
-      raise_top(scores + i * STRIDE, std::min(n, seen + i * growth), top[first + i], mass[first + i], sums + (first + i) * E);
-    for (int64_t i = 0; i < height; i++) weigh(scores + i * STRIDE, n, std::min(n, seen + i * growth), top[first + i], mass[first + i]);
+      raise_top(scores + i * STRIDE, std::min(n, seen + i * growth), top[first + i], mass[first + i],
+                sums + (first + i) * E);
+    for (int64_t i = 0; i < height; i++)
+      weigh(scores + i * STRIDE, n, std::min(n, seen + i * growth), top[first + i], mass[first + i]);
     constexpr int64_t T_PER_FLOAT = sizeof(float) / sizeof(T);
-    multiply_first(sums + first * E, E, reinterpret_cast<const T*>(scores), STRIDE * T_PER_FLOAT, values, depth, height, E, n, true);
+    multiply_first(sums + first * E, E, reinterpret_cast<const T*>(scores), STRIDE * T_PER_FLOAT, values, depth, height,
+                   E, n, true);
   }
 
   // The largest score becomes the row's top; what has been summed is scaled to the new one.
@@ -131,7 +139,9 @@ struct Attend {
         const int64_t row = h * rows + r;
         const float total = sum(mass[row]);
         const vf inverse = splat(1.0f / total);
-        each_vector(E, [&](int64_t e, auto n) { store(out + r * out_stride + h * E + e, load(sums + row * E + e, n) * inverse, n); });
+        each_vector(E, [&](int64_t e, auto n) {
+          store(out + r * out_stride + h * E + e, load(sums + row * E + e, n) * inverse, n);
+        });
         if (lse) lse[h * lse_stride + r] = top[row] * LN2 + logf(total);
       }
   }

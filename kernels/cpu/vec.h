@@ -1,6 +1,7 @@
-// Vectors of f32 by the compiler's vector extensions: the same source becomes AVX-512, AVX2, NEON or SSE. bf16 and f16 are widened
-// on load, bf16 is rounded to nearest even on store.
-// defines: bf16, f16, vf, load, store, store_exact, load_partial, store_partial, each_vector, sum, max, sqrt, transpose, exp, exp2_below, dispatch
+// Vectors of f32 by the compiler's vector extensions: the same source becomes AVX-512, AVX2, NEON or SSE. bf16 and f16
+// are widened on load, bf16 is rounded to nearest even on store.
+// defines: bf16, f16, vf, load, store, store_exact, load_partial, store_partial, each_vector, sum, max, sqrt,
+// transpose, exp, exp2_below, dispatch
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -91,7 +92,9 @@ inline vf load(const f16* p) {
 #if defined(__AVX512BW__) && defined(__AVX512VL__)
 inline __mmask16 first(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
 inline vf load_partial(const float* p, int64_t n) { return __builtin_bit_cast(vf, _mm512_maskz_loadu_ps(first(n), p)); }
-inline void store_partial(float* p, vf v, int64_t n) { _mm512_mask_storeu_ps(p, first(n), __builtin_bit_cast(__m512, v)); }
+inline void store_partial(float* p, vf v, int64_t n) {
+  _mm512_mask_storeu_ps(p, first(n), __builtin_bit_cast(__m512, v));
+}
 template <class T>
 inline vf load_partial(const T* p, int64_t n) {
   T padded[W];
@@ -121,8 +124,8 @@ inline void store_partial(T* p, vf v, int64_t n) {
 }
 #endif
 
-// A row as vectors: body(i, n) for each; load and store take n as a third argument. n is a type in the whole vectors, so that
-// they cost no test, and a number in the last, partial one.
+// A row as vectors: body(i, n) for each; load and store take n as a third argument. n is a type in the whole vectors,
+// so that they cost no test, and a number in the last, partial one.
 struct Whole {};
 template <class T>
 inline vf load(const T* p, Whole) {
@@ -174,10 +177,8 @@ inline vf max(vf a, vf b) { return a > b ? a : b; }
 template <int H, class F, size_t... I>
 inline vf fold(vf v, F f, std::index_sequence<I...> lanes) {
   v = f(v, __builtin_shufflevector(v, v, static_cast<int>(I ^ H)...));
-  if constexpr (H > 1)
-    return fold<H / 2>(v, f, lanes);
-  else
-    return v;
+  if constexpr (H > 1) return fold<H / 2>(v, f, lanes);
+  else return v;
 }
 inline float sum(vf v) {
   return fold<W / 2>(v, [](vf a, vf b) { return a + b; }, std::make_index_sequence<W>())[0];
@@ -214,7 +215,8 @@ inline void transpose(vf (&rows)[W]) { transpose_step<W / 2>(rows, std::make_ind
 // p 2^n for a whole number n of -126 .. 128.
 inline vf scale_by_power(vf p, vf n) {
 #if defined(__AVX512F__)
-  return __builtin_bit_cast(vf, _mm512_maskz_scalef_ps(0xffff, __builtin_bit_cast(__m512, p), __builtin_bit_cast(__m512, n)));
+  return __builtin_bit_cast(
+      vf, _mm512_maskz_scalef_ps(0xffff, __builtin_bit_cast(__m512, p), __builtin_bit_cast(__m512, n)));
 #else
   // In two factors: 128 is one past the largest exponent.
   const vi whole = __builtin_convertvector(n, vi), half = whole >> 1;
@@ -222,11 +224,12 @@ inline vf scale_by_power(vf p, vf n) {
 #endif
 }
 
-// e^x to about 1 ulp: 2^n * p(r), |r| <= ln 2 / 2, r by a two-part ln 2 (Cody and Waite). 0 below -87.3, inf above 88.7; NaN stays.
+// e^x to about 1 ulp: 2^n * p(r), |r| <= ln 2 / 2, r by a two-part ln 2 (Cody and Waite). 0 below -87.3, inf above
+// 88.7; NaN stays.
 inline vf exp(vf x) {
   const vf low = splat(-87.33654f), high = splat(89.0f);
   const vf above = low > x ? low : x, clamped = high < above ? high : above;  // in this order a NaN passes
-  const vf magic = splat(12582912.0f);                                        // 1.5 * 2^23: adding it rounds to the nearest integer
+  const vf magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to the nearest integer
   const vf n = (clamped * 1.44269504f + magic) - magic;
   const vf r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
   vf p = splat(1.9875691500e-4f);
@@ -239,7 +242,8 @@ inline vf exp(vf x) {
   return x < low ? vf{} : scale_by_power(p, n);
 }
 
-// 2^x for the softmax, x <= 0 up to rounding: 4e-7 relative, 1 at 0, 2^-125 for all below (never subnormal: those are slow).
+// 2^x for the softmax, x <= 0 up to rounding: 4e-7 relative, 1 at 0, 2^-125 for all below (never subnormal: those are
+// slow).
 inline vf exp2_below(vf x) {
   const vf magic = splat(12582912.0f), clamped = max(x, splat(-125.0f));
   const vf shifted = clamped + magic;  // the nearest integer n in the lowest bits
@@ -254,13 +258,12 @@ inline vf exp2_below(vf x) {
   return __builtin_bit_cast(vf, __builtin_bit_cast(vu, p) + (__builtin_bit_cast(vu, shifted) << 23));
 }
 
-// Calls body with a value of the dtype's element type: dispatch(dtype, [&](auto zero) { using T = decltype(zero); ... }).
+// Calls body with a value of the dtype's element type: dispatch(dtype, [&](auto zero) { using T = decltype(zero); ...
+// }).
 template <class F>
 inline void dispatch(int dtype, F body) {
-  if (dtype == MSM_BF16)
-    body(bf16{});
-  else
-    body(float{});
+  if (dtype == MSM_BF16) body(bf16{});
+  else body(float{});
 }
 
 }  // namespace msm

@@ -1,4 +1,5 @@
-// Limit: memory. params, m and v read and written, grads read: 28 bytes a parameter, 64 under way in each thread. The eight numbers of `hyper` come from L1.
+// Limit: memory. params, m and v read and written, grads read: 28 bytes a parameter, 64 under way in each thread. The
+// eight numbers of `hyper` come from L1.
 // defines: msm_adamw
 #include "tile.cuh"
 
@@ -8,8 +9,8 @@ namespace {
 constexpr unsigned THREADS = 256;
 
 template <bool aligned>
-__global__ void __launch_bounds__(THREADS) adamw_kernel(float* params, const float* grads, float* m, float* v, const float* gradnorm,
-                                                        const float* hyper, int64_t count) {
+__global__ void __launch_bounds__(THREADS) adamw_kernel(float* params, const float* grads, float* m, float* v,
+                                                        const float* gradnorm, const float* hyper, int64_t count) {
   const float norm = *gradnorm;
   if (!(fabsf(norm) < INFINITY)) return;
   using Part = Tile<float, 1, aligned>;
@@ -19,8 +20,8 @@ __global__ void __launch_bounds__(THREADS) adamw_kernel(float* params, const flo
   grad.load(grads, begin, count);
   first.load(m, begin, count);
   second.load(v, begin, count);
-  const float lr = hyper[0], correction1 = hyper[1], correction2 = hyper[2], beta1 = hyper[3], beta2 = hyper[4], eps = hyper[5],
-              weight_decay = hyper[6], clip_norm = hyper[7];
+  const float lr = hyper[0], correction1 = hyper[1], correction2 = hyper[2], beta1 = hyper[3], beta2 = hyper[4],
+              eps = hyper[5], weight_decay = hyper[6], clip_norm = hyper[7];
   const float factor = clip_norm / (norm + 1e-6f), clip = clip_norm > 0 && factor < 1 ? factor : 1;
   const float decay = 1 - lr * weight_decay, rate = lr / correction1;
   float p[4], g[4], m1[4], m2[4];
@@ -50,8 +51,10 @@ void msm_adamw(msm_context* context, float* params, const float* grads, float* m
                const float* hyper, int64_t count) {
   using namespace msm;
   bool aligned = count % VEC<float> == 0;
-  for (const float* buffer : {static_cast<const float*>(params), grads, static_cast<const float*>(m), static_cast<const float*>(v)})
+  for (const float* buffer :
+       {static_cast<const float*>(params), grads, static_cast<const float*>(m), static_cast<const float*>(v)})
     aligned = aligned && aligned16<float>(buffer, 0);
-  launch(context, "adamw", aligned ? adamw_kernel<true> : adamw_kernel<false>, dim3(static_cast<unsigned>(ceil_div(count, THREADS * VEC<float>))),
-         dim3(THREADS), 0, params, grads, m, v, gradnorm, hyper, count);
+  launch(context, "adamw", aligned ? adamw_kernel<true> : adamw_kernel<false>,
+         dim3(static_cast<unsigned>(ceil_div(count, THREADS * VEC<float>))), dim3(THREADS), 0, params, grads, m, v,
+         gradnorm, hyper, count);
 }

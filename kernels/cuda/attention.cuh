@@ -1,9 +1,11 @@
 // What the attention kernels share: tiles of rows in shared memory, products of a warp, and where rows begin.
 //
-// A warp holds products as mma leaves them, float[FRAGS][COLS][4]: element [f][j][2 i + c] of lane l is row 16 f + 8 i + l / 4, column 8 j + 2 (l % 4) + c.
-// f32 products keep that layout and are summed with FMA: one algorithm, two arithmetics.
-// WIDTH is E rounded up to a width that kernels are built for; the columns beyond E hold zeros, which change no sum.
-// defines: LOG2E, LN2, Matrix, for_width, whole_chunks, lane_id, warp_id, run_end, is_single, singles_end, each_single, load_rows, row_of, col_of, multiply_rows, Weights, add_product, store_rows
+// A warp holds products as mma leaves them, float[FRAGS][COLS][4]: element [f][j][2 i + c] of lane l is row 16 f + 8 i
+// + l / 4, column 8 j + 2 (l % 4) + c. f32 products keep that layout and are summed with FMA: one algorithm, two
+// arithmetics. WIDTH is E rounded up to a width that kernels are built for; the columns beyond E hold zeros, which
+// change no sum.
+// defines: LOG2E, LN2, Matrix, for_width, whole_chunks, lane_id, warp_id, run_end, is_single, singles_end, each_single,
+// load_rows, row_of, col_of, multiply_rows, Weights, add_product, store_rows
 #pragma once
 #include <type_traits>
 
@@ -16,15 +18,18 @@ namespace msm {
 constexpr float LOG2E = 1.44269504f, LN2 = 0.69314718f;
 constexpr int MAX_HEAD = 256;
 
-// What registers allow, of which ptxas takes more since Blackwell. READ_AHEAD: steps of a product that are unrolled; NARROWER: by how much fewer rows are
-// multiplied at a time (the host, which asks for shared memory, counts with 1 everywhere). The sanitized emulator takes Blackwell's.
+// What registers allow, of which ptxas takes more since Blackwell. READ_AHEAD: steps of a product that are unrolled;
+// NARROWER: by how much fewer rows are multiplied at a time (the host, which asks for shared memory, counts with 1
+// everywhere). The sanitized emulator takes Blackwell's.
 #if __CUDA_ARCH__ >= 1000 || defined(MSM_EMULATED_BLACKWELL)
 template <class T, int WIDTH>
 constexpr int READ_AHEAD = sizeof(T) == 4 ? 1 : 2;
 constexpr int NARROWER = 2;
 #else
 template <class T, int WIDTH>
-constexpr int READ_AHEAD = sizeof(T) == 4 ? 2 : WIDTH == 128 ? 4 : WIDTH / 16;
+constexpr int READ_AHEAD = sizeof(T) == 4 ? 2
+                           : WIDTH == 128 ? 4
+                                          : WIDTH / 16;
 constexpr int NARROWER = 1;
 #endif
 
@@ -35,7 +40,8 @@ struct Matrix {
   __device__ __forceinline__ T* row(int64_t n, int64_t col) const { return at + n * stride + col; }
 };
 
-// body(std::integral_constant<int, WIDTH>) with the narrowest width for E. 80 and 96 pad to no more than they must for models that have them.
+// body(std::integral_constant<int, WIDTH>) with the narrowest width for E. 80 and 96 pad to no more than they must for
+// models that have them.
 template <class T, class F>
 void for_width(msm_context* context, const char* op, int64_t E, F body) {
   if (E > MAX_HEAD) return fail(context, op, "heads of more than 256 elements are not supported");
@@ -57,9 +63,9 @@ bool whole_chunks(int64_t E, const M&... matrices) {
 __device__ __forceinline__ int lane_id() { return static_cast<int>(threadIdx.x % WARP); }
 __device__ __forceinline__ int warp_id() { return static_cast<int>(threadIdx.x / WARP); }
 
-// ----------------------------------------------------------------------------------------------------------------- runs
-// Runs of consecutive rows: a segment's tokens, a sequence's query rows. begins(row) says whether a run begins there. All lanes of a warp call these
-// together and receive the same.
+// ---------------------------------------------------------------------------------------------------------------- runs
+// Runs of consecutive rows: a segment's tokens, a sequence's query rows. begins(row) says whether a run begins there.
+// All lanes of a warp call these together and receive the same.
 
 // The first row of begin .. end for which is(row), or end.
 template <class F>
@@ -90,25 +96,37 @@ __device__ __forceinline__ int singles_end(int begin, int end, int N, F begins) 
 template <class F, class B>
 __device__ __forceinline__ void each_single(int begin, int end, int N, F begins, B body) {
   const int own = begin + lane_id();
-  for (unsigned left = __ballot_sync(ALL_LANES, own < end && is_single(own, N, begins)); left; left &= left - 1) body(begin + __ffs(static_cast<int>(left)) - 1);
+  for (unsigned left = __ballot_sync(ALL_LANES, own < end && is_single(own, N, begins)); left; left &= left - 1)
+    body(begin + __ffs(static_cast<int>(left)) - 1);
 }
 
-// ---------------------------------------------------------------------------------------------------------------- tiles
+// --------------------------------------------------------------------------------------------------------------- tiles
 
-// Begins to fill a tile with rows row, row + 1 ... of a matrix, columns col .. col + E: `count` of them (no more than ROWS), zeros beyond them and beyond E.
-// To be followed by cp_async_commit. A thread loads one column of chunks. `aligned`: see whole_chunks.
+// Begins to fill a tile with rows row, row + 1 ... of a matrix, columns col .. col + E: `count` of them (no more than
+// ROWS), zeros beyond them and beyond E. To be followed by cp_async_commit. A thread loads one column of chunks.
+// `aligned`: see whole_chunks.
 template <int ROWS, int WIDTH, int THREADS, class T>
-__device__ __forceinline__ void load_rows(T* tile, const Matrix<const T>& from, int64_t row, int col, int count, int E, bool aligned) {
-  constexpr unsigned CHUNKS = WIDTH / VEC<T>, LANES = CHUNKS <= 8 ? 8 : CHUNKS <= 16 ? 16 : CHUNKS <= 32 ? 32 : 64, STEP = THREADS / LANES;
+__device__ __forceinline__ void load_rows(T* tile, const Matrix<const T>& from, int64_t row, int col, int count, int E,
+                                          bool aligned) {
+  constexpr unsigned CHUNKS = WIDTH / VEC<T>,
+                     LANES = CHUNKS <= 8    ? 8
+                             : CHUNKS <= 16 ? 16
+                             : CHUNKS <= 32 ? 32
+                                            : 64,
+                     STEP = THREADS / LANES;
   static_assert(ROWS % STEP == 0, "whole passes");
   const unsigned chunk = threadIdx.x % LANES, first = threadIdx.x / LANES;
-  const int left = E - static_cast<int>(chunk * VEC<T>), rows = left > 0 ? count - static_cast<int>(first) : 0;  // of the thread's own
+  const int left = E - static_cast<int>(chunk * VEC<T>),
+            rows = left > 0 ? count - static_cast<int>(first) : 0;  // of the thread's own
   const T* at = from.row(row + first, col) + chunk * VEC<T>;
-  const auto to = [=](unsigned pass) { return tile + chunk_at<CHUNKS, T>(first + pass % 8, chunk) + (pass - pass % 8) * WIDTH; };  // few addresses
+  const auto to = [=](unsigned pass) {
+    return tile + chunk_at<CHUNKS, T>(first + pass % 8, chunk) + (pass - pass % 8) * WIDTH;
+  };  // few addresses
   if (CHUNKS < LANES && chunk >= CHUNKS) return;
   if (aligned) {
 #pragma unroll
-    for (unsigned pass = 0; pass < ROWS; pass += STEP, at += STEP * from.stride) cp_async16(to(pass), at, static_cast<int>(pass) < rows);
+    for (unsigned pass = 0; pass < ROWS; pass += STEP, at += STEP * from.stride)
+      cp_async16(to(pass), at, static_cast<int>(pass) < rows);
   } else {
 #pragma unroll 1
     for (unsigned pass = 0; pass < ROWS; pass += STEP, at += STEP * from.stride)
@@ -116,7 +134,7 @@ __device__ __forceinline__ void load_rows(T* tile, const Matrix<const T>& from, 
   }
 }
 
-// ------------------------------------------------------------------------------------------------------------- products
+// ------------------------------------------------------------------------------------------------------------ products
 
 // Where element [f][.][2 i + .] and [.][j][. + c] of the calling lane lie.
 __device__ __forceinline__ int row_of(int f, int i) { return 16 * f + 8 * i + lane_id() / 4; }
@@ -156,7 +174,9 @@ template <int WIDTH, int FRAGS, int COLS>
 __device__ __forceinline__ void multiply_rows(float (&out)[FRAGS][COLS][4], const float* a, const float* b) {
   constexpr int CHUNKS = WIDTH / VEC<float>;
   using Chunk = Vec<float, 4>;
-  const auto chunk = [](const float* tile, int row, int at) { return *reinterpret_cast<const Chunk*>(tile + chunk_at<CHUNKS, float>(row, at)); };
+  const auto chunk = [](const float* tile, int row, int at) {
+    return *reinterpret_cast<const Chunk*>(tile + chunk_at<CHUNKS, float>(row, at));
+  };
 #pragma unroll
   for (int f = 0; f < FRAGS; f++)
 #pragma unroll
@@ -180,7 +200,8 @@ __device__ __forceinline__ void multiply_rows(float (&out)[FRAGS][COLS][4], cons
 #pragma unroll
           for (int i = 0; i < 2; i++)
 #pragma unroll
-            for (int e = 0; e < 4; e++) out[f][j][2 * i + c] = __fmaf_rn(in_a[f][i].at[e], in_b.at[e], out[f][j][2 * i + c]);
+            for (int e = 0; e < 4; e++)
+              out[f][j][2 * i + c] = __fmaf_rn(in_a[f][i].at[e], in_b.at[e], out[f][j][2 * i + c]);
       }
   }
 }
@@ -217,7 +238,8 @@ struct Weights<float, FRAGS, COLS> {
 
 // sums += weights b: the first 8 COLS rows of a tile, its columns in groups of 16: first, first + STEP, ...
 template <int WIDTH, int STEP = 1, int FRAGS, int COLS, int OUT>
-__device__ __forceinline__ void add_product(float (&sums)[FRAGS][OUT][4], const Weights<bf16, FRAGS, COLS>& weights, const bf16* b, int first = 0) {
+__device__ __forceinline__ void add_product(float (&sums)[FRAGS][OUT][4], const Weights<bf16, FRAGS, COLS>& weights,
+                                            const bf16* b, int first = 0) {
   const ReadB<WIDTH / VEC<bf16>, true> blocks(b);
 #pragma unroll
   for (int j = 0; j < OUT; j += 2)
@@ -234,9 +256,12 @@ __device__ __forceinline__ void add_product(float (&sums)[FRAGS][OUT][4], const 
 }
 
 template <int WIDTH, int STEP = 1, int FRAGS, int COLS, int OUT>
-__device__ __forceinline__ void add_product(float (&sums)[FRAGS][OUT][4], const Weights<float, FRAGS, COLS>& weights, const float* b, int first = 0) {
-  static_assert(TURN<WIDTH / VEC<float>> == 8, "what chunk_at makes of an element is written out here, the lane's part apart");
-  const int quad = lane_id() % 4, own[2] = {quad / 2 * VEC<float> + quad % 2 * 2, (quad / 2 ^ 1) * VEC<float> + quad % 2 * 2};
+__device__ __forceinline__ void add_product(float (&sums)[FRAGS][OUT][4], const Weights<float, FRAGS, COLS>& weights,
+                                            const float* b, int first = 0) {
+  static_assert(TURN<WIDTH / VEC<float>> == 8,
+                "what chunk_at makes of an element is written out here, the lane's part apart");
+  const int quad = lane_id() % 4,
+            own[2] = {quad / 2 * VEC<float> + quad % 2 * 2, (quad / 2 ^ 1) * VEC<float> + quad % 2 * 2};
 #pragma unroll
   for (int k = 0; k < COLS; k++)
 #pragma unroll
@@ -245,11 +270,13 @@ __device__ __forceinline__ void add_product(float (&sums)[FRAGS][OUT][4], const 
 #pragma unroll
       for (int f = 0; f < FRAGS; f++)
 #pragma unroll
-        for (int i = 0; i < 2; i++) weight[f][i] = __shfl_sync(ALL_LANES, weights.at[f][k][2 * i + within % 2], within / 2, 4);
+        for (int i = 0; i < 2; i++)
+          weight[f][i] = __shfl_sync(ALL_LANES, weights.at[f][k][2 * i + within % 2], within / 2, 4);
 #pragma unroll
       for (int j = 0; j < OUT; j++) {
         const int chunk = (4 * (first + j / 2 * STEP) + j % 2 * 2) ^ (within & 6);
-        const auto in_b = *reinterpret_cast<const Vec<float, 2>*>(b + own[within % 2] + (8 * k + within) * WIDTH + chunk * VEC<float>);
+        const auto in_b = *reinterpret_cast<const Vec<float, 2>*>(b + own[within % 2] + (8 * k + within) * WIDTH +
+                                                                  chunk * VEC<float>);
 #pragma unroll
         for (int f = 0; f < FRAGS; f++)
 #pragma unroll
@@ -258,17 +285,21 @@ __device__ __forceinline__ void add_product(float (&sums)[FRAGS][OUT][4], const 
     }
 }
 
-// -------------------------------------------------------------------------------------------------------------- results
+// ------------------------------------------------------------------------------------------------------------- results
 
 // low and high, rounded, as they lie in memory.
 __device__ __forceinline__ void round_pair(uint32_t (&to)[1], float low, float high) { to[0] = pack_bf16(low, high); }
-__device__ __forceinline__ void round_pair(uint32_t (&to)[2], float low, float high) { to[0] = __float_as_uint(low), to[1] = __float_as_uint(high); }
+__device__ __forceinline__ void round_pair(uint32_t (&to)[2], float low, float high) {
+  to[0] = __float_as_uint(low), to[1] = __float_as_uint(high);
+}
 
-// Rows of sums, times factor[f][i], to out + row * stride where 0 <= row < count, `first` being the row of the warp's first; columns in groups of 16 as in add_product, up to E. The two lanes that hold four
-// consecutive columns of two groups of 8 exchange one of them, so that each stores four together (`aligned`: at once).
+// Rows of sums, times factor[f][i], to out + row * stride where 0 <= row < count, `first` being the row of the warp's
+// first; columns in groups of 16 as in add_product, up to E. The two lanes that hold four consecutive columns of two
+// groups of 8 exchange one of them, so that each stores four together (`aligned`: at once).
 template <int STEP = 1, class T, int FRAGS, int COLS>
-__device__ __forceinline__ void store_rows(T* out, int64_t stride, const float (&sums)[FRAGS][COLS][4], const float (&factor)[FRAGS][2], int first, int count,
-                                           int E, bool aligned, int first_group = 0) {
+__device__ __forceinline__ void store_rows(T* out, int64_t stride, const float (&sums)[FRAGS][COLS][4],
+                                           const float (&factor)[FRAGS][2], int first, int count, int E, bool aligned,
+                                           int first_group = 0) {
   constexpr int WORDS = sizeof(T) / 2, GROUP = 16 * STEP;  // words of two elements
   const int odd = lane_id() % 2, own_col = 16 * first_group + 8 * odd + lane_id() % 4 / 2 * 4;
 #pragma unroll
@@ -293,7 +324,8 @@ __device__ __forceinline__ void store_rows(T* out, int64_t stride, const float (
         if (aligned) continue;
 #pragma unroll
         for (int c = 0; c < 4; c++)
-          if (j / 2 * GROUP + c < left) set_bits(to[j / 2 * GROUP + c], four.at[c * WORDS / 2] >> (WORDS == 1 ? 16 * (c % 2) : 0));
+          if (j / 2 * GROUP + c < left)
+            set_bits(to[j / 2 * GROUP + c], four.at[c * WORDS / 2] >> (WORDS == 1 ? 16 * (c % 2) : 0));
       }
     }
 }

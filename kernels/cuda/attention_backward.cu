@@ -1,6 +1,7 @@
-// Attention backward: three kernels, no atomics. First delta[h, n] = dout . out; then dK and dV by tiles of keys (attention_dkdv.cuh) and dQ by tiles of
-// queries (attention_dq.cuh), each of which computes p = 2^(scale2 * score - lse2) and dp = dout . v again: 14 * pairs * E flops instead of the 10 that a
-// single pass needs. A single pass has to add up dQ in f32 in memory across blocks, in order if it is to be deterministic; here every sum stays in registers.
+// Attention backward: three kernels, no atomics. First delta[h, n] = dout . out; then dK and dV by tiles of keys
+// (attention_dkdv.cuh) and dQ by tiles of queries (attention_dq.cuh), each of which computes p = 2^(scale2 * score -
+// lse2) and dp = dout . v again: 14 * pairs * E flops instead of the 10 that a single pass needs. A single pass has to
+// add up dQ in f32 in memory across blocks, in order if it is to be deterministic; here every sum stays in registers.
 // Limit: 14 * pairs * E flops on the tensor cores.
 // defines: msm_attention_backward, msm_attention_backward_workspace
 #include "attention_dkdv.cuh"
@@ -39,7 +40,9 @@ __global__ void __launch_bounds__(DELTA_THREADS) attention_delta_kernel(const Ba
 
 constexpr int64_t ALIGNMENT = 64;
 
-int64_t delta_bytes(int64_t N, int64_t H) { return ceil_div(H * N * static_cast<int64_t>(sizeof(float)), ALIGNMENT) * ALIGNMENT; }
+int64_t delta_bytes(int64_t N, int64_t H) {
+  return ceil_div(H * N * static_cast<int64_t>(sizeof(float)), ALIGNMENT) * ALIGNMENT;
+}
 
 template <class T>
 void backward(msm_context* context, Backward<T> args, int64_t K, void* workspace) {
@@ -50,10 +53,13 @@ void backward(msm_context* context, Backward<T> args, int64_t K, void* workspace
     using Keys = KeyTile<T, width.value>;
     using Queries = GradientTile<T, width.value>;
     const auto blocks = [](int64_t count, int64_t each) { return static_cast<unsigned>(ceil_div(count, each)); };
-    launch(context, "attention_backward", attention_delta_kernel<T>, blocks(static_cast<int64_t>(args.N) * args.H * DELTA_LANES, DELTA_THREADS), DELTA_THREADS, 0, args);
-    launch(context, "attention_backward", attention_dkdv_kernel<T, width.value>, dim3(static_cast<unsigned>(K * Keys::HALVES), blocks(args.N, Keys::ROWS)), Keys::THREADS,
-           Keys::SHARED_BYTES, args);
-    launch(context, "attention_backward", attention_dq_kernel<T, width.value>, dim3(static_cast<unsigned>(args.group), static_cast<unsigned>(K), blocks(args.N, Queries::ROWS)),
+    launch(context, "attention_backward", attention_delta_kernel<T>,
+           blocks(static_cast<int64_t>(args.N) * args.H * DELTA_LANES, DELTA_THREADS), DELTA_THREADS, 0, args);
+    launch(context, "attention_backward", attention_dkdv_kernel<T, width.value>,
+           dim3(static_cast<unsigned>(K * Keys::HALVES), blocks(args.N, Keys::ROWS)), Keys::THREADS, Keys::SHARED_BYTES,
+           args);
+    launch(context, "attention_backward", attention_dq_kernel<T, width.value>,
+           dim3(static_cast<unsigned>(args.group), static_cast<unsigned>(K), blocks(args.N, Queries::ROWS)),
            Queries::THREADS, Queries::SHARED_BYTES, args);
   });
 }
@@ -62,24 +68,40 @@ void backward(msm_context* context, Backward<T> args, int64_t K, void* workspace
 }  // namespace msm
 
 int64_t msm_attention_backward_workspace(int, int64_t N, int64_t H, int64_t, int64_t) {
-  const int64_t own = msm::delta_bytes(N, H) + N * static_cast<int64_t>(sizeof(int32_t)), hopper = msm::hopper_attention_backward_workspace(N, H);
+  const int64_t own = msm::delta_bytes(N, H) + N * static_cast<int64_t>(sizeof(int32_t)),
+                hopper = msm::hopper_attention_backward_workspace(N, H);
   return own > hopper ? own : hopper;
 }
 
-void msm_attention_backward(msm_context* context, int dtype, void* dq, int64_t dq_stride, void* dk, int64_t dk_stride, void* dv,
-                            int64_t dv_stride, const void* dout, int64_t dout_stride, const void* out, int64_t out_stride, const float* lse,
-                            const void* q, int64_t q_stride, const void* k, int64_t k_stride, const void* v, int64_t v_stride,
-                            const int32_t* starts, float scale, int64_t N, int64_t H, int64_t K, int64_t E, void* workspace, int64_t workspace_bytes) {
+void msm_attention_backward(msm_context* context, int dtype, void* dq, int64_t dq_stride, void* dk, int64_t dk_stride,
+                            void* dv, int64_t dv_stride, const void* dout, int64_t dout_stride, const void* out,
+                            int64_t out_stride, const float* lse, const void* q, int64_t q_stride, const void* k,
+                            int64_t k_stride, const void* v, int64_t v_stride, const int32_t* starts, float scale,
+                            int64_t N, int64_t H, int64_t K, int64_t E, void* workspace, int64_t workspace_bytes) {
   using namespace msm;
-  if (hopper_attention_backward(context, dtype, dq, dq_stride, dk, dk_stride, dv, dv_stride, dout, dout_stride, out, out_stride, lse, q, q_stride, k, k_stride, v, v_stride,
-                                starts, scale, N, H, K, E, workspace, workspace_bytes))
-    return;
+  if (hopper_attention_backward(context, dtype, dq, dq_stride, dk, dk_stride, dv, dv_stride, dout, dout_stride, out,
+                                out_stride, lse, q, q_stride, k, k_stride, v, v_stride, starts, scale, N, H, K, E,
+                                workspace, workspace_bytes))
+    return count_call(context, "attention_backward", "wgmma");
+  count_call(context, "attention_backward", "every GPU");
   const auto run = [&](auto zero) {
     using T = decltype(zero);
-    const auto in = [](const void* at, int64_t stride) { return Matrix<const T>{static_cast<const T*>(at), stride}; };
-    const auto to = [](void* at, int64_t stride) { return Matrix<T>{static_cast<T*>(at), stride}; };
-    const Backward<T> args{to(dq, dq_stride), to(dk, dk_stride), to(dv, dv_stride), in(dout, dout_stride), in(out, out_stride), in(q, q_stride), in(k, k_stride),
-                           in(v, v_stride), lse, starts, scale, static_cast<int>(N), static_cast<int>(H), static_cast<int>(H / K), static_cast<int>(E), false, nullptr, nullptr};
+    Backward<T> args{};
+    args.dq = {static_cast<T*>(dq), dq_stride};
+    args.dk = {static_cast<T*>(dk), dk_stride};
+    args.dv = {static_cast<T*>(dv), dv_stride};
+    args.dout = {static_cast<const T*>(dout), dout_stride};
+    args.out = {static_cast<const T*>(out), out_stride};
+    args.q = {static_cast<const T*>(q), q_stride};
+    args.k = {static_cast<const T*>(k), k_stride};
+    args.v = {static_cast<const T*>(v), v_stride};
+    args.lse = lse;
+    args.starts = starts;
+    args.scale = scale;
+    args.N = static_cast<int>(N);
+    args.H = static_cast<int>(H);
+    args.group = static_cast<int>(H / K);
+    args.E = static_cast<int>(E);
     backward(context, args, K, workspace);
   };
   if (dtype == MSM_F32) run(float());

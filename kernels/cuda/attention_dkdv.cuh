@@ -1,17 +1,20 @@
-// dK and dV of a tile of keys. A block takes the tile and one kv head, and passes over the queries of each segment that has keys in the tile, of all query
-// heads of the kv head: sums over them are complete and in a fixed order. Products are those of S^T, so that P^T and dS^T stay in registers:
-// S^T = K Q^T, dP^T = V dO^T, dV += P^T dO, dK += dS^T Q. Q and dO have one buffer each: one loads while the other is multiplied.
+// dK and dV of a tile of keys. A block takes the tile and one kv head, and passes over the queries of each segment that
+// has keys in the tile, of all query heads of the kv head: sums over them are complete and in a fixed order. Products
+// are those of S^T, so that P^T and dS^T stay in registers: S^T = K Q^T, dP^T = V dO^T, dV += P^T dO, dK += dS^T Q. Q
+// and dO have one buffer each: one loads while the other is multiplied.
 // defines: KeyTile, attention_dkdv_kernel
 #pragma once
 #include "attention_backward.cuh"
 
 namespace msm {
 
-// 16 FRAGS keys a warp. Heads of 256: registers hold the sums of half their columns, of which a block does one (and all scores again).
+// 16 FRAGS keys a warp. Heads of 256: registers hold the sums of half their columns, of which a block does one (and all
+// scores again).
 template <class T, int WIDTH>
 struct KeyTile {
   static constexpr bool HALF = sizeof(T) == 2;
-  static constexpr int FRAGS = HALF && WIDTH == 64 ? 2 : 1, WARPS = !HALF && WIDTH > 128 ? 2 : 4, THREADS = WARP * WARPS;
+  static constexpr int FRAGS = HALF && WIDTH == 64 ? 2 : 1, WARPS = !HALF && WIDTH > 128 ? 2 : 4,
+                       THREADS = WARP * WARPS;
   static constexpr int WARP_ROWS = 16 * FRAGS, ROWS = WARP_ROWS * WARPS, OUT = WIDTH > 128 ? 128 : WIDTH;
   static constexpr int STEP = HALF ? (FRAGS == 2 ? 32 / NARROWER : WIDTH > 128 ? 32 : 64) : 16;  // queries at a time
   static constexpr size_t SHARED_BYTES = 2 * (ROWS + STEP) * WIDTH * sizeof(T) + 2 * STEP * sizeof(float);
@@ -21,7 +24,12 @@ struct KeyTile {
   T *k, *v, *q, *dout;
   float *base, *delta;  // of the queries: lse * log2 e, infinite (weight 0) beyond the last; dout . out
   __device__ explicit KeyTile(unsigned char* shared)
-      : k(reinterpret_cast<T*>(shared)), v(k + ROWS * WIDTH), q(v + ROWS * WIDTH), dout(q + STEP * WIDTH), base(reinterpret_cast<float*>(dout + STEP * WIDTH)), delta(base + STEP) {}
+      : k(reinterpret_cast<T*>(shared)),
+        v(k + ROWS * WIDTH),
+        q(v + ROWS * WIDTH),
+        dout(q + STEP * WIDTH),
+        base(reinterpret_cast<float*>(dout + STEP * WIDTH)),
+        delta(base + STEP) {}
 };
 
 // A row that is a segment of its own: its p is 1, whatever q and k are.
@@ -41,9 +49,12 @@ __global__ void __launch_bounds__(KeyTile<T, WIDTH>::THREADS, 2) attention_dkdv_
   constexpr int FRAGS = Tile::FRAGS, STEP = Tile::STEP, COLS = STEP / 8, OUT = Tile::OUT / 8;
   const Tile tile(dynamic_shared());
   const int kv = static_cast<int>(blockIdx.x) / Tile::HALVES, half = static_cast<int>(blockIdx.x) % Tile::HALVES;
-  const int first = static_cast<int>(blockIdx.y) * Tile::ROWS, last = min(first + Tile::ROWS, args.N), warp_row = first + warp_id() * Tile::WARP_ROWS;
+  const int first = static_cast<int>(blockIdx.y) * Tile::ROWS, last = min(first + Tile::ROWS, args.N),
+            warp_row = first + warp_id() * Tile::WARP_ROWS;
   const auto begins = [&args](int row) { return args.starts[row] == row; };
-  if (half == 0) each_single(warp_row, min(warp_row + Tile::WARP_ROWS, last), args.N, begins, [&](int row) { differentiate_single(args, kv, row); });
+  if (half == 0)
+    each_single(warp_row, min(warp_row + Tile::WARP_ROWS, last), args.N, begins,
+                [&](int row) { differentiate_single(args, kv, row); });
   load_rows<Tile::ROWS, WIDTH, Tile::THREADS>(tile.k, args.k, first, kv * args.E, last - first, args.E, args.aligned);
   load_rows<Tile::ROWS, WIDTH, Tile::THREADS>(tile.v, args.v, first, kv * args.E, last - first, args.E, args.aligned);
   cp_async_commit();
@@ -53,8 +64,10 @@ __global__ void __launch_bounds__(KeyTile<T, WIDTH>::THREADS, 2) attention_dkdv_
     if (row_end > row) continue;
     row_end = run_end(row, last, begins);
     const int start = args.starts[row], end = args.ends[start];
-    const int first_query = start + (row - start) / STEP * STEP;  // steps are counted from the segment's first row: no bit depends on where it lies
-    const int first_key = max(row, warp_row);                     // of the warp's
+    const int first_query =
+        start +
+        (row - start) / STEP * STEP;  // steps are counted from the segment's first row: no bit depends on where it lies
+    const int first_key = max(row, warp_row);  // of the warp's
     const bool any = first_key < min(row_end, warp_row + Tile::WARP_ROWS);
     float dk[FRAGS][OUT][4] = {}, dv[FRAGS][OUT][4] = {};
     for (int head = kv * args.group; head < (kv + 1) * args.group; head++) {
@@ -108,7 +121,8 @@ __global__ void __launch_bounds__(KeyTile<T, WIDTH>::THREADS, 2) attention_dkdv_
       for (int f = 0; f < FRAGS; f++)
 #pragma unroll
         for (int i = 0; i < 2; i++) factor[f][i] = scale;
-      store_rows(to.row(row, kv * args.E), to.stride, sums, factor, warp_row - row, row_end - row, args.E, args.aligned, half * (OUT / 2));
+      store_rows(to.row(row, kv * args.E), to.stride, sums, factor, warp_row - row, row_end - row, args.E, args.aligned,
+                 half * (OUT / 2));
     };
     store(args.dk, dk, args.scale);
     store(args.dv, dv, 1.0f);

@@ -1,4 +1,5 @@
-// What choosing an algorithm needs of the device: its name, time and memory for a moment. The emulated device has the host's.
+// What choosing an algorithm needs of the device: its name, time and memory for a moment. The emulated device has the
+// host's.
 // defines: device_key, Stopwatch, Scratch
 #pragma once
 #include <chrono>
@@ -15,8 +16,10 @@ inline std::string device_key(msm_context* context) {
   int ordinal = 0, driver = 0;
   cudaDeviceProp properties;
   cudaDriverGetVersion(&driver);
-  if (cudaGetDevice(&ordinal) != cudaSuccess || cudaGetDeviceProperties(&properties, ordinal) != cudaSuccess) return "unknown";
-  return std::string(properties.name) + "-" + std::to_string(device(context).multiprocessors) + "-" + std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10);
+  if (cudaGetDevice(&ordinal) != cudaSuccess || cudaGetDeviceProperties(&properties, ordinal) != cudaSuccess)
+    return "unknown";
+  return std::string(properties.name) + "-" + std::to_string(device(context).multiprocessors) + "-" +
+         std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10);
 }
 
 // Time on the stream between start() and stop(), which waits.
@@ -33,7 +36,8 @@ class Stopwatch {
   // Microseconds; INFINITY where the device reports an error.
   float stop() {
     float milliseconds = 0;
-    is_good_ = is_good_ && cudaEventRecord(end_, stream_) == cudaSuccess && cudaEventSynchronize(end_) == cudaSuccess && cudaEventElapsedTime(&milliseconds, begin_, end_) == cudaSuccess;
+    is_good_ = is_good_ && cudaEventRecord(end_, stream_) == cudaSuccess && cudaEventSynchronize(end_) == cudaSuccess &&
+               cudaEventElapsedTime(&milliseconds, begin_, end_) == cudaSuccess;
     return is_good_ ? milliseconds * 1000 : INFINITY;
   }
 
@@ -47,7 +51,8 @@ class Stopwatch {
 class Scratch {
  public:
   explicit Scratch(int64_t bytes) {
-    if (bytes > 0 && cudaMalloc(&memory_, static_cast<size_t>(bytes)) != cudaSuccess) cudaGetLastError();  // which clears it
+    if (bytes > 0 && cudaMalloc(&memory_, static_cast<size_t>(bytes)) != cudaSuccess)
+      cudaGetLastError();  // which clears it
   }
   ~Scratch() {
     if (memory_) cudaFree(memory_);
@@ -74,7 +79,8 @@ class Stopwatch {
 
 class Scratch {
  public:
-  explicit Scratch(int64_t bytes) : memory_(bytes > 0 && posix_memalign(&memory_, 256, static_cast<size_t>(bytes)) == 0 ? memory_ : nullptr) {}
+  explicit Scratch(int64_t bytes)
+      : memory_(bytes > 0 && posix_memalign(&memory_, 256, static_cast<size_t>(bytes)) == 0 ? memory_ : nullptr) {}
   ~Scratch() { free(memory_); }
   void* memory() const { return memory_; }
 

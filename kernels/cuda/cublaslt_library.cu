@@ -65,16 +65,19 @@ std::string load(const std::string& name, CublasltLibrary& found) {
     problem = name + " has no " + missing;
   } else if (const cublasStatus_t status = found.api.cublasLtCreate(&found.handle)) {
     found.handle = nullptr;
-    problem = name + " does not run here: cublasLtCreate returned " + std::to_string(status) + (status == 1 ? " (the driver is too old for it)" : "");
+    problem = name + " does not run here: cublasLtCreate returned " + std::to_string(status) +
+              (status == 1 ? " (the driver is too old for it)" : "");
   }
   if (!problem.empty()) {
     dlclose(library);
     return problem;
   }
   Dl_info info;
-  found.path = dladdr(reinterpret_cast<void*>(found.api.cublasLtCreate), &info) && info.dli_fname ? info.dli_fname : name;
+  found.path =
+      dladdr(reinterpret_cast<void*>(found.api.cublasLtCreate), &info) && info.dli_fname ? info.dli_fname : name;
   const size_t version = found.api.cublasLtGetVersion();
-  found.version = std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." + std::to_string(version % 100);
+  found.version =
+      std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." + std::to_string(version % 100);
   return "";
 }
 
@@ -118,10 +121,12 @@ std::vector<std::string> folders() {
   std::vector<std::string> patterns;
   for (const std::string& toolkit : {variable("CUDA_HOME"), variable("CUDA_PATH"), std::string("/usr/local/cuda")})
     if (!toolkit.empty()) patterns.insert(patterns.end(), {toolkit + "/lib64", toolkit + "/lib"});
-  for (const std::string& prefix : {variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"), python_prefix(), variable("HOME") + "/.local", std::string("/usr/local"), std::string("/usr")}) {
+  for (const std::string& prefix : {variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"), python_prefix(),
+                                    variable("HOME") + "/.local", std::string("/usr/local"), std::string("/usr")}) {
     if (prefix.empty()) continue;
     for (const char* const wheel : {"/nvidia/cu13/lib", "/nvidia/cublas/lib"})
-      for (const char* const packages : {"/lib/python3*/site-packages", "/lib/python3*/dist-packages"}) patterns.push_back(prefix + packages + wheel);
+      for (const char* const packages : {"/lib/python3*/site-packages", "/lib/python3*/dist-packages"})
+        patterns.push_back(prefix + packages + wheel);
   }
   std::vector<std::string> existing;
   for (const std::string& pattern : patterns)
@@ -144,8 +149,11 @@ void search(CublasltLibrary& found) {
     if (found.handle) return;
     note(problem.empty() ? folder + " has none" : problem);
   }
-  found.problem = "no cuBLASLt (libcublasLt.so.13 or .12), so large products use slower built-in kernels. Install the CUDA toolkit, or `pip install "
-                  "nvidia-cublas`, or set MSM_CUBLASLT to the library. Tried:" + tried;
+  found.problem =
+      "no cuBLASLt (libcublasLt.so.13 or .12), so large products use slower built-in kernels. Install the CUDA "
+      "toolkit, or `pip install "
+      "nvidia-cublas`, or set MSM_CUBLASLT to the library. Tried:" +
+      tried;
 }
 
 #ifdef MSM_EMULATED

@@ -33,7 +33,8 @@ std::string folder() {
 
 using Chosen = std::map<ProductKey, ChosenAlgorithm>;
 
-// A line is the key, the algorithm's bytes and the time: decimal, hexadecimal, decimal numbers with one space between them.
+// A line is the key, the algorithm's bytes and the time: decimal, hexadecimal, decimal numbers with one space between
+// them.
 void write_line(FILE* file, const ProductKey& key, const ChosenAlgorithm& chosen) {
   for (const int64_t field : key) fprintf(file, "%lld ", static_cast<long long>(field));
   for (const uint64_t word : chosen.algo.data) fprintf(file, "%016llx ", static_cast<unsigned long long>(word));
@@ -91,7 +92,8 @@ int write_file(const std::string& path, const Chosen& chosen) {
 }  // namespace
 
 ProductKey product_key(const Product& p) {
-  return {p.dtype, p.out_dtype, p.trans_a, p.trans_b, p.bias != nullptr, p.beta != 0, shared_rows(p.M), p.N, p.K, p.a_stride, p.b_stride, p.out_stride, p.batch, p.a_batch, p.b_batch, p.out_batch};
+  return {p.dtype,    p.out_dtype, p.trans_a,    p.trans_b, p.bias != nullptr, p.beta != 0, shared_rows(p.M), p.N, p.K,
+          p.a_stride, p.b_stride,  p.out_stride, p.batch,   p.a_batch,         p.b_batch,   p.out_batch};
 }
 
 PlanFile::PlanFile(const std::string& device, const std::string& version) {
@@ -116,7 +118,9 @@ void PlanFile::add(const ProductKey& key, const ChosenAlgorithm& chosen) {
   const int problem = path_.empty() ? ENOENT : write_file(path_, all);
   static bool is_said = false;
   if (problem && !is_said)
-    fprintf(stderr, "cuBLASLt algorithms cannot be kept in %s (%s): each run times them again, and a resumed run may differ in the last bits\n",
+    fprintf(stderr,
+            "cuBLASLt algorithms cannot be kept in %s (%s): each run times them again, and a resumed run may differ in "
+            "the last bits\n",
             path_.empty() ? "XDG_CACHE_HOME or HOME, which are not set" : path_.c_str(), strerror(problem));
   is_said = is_said || problem;
 }

@@ -1,5 +1,6 @@
-// What every kernel file includes: bf16, 16-byte vectors, reductions over a warp and a block. CUDA's own names wherever it has one.
-// Compiled by nvcc, and by g++ with emulator/cuda.h in front, which gives the same names a meaning on the CPU.
+// What every kernel file includes: bf16, 16-byte vectors, reductions over a warp and a block. CUDA's own names wherever
+// it has one. Compiled by nvcc, and by g++ with emulator/cuda.h in front, which gives the same names a meaning on the
+// CPU.
 // defines: bf16, to_float, from_float, Vec, warp_sum, warp_max, block_sum
 #pragma once
 #include <math.h>
@@ -15,7 +16,8 @@ namespace msm {
 constexpr int WARP = 32;
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
-// The 16 bits of a bfloat16. A type of our own, so that both compilers convert it alike (round to nearest even, NaN stays NaN).
+// The 16 bits of a bfloat16. A type of our own, so that both compilers convert it alike (round to nearest even, NaN
+// stays NaN).
 struct bf16 {
   uint16_t bits;
 };
@@ -76,7 +78,7 @@ bool aligned16(const void* address, int64_t stride) {
   return reinterpret_cast<uintptr_t>(address) % 16 == 0 && stride * static_cast<int64_t>(sizeof(T)) % 16 == 0;
 }
 
-// ------------------------------------------------------------------------------------------------------------ reductions
+// ---------------------------------------------------------------------------------------------------------- reductions
 // Fixed order: the same bits every time. Every thread of the warp (block) must take part, and receives the result.
 
 __device__ __forceinline__ float warp_sum(float x) {

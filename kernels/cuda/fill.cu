@@ -25,6 +25,6 @@ void msm_fill(msm_context* context, void* dst, int value, int64_t bytes) {
   const int64_t misaligned = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(dst) % 16);
   const int64_t head = misaligned < bytes ? misaligned : bytes;
   const int64_t blocks = ceil_div((bytes - head) / 16, THREADS);
-  launch(context, "fill", fill_kernel, static_cast<unsigned>(blocks > 0 ? blocks : 1), THREADS, 0, static_cast<unsigned char*>(dst),
-         (value & 0xffu) * 0x01010101u, bytes, head);
+  launch(context, "fill", fill_kernel, static_cast<unsigned>(blocks > 0 ? blocks : 1), THREADS, 0,
+         static_cast<unsigned char*>(dst), (value & 0xffu) * 0x01010101u, bytes, head);
 }

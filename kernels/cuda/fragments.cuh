@@ -1,5 +1,5 @@
-// Tiles in shared memory, and how the operands of mma.m16n8k16 are read from them. A tile is rows of whole 16-byte chunks; the chunks of a row are
-// permuted so that the eight rows of an ldmatrix lie in different banks.
+// Tiles in shared memory, and how the operands of mma.m16n8k16 are read from them. A tile is rows of whole 16-byte
+// chunks; the chunks of a row are permuted so that the eight rows of an ldmatrix lie in different banks.
 // defines: chunk_at, ReadA, ReadB
 #pragma once
 #include "ptx.cuh"
@@ -17,14 +17,16 @@ __device__ __forceinline__ unsigned chunk_at(unsigned row, unsigned chunk) {
   return (row * chunks + (chunk ^ (row / (8 / turn) % turn))) * VEC<T>;
 }
 
-// Where a lane reads the blocks of a tile: a chunk at row own_row, chunk own_chunk (0 or 1) of each. In loops the compiler would keep every address
-// in a register of its own; what depends on the lane is hidden from it (opaque), so that it keeps one and computes the others where they are needed.
+// Where a lane reads the blocks of a tile: a chunk at row own_row, chunk own_chunk (0 or 1) of each. In loops the
+// compiler would keep every address in a register of its own; what depends on the lane is hidden from it (opaque), so
+// that it keeps one and computes the others where they are needed.
 template <int chunks>
 struct BlockReader {
   const bf16* own;
   unsigned turned;
   __device__ __forceinline__ BlockReader(const bf16* tile, unsigned own_row, unsigned own_chunk)
-      : own(tile + own_row * chunks * VEC<bf16>), turned(opaque(own_chunk ^ (own_row / (8 / TURN<chunks>) % TURN<chunks>))) {}
+      : own(tile + own_row * chunks * VEC<bf16>),
+        turned(opaque(own_chunk ^ (own_row / (8 / TURN<chunks>) % TURN<chunks>))) {}
   // row, col: multiples of 8 and 16.
   __device__ __forceinline__ const bf16* at(int row, int col) const {
     const unsigned chunk = static_cast<unsigned>(col) / VEC<bf16>, within = chunk % TURN<chunks>;
@@ -35,16 +37,20 @@ struct BlockReader {
 // Reads a fragments (see mma_bf16) of a tile whose rows are m.
 template <int chunks>
 struct ReadA : BlockReader<chunks> {
-  __device__ __forceinline__ explicit ReadA(const bf16* tile) : BlockReader<chunks>(tile, threadIdx.x % 16, threadIdx.x % WARP / 16) {}
+  __device__ __forceinline__ explicit ReadA(const bf16* tile)
+      : BlockReader<chunks>(tile, threadIdx.x % 16, threadIdx.x % WARP / 16) {}
   // Of the 16 x 16 block at (m, k).
-  __device__ __forceinline__ void load(uint32_t (&fragment)[4], int m, int k) const { ldmatrix_x4(fragment, this->at(m, k)); }
+  __device__ __forceinline__ void load(uint32_t (&fragment)[4], int m, int k) const {
+    ldmatrix_x4(fragment, this->at(m, k));
+  }
 };
 
 // Reads b fragments of a tile whose rows are n; with `trans` they are k.
 template <int chunks, bool trans>
 struct ReadB : BlockReader<chunks> {
   __device__ __forceinline__ explicit ReadB(const bf16* tile)
-      : BlockReader<chunks>(tile, trans ? threadIdx.x % 16 : threadIdx.x % WARP / 16 * 8 + threadIdx.x % 8, trans ? threadIdx.x % WARP / 16 : threadIdx.x / 8 % 2) {}
+      : BlockReader<chunks>(tile, trans ? threadIdx.x % 16 : threadIdx.x % WARP / 16 * 8 + threadIdx.x % 8,
+                            trans ? threadIdx.x % WARP / 16 : threadIdx.x / 8 % 2) {}
   // Of the two 16 x 8 blocks at (k, n) and (k, n + 8).
   __device__ __forceinline__ void load(uint32_t (&fragment)[4], int k, int n) const {
     if (trans) ldmatrix_x4_trans(fragment, this->at(k, n));

@@ -1,9 +1,10 @@
 // What the built-in products share: the order of their sums, how a sum becomes an element of out.
 // defines: slice_of, Operands, Output, first_k, last_k, finish_sum, finish_tile
 //
-// K is cut into at most eight slices. A slice is summed in order from 0, and the slices are added in order: so the bits do not depend on whether one
-// block does all slices or each slice has a block of its own (few tiles, deep K: LoRA's products, decoding). Those blocks leave their sums in the workspace, and
-// the last to finish of a tile adds them. Blocks: tiles of M along x, of N along y (neighbours read the same weights), slices along z.
+// K is cut into at most eight slices. A slice is summed in order from 0, and the slices are added in order: so the bits
+// do not depend on whether one block does all slices or each slice has a block of its own (few tiles, deep K: LoRA's
+// products, decoding). Those blocks leave their sums in the workspace, and the last to finish of a tile adds them.
+// Blocks: tiles of M along x, of N along y (neighbours read the same weights), slices along z.
 #pragma once
 #include "product.h"
 
@@ -63,10 +64,8 @@ __device__ __forceinline__ int64_t last_k(const Operands<T>& in, const Output& t
 template <class T>
 __device__ __forceinline__ void finish_sum(const Operands<T>& in, const Output& to, int64_t m, int64_t n, float sum) {
   if (m >= in.M || n >= in.N) return;
-  if (to.partial)
-    to.partial[(blockIdx.z * in.M + m) * in.N + n] = sum;
-  else
-    store_sum<T>(to, m, n, sum);
+  if (to.partial) to.partial[(blockIdx.z * in.M + m) * in.N + n] = sum;
+  else store_sum<T>(to, m, n, sum);
 }
 
 // After finish_sum for all of a BM x BN tile: where its slices were in several blocks, the last of them adds those.
@@ -85,12 +84,14 @@ __device__ __forceinline__ void finish_tile(const Operands<T>& in, const Output&
   __syncthreads();
   if (!is_last) return;
   for (int i = static_cast<int>(threadIdx.x); i < BM * BN; i += threads) {
-    const int64_t m = static_cast<int64_t>(blockIdx.x) * BM + i / BN, n = static_cast<int64_t>(blockIdx.y) * BN + i % BN;
+    const int64_t m = static_cast<int64_t>(blockIdx.x) * BM + i / BN,
+                  n = static_cast<int64_t>(blockIdx.y) * BN + i % BN;
     if (m >= in.M || n >= in.N) continue;
     const float* const partial = to.partial + m * in.N + n;
     float parts[MAX_SLICES];
 #pragma unroll
-    for (int slice = 0; slice < MAX_SLICES; slice++) parts[slice] = slice < static_cast<int>(gridDim.z) ? __ldcg(partial + slice * in.M * in.N) : 0.0f;
+    for (int slice = 0; slice < MAX_SLICES; slice++)
+      parts[slice] = slice < static_cast<int>(gridDim.z) ? __ldcg(partial + slice * in.M * in.N) : 0.0f;
     float sum = 0;
 #pragma unroll
     for (int slice = 0; slice < MAX_SLICES; slice++)

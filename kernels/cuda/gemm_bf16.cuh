@@ -1,6 +1,7 @@
-// Products of bf16 by mma.sync. A block computes a BM x BN tile of out; BK columns of its operands at a time pass through STAGES buffers in
-// shared memory, filled by cp.async while earlier ones are multiplied. An operand lies in shared memory as it does in memory (rows of k where k is
-// contiguous, else rows of m or n), its 16-byte chunks permuted so that ldmatrix meets no bank twice; ldmatrix transposes where needed.
+// Products of bf16 by mma.sync. A block computes a BM x BN tile of out; BK columns of its operands at a time pass
+// through STAGES buffers in shared memory, filled by cp.async while earlier ones are multiplied. An operand lies in
+// shared memory as it does in memory (rows of k where k is contiguous, else rows of m or n), its 16-byte chunks
+// permuted so that ldmatrix meets no bank twice; ldmatrix transposes where needed.
 // defines: GemmTile, gemm_bf16_kernel
 #pragma once
 #include "gemm.cuh"
@@ -28,9 +29,11 @@ __device__ __forceinline__ int chunk_at(int row, int chunk) {
   return (row * chunks + (chunk ^ (row / (8 / turn) % turn))) * CHUNK;
 }
 
-// Fills one operand's buffer: `extent` (BM or BN) of m or n from `outer` on, BK of k from `k` on; zeros beyond the matrix.
+// Fills one operand's buffer: `extent` (BM or BN) of m or n from `outer` on, BK of k from `k` on; zeros beyond the
+// matrix.
 template <int extent, int threads, bool k_contiguous, bool aligned>
-__device__ __forceinline__ void load_operand(bf16* buffer, const bf16* source, int64_t stride, int64_t outer, int64_t outer_end, int64_t k, int64_t k_end) {
+__device__ __forceinline__ void load_operand(bf16* buffer, const bf16* source, int64_t stride, int64_t outer,
+                                             int64_t outer_end, int64_t k, int64_t k_end) {
   constexpr int rows = k_contiguous ? extent : BK, chunks = (k_contiguous ? BK : extent) / CHUNK;
   const int64_t row0 = k_contiguous ? outer : k, row_end = k_contiguous ? outer_end : k_end;
   const int64_t col0 = k_contiguous ? k : outer, col_end = k_contiguous ? k_end : outer_end;
@@ -56,8 +59,7 @@ __device__ __forceinline__ void load_operand(bf16* buffer, const bf16* source, i
 // a fragments of the 16 x 16 block at (m, k) of the tile: see mma_bf16.
 template <int BM, bool k_contiguous>
 __device__ __forceinline__ void load_a(uint32_t (&fragment)[4], const bf16* buffer, int m, int k, int lane) {
-  if (k_contiguous)
-    ldmatrix_x4(fragment, buffer + chunk_at<BK / CHUNK>(m + lane % 16, k / CHUNK + lane / 16));
+  if (k_contiguous) ldmatrix_x4(fragment, buffer + chunk_at<BK / CHUNK>(m + lane % 16, k / CHUNK + lane / 16));
   else
     ldmatrix_x4_trans(fragment, buffer + chunk_at<BM / CHUNK>(k + lane / 16 * 8 + lane % 8, m / CHUNK + lane / 8 % 2));
 }
@@ -67,8 +69,7 @@ template <int BN, bool k_contiguous>
 __device__ __forceinline__ void load_b(uint32_t (&fragment)[4], const bf16* buffer, int k, int n, int lane) {
   if (k_contiguous)
     ldmatrix_x4(fragment, buffer + chunk_at<BK / CHUNK>(n + lane / 16 * 8 + lane % 8, k / CHUNK + lane / 8 % 2));
-  else
-    ldmatrix_x4_trans(fragment, buffer + chunk_at<BN / CHUNK>(k + lane % 16, n / CHUNK + lane / 16));
+  else ldmatrix_x4_trans(fragment, buffer + chunk_at<BN / CHUNK>(k + lane % 16, n / CHUNK + lane / 16));
 }
 
 template <class T, bool trans_a, bool trans_b, bool aligned>
@@ -113,7 +114,8 @@ __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) gemm_bf16_kernel(const 
 #pragma unroll
       for (int i = 0; i < MF; i++)
 #pragma unroll
-        for (int j = 0; j < NF; j++) mma_bf16(sum[i][j], a_fragment[i], b_fragment[j / 2][j % 2 * 2], b_fragment[j / 2][j % 2 * 2 + 1]);
+        for (int j = 0; j < NF; j++)
+          mma_bf16(sum[i][j], a_fragment[i], b_fragment[j / 2][j % 2 * 2], b_fragment[j / 2][j % 2 * 2 + 1]);
     }
     last = stage;
     stage = stage + 1 == T::STAGES ? 0 : stage + 1;
@@ -135,7 +137,8 @@ __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) gemm_bf16_kernel(const 
     for (int j = 0; j < NF; j++)
 #pragma unroll
       for (int e = 0; e < 4; e++)
-        finish_sum(in, to, m0 + warp_m + i * 16 + lane / 4 + e / 2 * 8, n0 + warp_n + j * 8 + lane % 4 * 2 + e % 2, total[i][j][e]);
+        finish_sum(in, to, m0 + warp_m + i * 16 + lane / 4 + e / 2 * 8, n0 + warp_n + j * 8 + lane % 4 * 2 + e % 2,
+                   total[i][j][e]);
   finish_tile<bf16, T::BM, T::BN, T::THREADS>(in, to);
 }
 

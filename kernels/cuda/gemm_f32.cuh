@@ -1,5 +1,6 @@
-// Products of f32 by fused multiply-adds, for operands of any alignment: what parity is measured in, not what speed is about.
-// A block of 256 threads computes a 64 x 64 tile of out, each thread 4 x 4 of it, DEPTH columns of k at a time from shared memory.
+// Products of f32 by fused multiply-adds, for operands of any alignment: what parity is measured in, not what speed is
+// about. A block of 256 threads computes a 64 x 64 tile of out, each thread 4 x 4 of it, DEPTH columns of k at a time
+// from shared memory.
 // defines: gemm_f32_kernel, F32_TILE, F32_THREADS
 #pragma once
 #include "gemm.cuh"
@@ -8,9 +9,11 @@ namespace msm {
 
 constexpr int F32_TILE = 64, F32_THREADS = 256;
 
-// Fills buffer[k][outer] from a matrix whose rows are m or n (k_contiguous) or k; neighbouring threads read neighbouring elements.
+// Fills buffer[k][outer] from a matrix whose rows are m or n (k_contiguous) or k; neighbouring threads read
+// neighbouring elements.
 template <int depth, bool k_contiguous>
-__device__ __forceinline__ void load_f32(float (&buffer)[depth][F32_TILE + 4], const float* source, int64_t stride, int64_t outer0, int64_t outer_end, int64_t k0, int64_t k_end) {
+__device__ __forceinline__ void load_f32(float (&buffer)[depth][F32_TILE + 4], const float* source, int64_t stride,
+                                         int64_t outer0, int64_t outer_end, int64_t k0, int64_t k_end) {
 #pragma unroll
   for (int begin = 0; begin < depth * F32_TILE; begin += F32_THREADS) {
     const int i = begin + static_cast<int>(threadIdx.x);
@@ -40,7 +43,8 @@ __global__ void __launch_bounds__(F32_THREADS, 2) gemm_f32_kernel(const Operands
       __syncthreads();
 #pragma unroll
       for (int d = 0; d < DEPTH; d++) {
-        const Vec<float, 4> x = *reinterpret_cast<const Vec<float, 4>*>(&a[d][row]), y = *reinterpret_cast<const Vec<float, 4>*>(&b[d][col]);
+        const Vec<float, 4> x = *reinterpret_cast<const Vec<float, 4>*>(&a[d][row]),
+                            y = *reinterpret_cast<const Vec<float, 4>*>(&b[d][col]);
 #pragma unroll
         for (int i = 0; i < 4; i++)
 #pragma unroll

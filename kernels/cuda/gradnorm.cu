@@ -1,5 +1,6 @@
-// Limit: memory, 4 bytes a gradient. f64 costs a conversion and a fused multiply-add each, a quarter of what an H100 has time for (and the limit itself on GPUs
-// that have almost no f64). Two launches: partial sums, as many as the count alone says, then one block that adds them.
+// Limit: memory, 4 bytes a gradient. f64 costs a conversion and a fused multiply-add each, a quarter of what an H100
+// has time for (and the limit itself on GPUs that have almost no f64). Two launches: partial sums, as many as the count
+// alone says, then one block that adds them.
 // defines: msm_gradnorm
 #include "tile.cuh"
 
@@ -7,8 +8,9 @@ namespace msm {
 namespace {
 
 constexpr unsigned THREADS = 256;
-constexpr int VECTORS = 4;               // that a thread has under way
-constexpr int64_t MAX_PARTIALS = 1024;   // fills the large GPUs once; a constant, so that every GPU adds in the same order
+constexpr int VECTORS = 4;  // that a thread has under way
+constexpr int64_t MAX_PARTIALS =
+    1024;  // fills the large GPUs once; a constant, so that every GPU adds in the same order
 
 __device__ __forceinline__ double sum_x(double x) {
   return reduce_x(x, [](double a, double b) { return a + b; });
@@ -18,7 +20,8 @@ template <bool aligned>
 __global__ void __launch_bounds__(THREADS) partial_kernel(double* partial, const float* grads, int64_t count) {
   using Part = Tile<float, VECTORS, aligned>;
   double squares = 0;
-  for (int64_t begin = static_cast<int64_t>(blockIdx.x) * Part::span(); begin < count; begin += static_cast<int64_t>(gridDim.x) * Part::span()) {
+  for (int64_t begin = static_cast<int64_t>(blockIdx.x) * Part::span(); begin < count;
+       begin += static_cast<int64_t>(gridDim.x) * Part::span()) {
     Part part;
     part.load(grads, begin, count);
 #pragma unroll
@@ -46,8 +49,10 @@ __global__ void __launch_bounds__(THREADS) total_kernel(float* out, const double
 void msm_gradnorm(msm_context* context, float* out, const float* grads, int64_t count) {
   using namespace msm;
   double* const partial = static_cast<double*>(workspace(context));
-  const int64_t tiles = ceil_div(count, THREADS * VECTORS * VEC<float>), partials = tiles < MAX_PARTIALS ? tiles : MAX_PARTIALS;
+  const int64_t tiles = ceil_div(count, THREADS * VECTORS * VEC<float>),
+                partials = tiles < MAX_PARTIALS ? tiles : MAX_PARTIALS;
   const bool aligned = count % VEC<float> == 0 && aligned16<float>(grads, 0);
-  launch(context, "gradnorm", aligned ? partial_kernel<true> : partial_kernel<false>, dim3(static_cast<unsigned>(partials)), dim3(THREADS), 0, partial, grads, count);
+  launch(context, "gradnorm", aligned ? partial_kernel<true> : partial_kernel<false>,
+         dim3(static_cast<unsigned>(partials)), dim3(THREADS), 0, partial, grads, count);
   launch(context, "gradnorm", total_kernel, dim3(1), dim3(THREADS), 0, out, partial, partials);
 }

@@ -1,11 +1,13 @@
 // What the three Hopper attention kernels (forward; dk and dv; dq) share.
 //
-// Work. A segment is cut into tiles of rows counted from its own first row, so that a row's bits do not depend on where its segment lies. A one-block
-// kernel writes the list of tiles, those with the most work first; the blocks of a persistent kernel, one a multiprocessor, take (tile, head)
-// pairs from it in a fixed pattern. Segments of one token (padding) are not in the list: they are done row by row.
-// Roles. One warp of a warpgroup (the producer) fills stages of shared memory by TMA; the other warpgroups (consumers) multiply, 64 rows each.
-// Rows of a stage beyond the segment belong to another record: where they enter a sum, though with weight 0, the producer clears them (0 * NaN is NaN).
-// defines: registers_fit, uniform, Tile, TileList, Order, is_single, list_tiles, Schedule, section_heads, suits, Pipeline, load_tile, clear_tail, release,
+// Work. A segment is cut into tiles of rows counted from its own first row, so that a row's bits do not depend on where
+// its segment lies. A one-block kernel writes the list of tiles, those with the most work first; the blocks of a
+// persistent kernel, one a multiprocessor, take (tile, head) pairs from it in a fixed pattern. Segments of one token
+// (padding) are not in the list: they are done row by row. Roles. One warp of a warpgroup (the producer) fills stages
+// of shared memory by TMA; the other warpgroups (consumers) multiply, 64 rows each. Rows of a stage beyond the segment
+// belong to another record: where they enter a sum, though with weight 0, the producer clears them (0 * NaN is NaN).
+// defines: registers_fit, uniform, Tile, TileList, Order, is_single, list_tiles, Schedule, section_heads, suits,
+// Pipeline, load_tile, clear_tail, release,
 //          products of a consumer, store_rows, Backward
 #pragma once
 #include "context.h"
@@ -25,7 +27,7 @@ constexpr bool registers_fit(int consumers, int of_producer, int of_consumer) {
 // x, which a warp agrees on. By a shuffle the compiler knows it too, and keeps what depends on it in uniform registers.
 __device__ __forceinline__ int uniform(int x) { return __shfl_sync(ALL_LANES, x, 0); }
 
-// ---------------------------------------------------------------------------------------------------------------- tiles
+// --------------------------------------------------------------------------------------------------------------- tiles
 
 // Rows begin .. begin + height (or end) of the segment start .. end.
 struct alignas(16) Tile {
@@ -33,8 +35,8 @@ struct alignas(16) Tile {
 };
 
 struct TileList {
-  Tile* tiles;      // [N]: more than there can be
-  int32_t* ends;    // [N], scratch: at a segment's first row, its end
+  Tile* tiles;    // [N]: more than there can be
+  int32_t* ends;  // [N], scratch: at a segment's first row, its end
   int32_t* count;
 
   static constexpr int64_t bytes(int64_t N) { return N * static_cast<int64_t>(sizeof(Tile)) + (N + 4) / 4 * 16; }
@@ -54,8 +56,8 @@ __device__ __forceinline__ bool is_single(const int32_t* starts, int row, int N)
 
 constexpr int LIST_THREADS = 1024;
 
-// Writes the list; called by all LIST_THREADS threads of one block. A counting sort: which of two tiles of equal work comes first is left open,
-// and changes no result.
+// Writes the list; called by all LIST_THREADS threads of one block. A counting sort: which of two tiles of equal work
+// comes first is left open, and changes no result.
 template <int height>
 __device__ void list_tiles(const TileList& list, const int32_t* starts, int N, Order order) {
   constexpr int BUCKETS = LIST_THREADS;
@@ -95,21 +97,25 @@ __device__ void list_tiles(const TileList& list, const int32_t* starts, int N, O
   each_tile([&](const Tile& tile) { list.tiles[atomicAdd(&place[bucket(tile)], 1)] = tile; });
 }
 
-// The (tile, head) pairs of one block, the same for every role. Heads come in sections whose keys and values stay in the L2 cache; in a section
-// the longest tiles come first, all of its heads one after the other; and blocks take pairs to and fro, so that the first have no more than the last.
+// The (tile, head) pairs of one block, the same for every role. Heads come in sections whose keys and values stay in
+// the L2 cache; in a section the longest tiles come first, all of its heads one after the other; and blocks take pairs
+// to and fro, so that the first have no more than the last.
 struct Schedule {
   const Tile* tiles;
   int count, heads, section, turn = 0;
 
-  __device__ Schedule(const TileList& list, int heads, int section) : tiles(list.tiles), count(uniform(*list.count)), heads(heads), section(section) {}
+  __device__ Schedule(const TileList& list, int heads, int section)
+      : tiles(list.tiles), count(uniform(*list.count)), heads(heads), section(section) {}
 
   // The block's next pair; false where there is none.
   __device__ bool next(Tile& tile, int& head) {
-    const unsigned pair = static_cast<unsigned>(turn) * gridDim.x + (turn % 2 == 0 ? blockIdx.x : gridDim.x - 1 - blockIdx.x);
+    const unsigned pair =
+        static_cast<unsigned>(turn) * gridDim.x + (turn % 2 == 0 ? blockIdx.x : gridDim.x - 1 - blockIdx.x);
     turn++;
     if (pair >= static_cast<unsigned>(count * heads)) return false;
     const int first = static_cast<int>(pair / static_cast<unsigned>(count * section)) * section;  // of the section
-    const unsigned place = pair - static_cast<unsigned>(count * first), width = static_cast<unsigned>(min(section, heads - first));
+    const unsigned place = pair - static_cast<unsigned>(count * first),
+                   width = static_cast<unsigned>(min(section, heads - first));
     const Tile found = tiles[place / width];
     tile = {uniform(found.start), uniform(found.begin), uniform(found.end)};
     head = first + static_cast<int>(place % width);
@@ -125,8 +131,8 @@ inline int section_heads(int64_t bytes_per_head, int64_t heads) {
 
 // Whether these kernels may run and have what they need; operands' alignment apart.
 inline bool suits(msm_context* context, int dtype, float scale, int64_t N, int64_t H, int64_t E) {
-  return device(context).hopper && dtype == MSM_BF16 && (E == 64 || E == 128) && scale > 0 && (N + 128) * H < 1ll << 31 &&
-         2 * TileList::bytes(N) <= WORKSPACE_BYTES;
+  return device(context).hopper && dtype == MSM_BF16 && (E == 64 || E == 128) && scale > 0 &&
+         (N + 128) * H < 1ll << 31 && 2 * TileList::bytes(N) <= WORKSPACE_BYTES;
 }
 
 // -------------------------------------------------------------------------------------------------------------- stages
@@ -154,9 +160,11 @@ constexpr int PANEL_ROW = 128;
 
 // Begins to load rows row .. row + rows, columns col .. col + E.
 template <int rows, int E>
-__device__ __forceinline__ void load_tile(unsigned char* tile, const CUtensorMap& map, int col, int row, uint64_t* barrier) {
+__device__ __forceinline__ void load_tile(unsigned char* tile, const CUtensorMap& map, int col, int row,
+                                          uint64_t* barrier) {
 #pragma unroll
-  for (int panel = 0; panel < E / 64; panel++) cp_async_bulk_tensor_2d(tile + panel * rows * PANEL_ROW, &map, col + panel * 64, row, barrier);
+  for (int panel = 0; panel < E / 64; panel++)
+    cp_async_bulk_tensor_2d(tile + panel * rows * PANEL_ROW, &map, col + panel * 64, row, barrier);
 }
 
 // Clears the rows from `first` on; called by all lanes of the producer warp, which then must fence_proxy_async.
@@ -169,11 +177,12 @@ __device__ __forceinline__ void clear_tail(unsigned char* tile, int first, int l
       *reinterpret_cast<uint4*>(tile + panel * rows * PANEL_ROW + at) = make_uint4(0, 0, 0, 0);
 }
 
-// ------------------------------------------------------------------------------------------------------------- products
+// ------------------------------------------------------------------------------------------------------------ products
 
 // sums[64 x n] = a b^T over E: a 64 rows of a tile of `a_rows` rows from `a` on, b a tile of n rows. n = 2 * registers.
 template <int a_rows, int E, int registers>
-__device__ __forceinline__ void multiply_rows(float (&sums)[registers], const unsigned char* a, const unsigned char* b) {
+__device__ __forceinline__ void multiply_rows(float (&sums)[registers], const unsigned char* a,
+                                              const unsigned char* b) {
   constexpr int n = 2 * registers;
   const uint64_t a_first = wgmma_descriptor(a, 16, 8 * PANEL_ROW), b_first = wgmma_descriptor(b, 16, 8 * PANEL_ROW);
 #pragma unroll
@@ -185,9 +194,11 @@ __device__ __forceinline__ void multiply_rows(float (&sums)[registers], const un
   }
 }
 
-// sums[64 x E] += a b: a [64 x depth] as bf16 in registers, b a tile of depth x E. depth = 4 * a's registers; E = 2 * registers.
+// sums[64 x E] += a b: a [64 x depth] as bf16 in registers, b a tile of depth x E. depth = 4 * a's registers; E = 2 *
+// registers.
 template <int a_registers, int registers>
-__device__ __forceinline__ void add_product(float (&sums)[registers], const uint32_t (&a)[a_registers], const unsigned char* b) {
+__device__ __forceinline__ void add_product(float (&sums)[registers], const uint32_t (&a)[a_registers],
+                                            const unsigned char* b) {
   constexpr int depth = 4 * a_registers;
   const uint64_t b_first = wgmma_descriptor(b, depth * PANEL_ROW, 8 * PANEL_ROW);
 #pragma unroll
@@ -204,14 +215,18 @@ __device__ __forceinline__ void pack(uint32_t (&packed)[registers / 2], const fl
   for (int i = 0; i < registers / 2; i++) packed[i] = pack_bf16(sums[2 * i], sums[2 * i + 1]);
 }
 
-// The first row of the two that a thread holds of its warpgroup's 64 (the second is 8 further), and the first column of each 8.
-__device__ __forceinline__ int fragment_row() { return static_cast<int>(threadIdx.x) % WARPGROUP / WARP * 16 + static_cast<int>(threadIdx.x) % WARP / 4; }
+// The first row of the two that a thread holds of its warpgroup's 64 (the second is 8 further), and the first column of
+// each 8.
+__device__ __forceinline__ int fragment_row() {
+  return static_cast<int>(threadIdx.x) % WARPGROUP / WARP * 16 + static_cast<int>(threadIdx.x) % WARP / 4;
+}
 __device__ __forceinline__ int fragment_col() { return static_cast<int>(threadIdx.x) % 4 * 2; }
 
-// Rows fragment_row() and + 8 of sums, times factor[0] and factor[1], to out + row * stride where row < rows. The four threads of a row exchange their
-// pairs, so that each stores 16 bytes.
+// Rows fragment_row() and + 8 of sums, times factor[0] and factor[1], to out + row * stride where row < rows. The four
+// threads of a row exchange their pairs, so that each stores 16 bytes.
 template <int registers>
-__device__ __forceinline__ void store_rows(bf16* out, int64_t stride, const float (&sums)[registers], const float (&factor)[2], int rows) {
+__device__ __forceinline__ void store_rows(bf16* out, int64_t stride, const float (&sums)[registers],
+                                           const float (&factor)[2], int rows) {
   const int lane = static_cast<int>(threadIdx.x) % 4;
 #pragma unroll
   for (int i = 0; i < 2; i++) {
@@ -236,12 +251,14 @@ __device__ __forceinline__ void store_rows(bf16* out, int64_t stride, const floa
           else part[j + distance] = received;
         }
       }
-      if (row < rows) *reinterpret_cast<uint4*>(out + row * stride + group * 32 + lane * 8) = make_uint4(part[0], part[1], part[2], part[3]);
+      if (row < rows)
+        *reinterpret_cast<uint4*>(out + row * stride + group * 32 + lane * 8) =
+            make_uint4(part[0], part[1], part[2], part[3]);
     }
   }
 }
 
-// -------------------------------------------------------------------------------------------------------------- backward
+// ------------------------------------------------------------------------------------------------------------ backward
 
 // What a query row of a head brings to the backward: lse * log2 e, and dout . out.
 using RowTerms = float2;

@@ -1,7 +1,8 @@
-// dk and dv of the attention backward for Hopper. A pair (tile of 128 keys, kv head) passes over the queries that see it, in tiles of 64, for all query
-// heads of the kv head: dk and dv stay in registers, the sum over heads has a fixed order. Scores are computed transposed, S^T = K Q^T and
-// dP^T = V dO^T, so that a thread's registers are at once the a operand of dV += P^T dO and dK += dS^T Q: nothing is written to shared memory.
-// Limit: 8 * pairs * E of the backward's flops, see hopper_attention_backward.cu.
+// dk and dv of the attention backward for Hopper. A pair (tile of 128 keys, kv head) passes over the queries that see
+// it, in tiles of 64, for all query heads of the kv head: dk and dv stay in registers, the sum over heads has a fixed
+// order. Scores are computed transposed, S^T = K Q^T and dP^T = V dO^T, so that a thread's registers are at once the a
+// operand of dV += P^T dO and dK += dS^T Q: nothing is written to shared memory. Limit: 8 * pairs * E of the backward's
+// flops, see hopper_attention_backward.cu.
 // defines: Keys, dkdv
 #pragma once
 #include "hopper_attention.cuh"
@@ -29,13 +30,15 @@ struct Keys {
   __device__ unsigned char* v() const { return k + KEY_BYTES; }
   __device__ unsigned char* q(int stage) const { return k + 2 * KEY_BYTES + stage * ROW_BYTES; }
   __device__ unsigned char* dout(int stage) const { return q(STAGES + stage); }
-  __device__ RowTerms* terms(int stage) const { return reinterpret_cast<RowTerms*>(k + TILES_BYTES + stage * TERMS_BYTES); }
+  __device__ RowTerms* terms(int stage) const {
+    return reinterpret_cast<RowTerms*>(k + TILES_BYTES + stage * TERMS_BYTES);
+  }
   __device__ Barriers& barriers() const { return *reinterpret_cast<Barriers*>(k + TILES_BYTES + STAGES * TERMS_BYTES); }
 };
 
 template <int E>
-__device__ void produce(const Keys<E>& shared, const TileList& list, const Backward& op, const CUtensorMap& q, const CUtensorMap& k,
-                        const CUtensorMap& v, const CUtensorMap& dout) {
+__device__ void produce(const Keys<E>& shared, const TileList& list, const Backward& op, const CUtensorMap& q,
+                        const CUtensorMap& k, const CUtensorMap& v, const CUtensorMap& dout) {
   using S = Keys<E>;
   typename S::Barriers& barriers = shared.barriers();
   const int lane = static_cast<int>(threadIdx.x) % WARP, group = op.H / op.K;
@@ -70,7 +73,8 @@ __device__ void produce(const Keys<E>& shared, const TileList& list, const Backw
         landing.advance();
         clear_tail<S::ROWS, E>(shared.q(stage), tile.end - row, lane);
         clear_tail<S::ROWS, E>(shared.dout(stage), tile.end - row, lane);
-        for (int i = tile.end - row + lane; i < S::ROWS; i += WARP) shared.terms(stage)[(row & 1) + i] = make_float2(INFINITY, 0);
+        for (int i = tile.end - row + lane; i < S::ROWS; i += WARP)
+          shared.terms(stage)[(row & 1) + i] = make_float2(INFINITY, 0);
         fence_proxy_async();
         __syncwarp();
         if (lane == 0) {
@@ -157,8 +161,9 @@ __device__ void consume(const Keys<E>& shared, const TileList& list, const Backw
 
 template <int E>
 __global__ void __launch_bounds__(Keys<E>::THREADS, 1)
-    dkdv(const TileList list, const Backward op, const __grid_constant__ CUtensorMap q, const __grid_constant__ CUtensorMap k,
-         const __grid_constant__ CUtensorMap v, const __grid_constant__ CUtensorMap dout) {
+    dkdv(const TileList list, const Backward op, const __grid_constant__ CUtensorMap q,
+         const __grid_constant__ CUtensorMap k, const __grid_constant__ CUtensorMap v,
+         const __grid_constant__ CUtensorMap dout) {
 #ifdef MSM_SM90A
   using S = Keys<E>;
   const S shared(dynamic_shared());

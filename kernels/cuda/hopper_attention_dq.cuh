@@ -1,4 +1,5 @@
-// dq of the attention backward for Hopper. A pair (tile of 128 queries, head) passes over its keys: S = Q K^T and dP = dO V^T into registers, dS from
+// dq of the attention backward for Hopper. A pair (tile of 128 queries, head) passes over its keys: S = Q K^T and dP =
+// dO V^T into registers, dS from
 // registers into dQ += dS K.
 // Limit: 6 * pairs * E of the backward's flops, see hopper_attention_backward.cu.
 // defines: Queries, dq
@@ -28,8 +29,8 @@ struct Queries {
 };
 
 template <int E>
-__device__ void produce(const Queries<E>& shared, const TileList& list, const Backward& op, const CUtensorMap& q, const CUtensorMap& k,
-                        const CUtensorMap& v, const CUtensorMap& dout) {
+__device__ void produce(const Queries<E>& shared, const TileList& list, const Backward& op, const CUtensorMap& q,
+                        const CUtensorMap& k, const CUtensorMap& v, const CUtensorMap& dout) {
   using S = Queries<E>;
   typename S::Barriers& barriers = shared.barriers();
   const int lane = static_cast<int>(threadIdx.x) % WARP, group = op.H / op.K;
@@ -87,7 +88,8 @@ __device__ void consume(const Queries<E>& shared, const TileList& list, const Ba
     uint32_t ds_packed[S::KEYS / 4];
     RowTerms terms[2];
 #pragma unroll
-    for (int i = 0; i < 2; i++) terms[i] = op.terms[head * op.terms_stride + min(first + fragment_row() + 8 * i, op.N - 1)];
+    for (int i = 0; i < 2; i++)
+      terms[i] = op.terms[head * op.terms_stride + min(first + fragment_row() + 8 * i, op.N - 1)];
     mbarrier_wait(&barriers.row_full, queries.parity);
     for (int row = tile.start; row < tile.begin + S::ROWS && row < tile.end; row += S::KEYS, keys.advance()) {
       const int stage = keys.stage;
@@ -133,8 +135,9 @@ __device__ void consume(const Queries<E>& shared, const TileList& list, const Ba
 
 template <int E>
 __global__ void __launch_bounds__(Queries<E>::THREADS, 1)
-    dq(const TileList list, const Backward op, const __grid_constant__ CUtensorMap q, const __grid_constant__ CUtensorMap k,
-       const __grid_constant__ CUtensorMap v, const __grid_constant__ CUtensorMap dout) {
+    dq(const TileList list, const Backward op, const __grid_constant__ CUtensorMap q,
+       const __grid_constant__ CUtensorMap k, const __grid_constant__ CUtensorMap v,
+       const __grid_constant__ CUtensorMap dout) {
 #ifdef MSM_SM90A
   using S = Queries<E>;
   const S shared(dynamic_shared());

@@ -1,8 +1,10 @@
 // Attention forward for Hopper (sm_90a). See hopper_attention.cuh for how work is shared out.
-// A pair (tile of 64 rows a consumer, head) passes over its keys in tiles of 128: S = Q K^T from shared memory into registers, online softmax in
-// base 2, O += P V with P from registers. While a consumer takes the exponentials of one tile of keys, the tensor cores do its P V of the tile before,
-// and the other consumers' products: named barriers let consumers begin their products in turn (FlashAttention-3, arXiv 2407.08608).
-// Limit: 4 * pairs * E flops; 2^x (16 a cycle and multiprocessor) takes half as long as the products at E = 128, as long at E = 64.
+// A pair (tile of 64 rows a consumer, head) passes over its keys in tiles of 128: S = Q K^T from shared memory into
+// registers, online softmax in
+// base 2, O += P V with P from registers. While a consumer takes the exponentials of one tile of keys, the tensor cores
+// do its P V of the tile before, and the other consumers' products: named barriers let consumers begin their products
+// in turn (FlashAttention-3, arXiv 2407.08608). Limit: 4 * pairs * E flops; 2^x (16 a cycle and multiprocessor) takes
+// half as long as the products at E = 128, as long at E = 64.
 // defines: hopper_attention_forward
 #include "hopper_attention.cuh"
 #include "hopper_attention.h"
@@ -33,7 +35,9 @@ struct Forward {
   __device__ Barriers& barriers() const { return *reinterpret_cast<Barriers*>(q + Q_BYTES + 2 * STAGES * KEY_BYTES); }
 
   // Of the segment's keys, those that some row of the tile sees.
-  __device__ static int key_tiles(const Tile& tile) { return (min(tile.begin + ROWS, tile.end) - tile.start + KEYS - 1) / KEYS; }
+  __device__ static int key_tiles(const Tile& tile) {
+    return (min(tile.begin + ROWS, tile.end) - tile.start + KEYS - 1) / KEYS;
+  }
 };
 
 struct Rows {
@@ -45,8 +49,8 @@ struct Rows {
 };
 
 template <int E>
-__device__ void produce(const Forward<E>& shared, const TileList& list, const Rows& rows, const CUtensorMap& q, const CUtensorMap& k,
-                        const CUtensorMap& v) {
+__device__ void produce(const Forward<E>& shared, const TileList& list, const Rows& rows, const CUtensorMap& q,
+                        const CUtensorMap& k, const CUtensorMap& v) {
   using F = Forward<E>;
   typename F::Barriers& barriers = shared.barriers();
   const int lane = static_cast<int>(threadIdx.x) % WARP;
@@ -95,9 +99,11 @@ __device__ __forceinline__ void mask(float (&scores)[registers], int first) {
     if (i / 4 * 8 + col + i % 2 > first + i / 2 % 2 * 8) scores[i] = -INFINITY;
 }
 
-// Online softmax of a thread's two rows: scores become weights 2^(scale2 * (score - top)); `shrink` is what earlier sums are to be multiplied by.
+// Online softmax of a thread's two rows: scores become weights 2^(scale2 * (score - top)); `shrink` is what earlier
+// sums are to be multiplied by.
 template <int registers>
-__device__ __forceinline__ void weigh(float (&scores)[registers], float (&top)[2], float (&mass)[2], float (&shrink)[2], float scale2) {
+__device__ __forceinline__ void weigh(float (&scores)[registers], float (&top)[2], float (&mass)[2], float (&shrink)[2],
+                                      float scale2) {
 #pragma unroll
   for (int i = 0; i < 2; i++) {
     float largest = scores[2 * i];
@@ -135,7 +141,8 @@ __device__ void consume(const Forward<E>& shared, const TileList& list, const Ro
 
   Tile tile;
   for (int head; schedule.next(tile, head); queries.advance()) {
-    const int height = min(tile.end - tile.begin, F::ROWS) - consumer * 64;  // of the consumer's rows; may be 0 or less: then it computes for nobody
+    const int height = min(tile.end - tile.begin, F::ROWS) -
+                       consumer * 64;  // of the consumer's rows; may be 0 or less: then it computes for nobody
     const int first_row = tile.begin - tile.start + consumer * 64;
     const int count = F::key_tiles(tile);
     float scores[F::KEYS / 2], sums[E / 2] = {};
@@ -192,19 +199,21 @@ __device__ void consume(const Forward<E>& shared, const TileList& list, const Ro
       factor[i] = 1.0f / mass[i];
       const int row = fragment_row() + 8 * i;
       if (threadIdx.x % 4 == 0 && row < height)
-        rows.lse[static_cast<int64_t>(head) * rows.N + tile.begin + consumer * 64 + row] = top[i] * rows.scale + logf(mass[i]);
+        rows.lse[static_cast<int64_t>(head) * rows.N + tile.begin + consumer * 64 + row] =
+            top[i] * rows.scale + logf(mass[i]);
     }
     wgmma_wait_group<0>(sums);
     release(&barriers.v_empty[values.stage]);
     values.advance();
-    store_rows(rows.out + (tile.begin + consumer * 64) * rows.out_stride + head * E, rows.out_stride, sums, factor, height);
+    store_rows(rows.out + (tile.begin + consumer * 64) * rows.out_stride + head * E, rows.out_stride, sums, factor,
+               height);
   }
 }
 
 template <int E>
 __global__ void __launch_bounds__(Forward<E>::THREADS, 1)
-    forward(const TileList list, const Rows rows, const __grid_constant__ CUtensorMap q, const __grid_constant__ CUtensorMap k,
-            const __grid_constant__ CUtensorMap v) {
+    forward(const TileList list, const Rows rows, const __grid_constant__ CUtensorMap q,
+            const __grid_constant__ CUtensorMap k, const __grid_constant__ CUtensorMap v) {
 #ifdef MSM_SM90A
   using F = Forward<E>;
   const F shared(dynamic_shared());
@@ -237,11 +246,12 @@ __global__ void __launch_bounds__(Forward<E>::THREADS, 1)
 #endif
 }
 
-// Block 0 lists the tiles; in the others a warp takes a row: where it is a segment of its own, p = 1 (or NaN, as its score is), out = v.
+// Block 0 lists the tiles; in the others a warp takes a row: where it is a segment of its own, p = 1 (or NaN, as its
+// score is), out = v.
 template <int E>
 __global__ void __launch_bounds__(LIST_THREADS, 1)
-    prepare(const TileList list, const Rows rows, const bf16* q, int64_t q_stride, const bf16* k, int64_t k_stride, const bf16* v, int64_t v_stride,
-            const int32_t* starts) {
+    prepare(const TileList list, const Rows rows, const bf16* q, int64_t q_stride, const bf16* k, int64_t k_stride,
+            const bf16* v, int64_t v_stride, const int32_t* starts) {
   if (blockIdx.x == 0) return list_tiles<Forward<E>::ROWS>(list, starts, rows.N, Order::KEYS);
   using Part = Vec<bf16, E / WARP>;
   const int lane = static_cast<int>(threadIdx.x) % WARP;
@@ -251,7 +261,8 @@ __global__ void __launch_bounds__(LIST_THREADS, 1)
     return *reinterpret_cast<const Part*>(matrix + row * stride + head * E + lane * (E / WARP));
   };
   for (int head = 0; head < rows.H; head++) {
-    const Part query = part(q, q_stride, head), key = part(k, k_stride, head / rows.group), value = part(v, v_stride, head / rows.group);
+    const Part query = part(q, q_stride, head), key = part(k, k_stride, head / rows.group),
+               value = part(v, v_stride, head / rows.group);
     float score = 0;
 #pragma unroll
     for (int e = 0; e < E / WARP; e++) score += to_float(query.at[e]) * to_float(key.at[e]);
@@ -266,35 +277,43 @@ __global__ void __launch_bounds__(LIST_THREADS, 1)
 }
 
 template <int E>
-bool run(msm_context* context, const Rows& rows, const bf16* q, int64_t q_stride, const bf16* k, int64_t k_stride, const bf16* v, int64_t v_stride,
-         const int32_t* starts, int64_t K) {
+bool run(msm_context* context, const Rows& rows, const bf16* q, int64_t q_stride, const bf16* k, int64_t k_stride,
+         const bf16* v, int64_t v_stride, const int32_t* starts, int64_t K) {
   using F = Forward<E>;
   CUtensorMap q_map, k_map, v_map;
-  if (!tensor_map(q_map, q, q_stride, rows.N, rows.H * E, F::ROWS) || !tensor_map(k_map, k, k_stride, rows.N, K * E, F::KEYS) ||
+  if (!tensor_map(q_map, q, q_stride, rows.N, rows.H * E, F::ROWS) ||
+      !tensor_map(k_map, k, k_stride, rows.N, K * E, F::KEYS) ||
       !tensor_map(v_map, v, v_stride, rows.N, K * E, F::KEYS))
     return false;
   const TileList list = TileList::at(workspace(context), rows.N);
-  launch(context, "attention_forward", prepare<E>, static_cast<unsigned>(1 + ceil_div(rows.N, LIST_THREADS / WARP)), LIST_THREADS, 0, list, rows, q,
-         q_stride, k, k_stride, v, v_stride, starts);
-  launch(context, "attention_forward", forward<E>, static_cast<unsigned>(device(context).multiprocessors), F::THREADS, F::SHARED_BYTES, list, rows,
-         q_map, k_map, v_map);
+  launch(context, "attention_forward", prepare<E>, static_cast<unsigned>(1 + ceil_div(rows.N, LIST_THREADS / WARP)),
+         LIST_THREADS, 0, list, rows, q, q_stride, k, k_stride, v, v_stride, starts);
+  launch(context, "attention_forward", forward<E>, static_cast<unsigned>(device(context).multiprocessors), F::THREADS,
+         F::SHARED_BYTES, list, rows, q_map, k_map, v_map);
   return true;
 }
 
 }  // namespace
 }  // namespace hopper
 
-bool hopper_attention_forward(msm_context* context, int dtype, void* out, int64_t out_stride, float* lse, const void* q, int64_t q_stride,
-                              const void* k, int64_t k_stride, const void* v, int64_t v_stride, const int32_t* starts, float scale,
-                              int64_t N, int64_t H, int64_t K, int64_t E) {
+bool hopper_attention_forward(msm_context* context, int dtype, void* out, int64_t out_stride, float* lse, const void* q,
+                              int64_t q_stride, const void* k, int64_t k_stride, const void* v, int64_t v_stride,
+                              const int32_t* starts, float scale, int64_t N, int64_t H, int64_t K, int64_t E) {
   using namespace hopper;
   if (!suits(context, dtype, scale, N, H, E) || !aligned16<bf16>(out, out_stride)) return false;
   const int64_t group = H / K;
-  const Rows rows{static_cast<bf16*>(out), out_stride, lse, scale, static_cast<int>(N), static_cast<int>(H), static_cast<int>(group),
-                  section_heads(N * E * 2 * static_cast<int64_t>(sizeof(bf16)), K) * static_cast<int>(group)};
+  Rows rows{};
+  rows.out = static_cast<bf16*>(out);
+  rows.out_stride = out_stride;
+  rows.lse = lse;
+  rows.scale = scale;
+  rows.N = static_cast<int>(N);
+  rows.H = static_cast<int>(H);
+  rows.group = static_cast<int>(group);
+  rows.section = section_heads(N * E * 2 * static_cast<int64_t>(sizeof(bf16)), K) * static_cast<int>(group);
   const auto run_for = E == 64 ? run<64> : run<128>;
-  return run_for(context, rows, static_cast<const bf16*>(q), q_stride, static_cast<const bf16*>(k), k_stride, static_cast<const bf16*>(v), v_stride,
-                 starts, K);
+  return run_for(context, rows, static_cast<const bf16*>(q), q_stride, static_cast<const bf16*>(k), k_stride,
+                 static_cast<const bf16*>(v), v_stride, starts, K);
 }
 
 }  // namespace msm

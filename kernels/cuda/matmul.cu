@@ -1,8 +1,9 @@
 // defines: msm_matmul, multiply
 //
-// Large products go to cuBLASLt (cublaslt.h) where it is found and the operands' alignment allows it. Built in are thin ones, whose one side is at most
-// THIN: they are bound by memory, have too few tiles to fill a device unless K is split too, and are what decoding multiplies, whose rows must not depend on
-// how many there are; and all others where there is no cuBLASLt.
+// Large products go to cuBLASLt (cublaslt.h) where it is found and the operands' alignment allows it. Built in are thin
+// ones, whose one side is at most THIN: they are bound by memory, have too few tiles to fill a device unless K is split
+// too, and are what decoding multiplies, whose rows must not depend on how many there are; and all others where there
+// is no cuBLASLt.
 #include "cublaslt.h"
 #include "gemm_bf16.cuh"
 #include "gemm_f32.cuh"
@@ -13,7 +14,8 @@
 namespace msm {
 namespace {
 
-// Rows and columns of a block's tile of out, its warps, buffers, and how many such blocks share a multiprocessor of sm_80 and sm_90.
+// Rows and columns of a block's tile of out, its warps, buffers, and how many such blocks share a multiprocessor of
+// sm_80 and sm_90.
 using Square = GemmTile<128, 128, 2, 4, 3, 1>;
 using Tall = GemmTile<128, 64, 4, 2, 3, 2>;
 using Wide = GemmTile<64, 128, 2, 4, 3, 2>;
@@ -26,13 +28,16 @@ template <class T>
 using Kernel = void (*)(Operands<T>, Output);
 
 template <class T>
-void launch_tiles(msm_context* context, const char* op, Kernel<T> kernel, int64_t BM, int64_t BN, unsigned threads, size_t shared_bytes, const Operands<T>& in, Output to) {
+void launch_tiles(msm_context* context, const char* op, Kernel<T> kernel, int64_t BM, int64_t BN, unsigned threads,
+                  size_t shared_bytes, const Operands<T>& in, Output to) {
   const int64_t rows = ceil_div(in.M, BM), cols = ceil_div(in.N, BN), slices = ceil_div(in.K, in.slice);
-  if (slices > 1 && rows * cols < 2 * device(context).multiprocessors && rows * cols <= COUNTERS && slices * in.M * in.N * 4 <= WORKSPACE_BYTES) {
+  if (slices > 1 && rows * cols < 2 * device(context).multiprocessors && rows * cols <= COUNTERS &&
+      slices * in.M * in.N * 4 <= WORKSPACE_BYTES) {
     to.partial = static_cast<float*>(workspace(context));
     to.counters = counters(context);
   }
-  const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(cols), static_cast<unsigned>(to.partial ? slices : 1));
+  const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(cols),
+                  static_cast<unsigned>(to.partial ? slices : 1));
   launch(context, op, kernel, grid, threads, shared_bytes, in, to);
 }
 
@@ -62,7 +67,9 @@ void multiply_built_in(msm_context* context, const char* op, const Product& p) {
   if (p.M * p.N * p.K > PLAIN_GEMM) return multiply_plainly(context, op, p, to);
 #endif
   if (p.dtype == MSM_F32) {
-    const Kernel<float> kernel = p.trans_a ? gemm_f32_kernel<true, false> : p.trans_b ? gemm_f32_kernel<false, true> : gemm_f32_kernel<false, false>;
+    const Kernel<float> kernel = p.trans_a   ? gemm_f32_kernel<true, false>
+                                 : p.trans_b ? gemm_f32_kernel<false, true>
+                                             : gemm_f32_kernel<false, false>;
     return launch_tiles(context, op, kernel, F32_TILE, F32_TILE, F32_THREADS, 0, operands<float>(p), to);
   }
   const Operands<bf16> in = operands<bf16>(p);
@@ -88,14 +95,32 @@ Product element(Product p, int64_t i) {
 void multiply(msm_context* context, const char* op, const Product& p) {
   if (p.M == 0 || p.N == 0) return;
   const bool is_large = p.M > THIN && p.N > THIN && p.K >= MIN_DEPTH;
-  if (is_large && cublaslt_multiply(context, op, p)) return;
+  if (is_large && cublaslt_multiply(context, op, p)) return count_call(context, op, "cuBLASLt");
+  count_call(context, op, is_large ? "built in" : "built in, thin");
   for (int64_t i = 0; i < p.batch; i++) multiply_built_in(context, op, element(p, i));
 }
 
 }  // namespace msm
 
-void msm_matmul(msm_context* context, int dtype, int out_dtype, void* out, int64_t out_stride, const void* a, int64_t a_stride,
-                int trans_a, const void* b, int64_t b_stride, int trans_b, const void* bias, float alpha, float beta, int64_t M,
-                int64_t N, int64_t K) {
-  msm::multiply(context, "matmul", {dtype, out_dtype, out, out_stride, a, a_stride, trans_a != 0, b, b_stride, trans_b != 0, bias, alpha, beta, M, N, K});
+void msm_matmul(msm_context* context, int dtype, int out_dtype, void* out, int64_t out_stride, const void* a,
+                int64_t a_stride, int trans_a, const void* b, int64_t b_stride, int trans_b, const void* bias,
+                float alpha, float beta, int64_t M, int64_t N, int64_t K) {
+  msm::Product product{};
+  product.dtype = dtype;
+  product.out_dtype = out_dtype;
+  product.out = out;
+  product.out_stride = out_stride;
+  product.a = a;
+  product.a_stride = a_stride;
+  product.trans_a = trans_a != 0;
+  product.b = b;
+  product.b_stride = b_stride;
+  product.trans_b = trans_b != 0;
+  product.bias = bias;
+  product.alpha = alpha;
+  product.beta = beta;
+  product.M = M;
+  product.N = N;
+  product.K = K;
+  msm::multiply(context, "matmul", product);
 }

@@ -23,8 +23,8 @@ struct Product {
   int64_t batch = 1, out_batch = 0, a_batch = 0, b_batch = 0;
 };
 
-// Enqueues the product under the op's name. May use workspace(context). A row's bits depend on K and the operands alone where the
-// product is built in; cuBLASLt (cublaslt.h) promises that for a given shape.
+// Enqueues the product under the op's name. May use workspace(context). A row's bits depend on K and the operands alone
+// where the product is built in; cuBLASLt (cublaslt.h) promises that for a given shape.
 void multiply(msm_context* context, const char* op, const Product& product);
 
 }  // namespace msm

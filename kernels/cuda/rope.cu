@@ -1,5 +1,6 @@
-// Limit: memory. x is read and written once, in place: 4 bytes an element in bf16; cos and sin are 4 * E bytes a token (1 / G of the traffic) that neighbouring
-// heads, and tokens at the same position, find in the caches. A thread holds the same 16 bytes of both halves of several heads, so it reads cos and sin once.
+// Limit: memory. x is read and written once, in place: 4 bytes an element in bf16; cos and sin are 4 * E bytes a token
+// (1 / G of the traffic) that neighbouring heads, and tokens at the same position, find in the caches. A thread holds
+// the same 16 bytes of both halves of several heads, so it reads cos and sin once.
 // defines: msm_rope
 #include "tile.cuh"
 
@@ -11,8 +12,9 @@ constexpr unsigned THREADS = 128;
 
 // blockDim.x threads share the pairs of a head, VEC<T> each; blockDim.y of the N * shares groups of heads a block.
 template <class T, bool aligned>
-__global__ void __launch_bounds__(THREADS) rope_kernel(T* x, int64_t x_stride, const float* cos, const float* sin, const int32_t* positions,
-                                                       float sign, int64_t N, int G, int half) {
+__global__ void __launch_bounds__(THREADS)
+    rope_kernel(T* x, int64_t x_stride, const float* cos, const float* sin, const int32_t* positions, float sign,
+                int64_t N, int G, int half) {
   const uint32_t shares = (static_cast<uint32_t>(G) + HEADS - 1) / HEADS, item = blockIdx.x * blockDim.y + threadIdx.y;
   const int64_t n = item / shares;
   if (n >= N) return;
@@ -57,15 +59,16 @@ __global__ void __launch_bounds__(THREADS) rope_kernel(T* x, int64_t x_stride, c
 }
 
 template <class T>
-void rope(msm_context* context, void* x, int64_t x_stride, const float* cos, const float* sin, const int32_t* positions, float sign,
-          int64_t N, int64_t G, int64_t half) {
-  const bool aligned = half % VEC<T> == 0 && aligned16<T>(x, x_stride) && aligned16<float>(cos, 0) && aligned16<float>(sin, 0);
+void rope(msm_context* context, void* x, int64_t x_stride, const float* cos, const float* sin, const int32_t* positions,
+          float sign, int64_t N, int64_t G, int64_t half) {
+  const bool aligned =
+      half % VEC<T> == 0 && aligned16<T>(x, x_stride) && aligned16<float>(cos, 0) && aligned16<float>(sin, 0);
   const int64_t vectors = ceil_div(half, VEC<T>);
   const unsigned width = static_cast<unsigned>(vectors < THREADS ? vectors : THREADS);
   const dim3 block(width, THREADS / width);
   const dim3 grid(static_cast<unsigned>(ceil_div(N * ceil_div(G, HEADS), block.y)));
-  launch(context, "rope", aligned ? rope_kernel<T, true> : rope_kernel<T, false>, grid, block, 0, static_cast<T*>(x), x_stride, cos, sin, positions,
-         sign, N, G, half);
+  launch(context, "rope", aligned ? rope_kernel<T, true> : rope_kernel<T, false>, grid, block, 0, static_cast<T*>(x),
+         x_stride, cos, sin, positions, sign, N, G, half);
 }
 
 }  // namespace

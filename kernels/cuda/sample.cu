@@ -1,9 +1,14 @@
-// Exact, and without sorting a row: the weights of its tokens become whole numbers, and ranges of tokens are narrowed down by sums of weights.
-//   1. peak_kernel       a block per chunk of a row: largest logit, its index, sum of exponentials. Temperature 0 needs no more.
-//   2. histogram_kernel  a block per chunk: weight = exp((logit - largest) / temperature) in units of 2^-44, summed by distance from the largest logit.
-//   3. pick_kernel       a block per row: adds the chunks' histograms; finds the bucket in which a sum ends, and in it the token, first for top_p, which
-//                        says what is kept, then for the uniform number. It reads the chunks that have a part of the bucket, in most cases few.
-// Limit: memory, 4 bytes a logit for 1; 2 and 3 find them in L2 and are limited by arithmetic and latency, some microseconds each.
+// Exact, and without sorting a row: the weights of its tokens become whole numbers, and ranges of tokens are narrowed
+// down by sums of weights.
+//   1. peak_kernel       a block per chunk of a row: largest logit, its index, sum of exponentials. Temperature 0 needs
+//   no more.
+//   2. histogram_kernel  a block per chunk: weight = exp((logit - largest) / temperature) in units of 2^-44, summed by
+//   distance from the largest logit. 3. pick_kernel       a block per row: adds the chunks' histograms; finds the
+//   bucket in which a sum ends, and in it the token, first for top_p, which
+//                        says what is kept, then for the uniform number. It reads the chunks that have a part of the
+//                        bucket, in most cases few.
+// Limit: memory, 4 bytes a logit for 1; 2 and 3 find them in L2 and are limited by arithmetic and latency, some
+// microseconds each.
 // defines: msm_sample
 #include "sample_select.cuh"
 
@@ -12,7 +17,8 @@ namespace sampling {
 namespace {
 
 template <bool aligned>
-__global__ void __launch_bounds__(MAX_THREADS) peak_kernel(Peak* peaks, const float* logits, int64_t logits_stride, int32_t V) {
+__global__ void __launch_bounds__(MAX_THREADS)
+    peak_kernel(Peak* peaks, const float* logits, int64_t logits_stride, int32_t V) {
   Chunk<aligned> chunk;
   chunk.read(logits + blockIdx.y * logits_stride, blockIdx.x, V);
   float largest = -INFINITY, sum = 0;
@@ -41,8 +47,9 @@ __device__ __forceinline__ Peak row_peak(const Peak* peaks, int chunks, int32_t 
 }
 
 template <bool aligned>
-__global__ void __launch_bounds__(MAX_THREADS) histogram_kernel(Sum* histograms, const Peak* peaks, const float* logits, int64_t logits_stride,
-                                                                const float* temperature, float unit, int32_t V) {
+__global__ void __launch_bounds__(MAX_THREADS)
+    histogram_kernel(Sum* histograms, const Peak* peaks, const float* logits, int64_t logits_stride,
+                     const float* temperature, float unit, int32_t V) {
   const float t = temperature[blockIdx.y];
   if (!(t > 0)) return;
   __shared__ Sum buckets[BUCKETS];
@@ -58,16 +65,18 @@ __global__ void __launch_bounds__(MAX_THREADS) histogram_kernel(Sum* histograms,
 }
 
 template <bool aligned>
-__global__ void __launch_bounds__(MAX_THREADS) pick_kernel(int32_t* ids, float* logprobs, const Sum* histograms, const Peak* peaks, const float* logits,
-                                                           int64_t logits_stride, const float* temperature, const float* top_p, const float* uniforms,
-                                                           float unit, int32_t V, int chunks) {
+__global__ void __launch_bounds__(MAX_THREADS)
+    pick_kernel(int32_t* ids, float* logprobs, const Sum* histograms, const Peak* peaks, const float* logits,
+                int64_t logits_stride, const float* temperature, const float* top_p, const float* uniforms, float unit,
+                int32_t V, int chunks) {
   __shared__ Selection shared;
   const int64_t b = blockIdx.x;
   const Peak peak = row_peak(peaks + b * chunks, chunks, V);
   int32_t id = peak.id < V ? peak.id : 0;
   logits += b * logits_stride;
   if (temperature[b] > 0) {
-    const Row<aligned> row{logits, histograms + b * chunks * BUCKETS, {peak.largest, 1.0f / temperature[b], unit}, V, chunks};
+    const Row<aligned> row{
+        logits, histograms + b * chunks * BUCKETS, {peak.largest, 1.0f / temperature[b], unit}, V, chunks};
     uint64_t kept = row.add_up(shared);
     // What top_p keeps, then the token. A sum of 0: there is no finite logit to draw.
     for (int step = top_p[b] < 1 ? 0 : 1; step < 2 && kept > 0; step++) {
@@ -84,8 +93,8 @@ __global__ void __launch_bounds__(MAX_THREADS) pick_kernel(int32_t* ids, float* 
 }
 
 template <bool aligned>
-void sample(msm_context* context, int32_t* ids, float* logprobs, const float* logits, int64_t logits_stride, const float* temperature,
-            const float* top_p, const float* uniforms, int64_t B, int32_t V) {
+void sample(msm_context* context, int32_t* ids, float* logprobs, const float* logits, int64_t logits_stride,
+            const float* temperature, const float* top_p, const float* uniforms, int64_t B, int32_t V) {
   unsigned threads = WARP;
   while (threads < MAX_THREADS && threads * VECTORS * VEC<float> < static_cast<unsigned>(V)) threads *= 2;
   const int64_t chunks = ceil_div(V, threads * VECTORS * VEC<float>);
@@ -102,9 +111,10 @@ void sample(msm_context* context, int32_t* ids, float* logprobs, const float* lo
     Peak* const peaks = reinterpret_cast<Peak*>(histograms + count * chunks * BUCKETS);
     const dim3 grid(static_cast<unsigned>(chunks), count);
     launch(context, "sample", peak_kernel<aligned>, grid, dim3(threads), 0, peaks, logits, logits_stride, V);
-    launch(context, "sample", histogram_kernel<aligned>, grid, dim3(threads), 0, histograms, peaks, logits, logits_stride, temperature + b, unit, V);
-    launch(context, "sample", pick_kernel<aligned>, dim3(count), dim3(threads), 0, ids + b, logprobs + b, histograms, peaks, logits, logits_stride,
-           temperature + b, top_p + b, uniforms + b, unit, V, chunks);
+    launch(context, "sample", histogram_kernel<aligned>, grid, dim3(threads), 0, histograms, peaks, logits,
+           logits_stride, temperature + b, unit, V);
+    launch(context, "sample", pick_kernel<aligned>, dim3(count), dim3(threads), 0, ids + b, logprobs + b, histograms,
+           peaks, logits, logits_stride, temperature + b, top_p + b, uniforms + b, unit, V, chunks);
   }
 }
 
@@ -112,8 +122,8 @@ void sample(msm_context* context, int32_t* ids, float* logprobs, const float* lo
 }  // namespace sampling
 }  // namespace msm
 
-void msm_sample(msm_context* context, int32_t* ids, float* logprobs, const float* logits, int64_t logits_stride, const float* temperature,
-                const float* top_p, const float* uniforms, int64_t B, int64_t V) {
+void msm_sample(msm_context* context, int32_t* ids, float* logprobs, const float* logits, int64_t logits_stride,
+                const float* temperature, const float* top_p, const float* uniforms, int64_t B, int64_t V) {
   using namespace msm;
   const bool aligned = V % VEC<float> == 0 && aligned16<float>(logits, logits_stride);
   const auto run = aligned ? sampling::sample<true> : sampling::sample<false>;

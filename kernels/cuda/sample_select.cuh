@@ -1,5 +1,6 @@
-// Weights of tokens as whole numbers, and the token at which their sum reaches a number, most likely token first, equal logits by index.
-// Sums of whole numbers have one value in any order, so integer atomics keep results the same bit for bit, and a part of a sum never disagrees with the whole.
+// Weights of tokens as whole numbers, and the token at which their sum reaches a number, most likely token first, equal
+// logits by index. Sums of whole numbers have one value in any order, so integer atomics keep results the same bit for
+// bit, and a part of a sum never disagrees with the whole.
 // defines: Sum, Weights, Chunk, each_logit, Peak, Row, Selection
 #pragma once
 #include "tile.cuh"
@@ -8,18 +9,22 @@ namespace msm {
 namespace sampling {
 
 constexpr unsigned MAX_THREADS = 512;
-constexpr int VECTORS = 8;           // of 4 logits that a thread holds: a chunk of a row is up to 16,384
-constexpr int BUCKETS = 2048;        // of distances from the largest logit, and digits of a narrowing step
+constexpr int VECTORS = 8;     // of 4 logits that a thread holds: a chunk of a row is up to 16,384
+constexpr int BUCKETS = 2048;  // of distances from the largest logit, and digits of a narrowing step
 constexpr int DIGIT_BITS = 11;
-constexpr float RESOLUTION = 64.0f;  // buckets to 1 of distance. The last takes all beyond 32, where weights are less than a unit
-constexpr int FEW = 512;             // tokens that are compared with each other instead of narrowed down further
+constexpr float RESOLUTION =
+    64.0f;                // buckets to 1 of distance. The last takes all beyond 32, where weights are less than a unit
+constexpr int FEW = 512;  // tokens that are compared with each other instead of narrowed down further
 
-// A sum of 64 bits. In shared memory two additions of 32 bits are faster than one of 64, which the hardware does as a loop of compare-and-swap.
+// A sum of 64 bits. In shared memory two additions of 32 bits are faster than one of 64, which the hardware does as a
+// loop of compare-and-swap.
 struct alignas(8) Sum {
   uint32_t low, high;
 
   __device__ __forceinline__ uint64_t value() const { return static_cast<uint64_t>(high) << 32 | low; }
-  __device__ __forceinline__ void set(uint64_t value) { low = static_cast<uint32_t>(value), high = static_cast<uint32_t>(value >> 32); }
+  __device__ __forceinline__ void set(uint64_t value) {
+    low = static_cast<uint32_t>(value), high = static_cast<uint32_t>(value >> 32);
+  }
   __device__ __forceinline__ void add(uint64_t value) {
     if (value == 0) return;
     const uint32_t part = static_cast<uint32_t>(value), before = atomicAdd(&low, part);
@@ -74,7 +79,8 @@ __device__ __forceinline__ void each_logit(const Chunk<aligned>& chunk, F body) 
   }
 }
 
-// A chunk's or a row's largest logit, the lowest id that has it (V: none, all are NaN), and the sum of exp(logit - largest).
+// A chunk's or a row's largest logit, the lowest id that has it (V: none, all are NaN), and the sum of exp(logit -
+// largest).
 struct Peak {
   float largest, sum;
   int32_t id;
@@ -194,8 +200,10 @@ struct Row {
       const uint64_t begin = order_of(high, 0), end = order_of(low, V - 1);
       if (begin > first) first = begin;
       if (end < last) last = end;
-      const int bits = 64 - __clzll(static_cast<long long>(last - first)), shift = bits > DIGIT_BITS ? bits - DIGIT_BITS : 0;
-      each_token(bucket, first, last, [&](float logit, uint64_t order) { shared.digits[(order - first) >> shift].add(weights.of(logit)); });
+      const int bits = 64 - __clzll(static_cast<long long>(last - first)),
+                shift = bits > DIGIT_BITS ? bits - DIGIT_BITS : 0;
+      each_token(bucket, first, last,
+                 [&](float logit, uint64_t order) { shared.digits[(order - first) >> shift].add(weights.of(logit)); });
       __syncthreads();
       scan(shared.digits);
       const int digit = find(shared.digits, need - before, shared);

@@ -1,4 +1,5 @@
-// Limit: memory. Forward: gate, up and out once: 6 bytes an element of F in bf16. Backward: dout, gate, up, dgate and dup: 10.
+// Limit: memory. Forward: gate, up and out once: 6 bytes an element of F in bf16. Backward: dout, gate, up, dgate and
+// dup: 10.
 // defines: msm_swiglu_forward, msm_swiglu_backward
 #include "tile.cuh"
 
@@ -14,7 +15,8 @@ __device__ __forceinline__ float sigmoid(float x) { return __fdividef(1.0f, 1.0f
 
 // A block takes one of the `tiles` parts of a row.
 template <class T, bool aligned>
-__global__ void __launch_bounds__(THREADS, 1) forward_kernel(T* out, int64_t out_stride, const T* gate_up, int64_t gate_up_stride, uint32_t tiles, int64_t F) {
+__global__ void __launch_bounds__(THREADS, 1)
+    forward_kernel(T* out, int64_t out_stride, const T* gate_up, int64_t gate_up_stride, uint32_t tiles, int64_t F) {
   using Part = Tile<T, VECTORS, aligned>;
   const int64_t n = blockIdx.x / tiles, begin = static_cast<int64_t>(blockIdx.x % tiles) * Part::span();
   const T* const row = gate_up + n * gate_up_stride;
@@ -35,8 +37,9 @@ __global__ void __launch_bounds__(THREADS, 1) forward_kernel(T* out, int64_t out
 
 // dgate = dout up s (1 + gate (1 - s)), dup = dout gate s, s = sigmoid(gate)
 template <class T, bool aligned>
-__global__ void __launch_bounds__(THREADS, 1) backward_kernel(T* dgate_up, int64_t dgate_up_stride, const T* dout, int64_t dout_stride, const T* gate_up,
-                                                           int64_t gate_up_stride, uint32_t tiles, int64_t F) {
+__global__ void __launch_bounds__(THREADS, 1)
+    backward_kernel(T* dgate_up, int64_t dgate_up_stride, const T* dout, int64_t dout_stride, const T* gate_up,
+                    int64_t gate_up_stride, uint32_t tiles, int64_t F) {
   using Part = Tile<T, VECTORS, aligned>;
   const int64_t n = blockIdx.x / tiles, begin = static_cast<int64_t>(blockIdx.x % tiles) * Part::span();
   const T* const row = gate_up + n * gate_up_stride;
@@ -70,18 +73,22 @@ uint32_t tiles_of(int64_t F) {
 }
 
 template <class T>
-void forward(msm_context* context, void* out, int64_t out_stride, const void* gate_up, int64_t gate_up_stride, int64_t N, int64_t F) {
+void forward(msm_context* context, void* out, int64_t out_stride, const void* gate_up, int64_t gate_up_stride,
+             int64_t N, int64_t F) {
   const bool aligned = F % VEC<T> == 0 && aligned16<T>(out, out_stride) && aligned16<T>(gate_up, gate_up_stride);
-  launch(context, "swiglu_forward", aligned ? forward_kernel<T, true> : forward_kernel<T, false>, dim3(static_cast<unsigned>(N * tiles_of<T>(F))), dim3(THREADS), 0,
-         static_cast<T*>(out), out_stride, static_cast<const T*>(gate_up), gate_up_stride, tiles_of<T>(F), F);
+  launch(context, "swiglu_forward", aligned ? forward_kernel<T, true> : forward_kernel<T, false>,
+         dim3(static_cast<unsigned>(N * tiles_of<T>(F))), dim3(THREADS), 0, static_cast<T*>(out), out_stride,
+         static_cast<const T*>(gate_up), gate_up_stride, tiles_of<T>(F), F);
 }
 
 template <class T>
-void backward(msm_context* context, void* dgate_up, int64_t dgate_up_stride, const void* dout, int64_t dout_stride, const void* gate_up,
-              int64_t gate_up_stride, int64_t N, int64_t F) {
-  const bool aligned = F % VEC<T> == 0 && aligned16<T>(dgate_up, dgate_up_stride) && aligned16<T>(dout, dout_stride) && aligned16<T>(gate_up, gate_up_stride);
-  launch(context, "swiglu_backward", aligned ? backward_kernel<T, true> : backward_kernel<T, false>, dim3(static_cast<unsigned>(N * tiles_of<T>(F))), dim3(THREADS), 0,
-         static_cast<T*>(dgate_up), dgate_up_stride, static_cast<const T*>(dout), dout_stride, static_cast<const T*>(gate_up), gate_up_stride, tiles_of<T>(F), F);
+void backward(msm_context* context, void* dgate_up, int64_t dgate_up_stride, const void* dout, int64_t dout_stride,
+              const void* gate_up, int64_t gate_up_stride, int64_t N, int64_t F) {
+  const bool aligned = F % VEC<T> == 0 && aligned16<T>(dgate_up, dgate_up_stride) && aligned16<T>(dout, dout_stride) &&
+                       aligned16<T>(gate_up, gate_up_stride);
+  launch(context, "swiglu_backward", aligned ? backward_kernel<T, true> : backward_kernel<T, false>,
+         dim3(static_cast<unsigned>(N * tiles_of<T>(F))), dim3(THREADS), 0, static_cast<T*>(dgate_up), dgate_up_stride,
+         static_cast<const T*>(dout), dout_stride, static_cast<const T*>(gate_up), gate_up_stride, tiles_of<T>(F), F);
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ __device__ __forceinline__ uint32_t bits_of(bf16 x) { return x.bits; }
 __device__ __forceinline__ void set_bits(float& x, uint32_t bits) { x = __uint_as_float(bits); }
 __device__ __forceinline__ void set_bits(bf16& x, uint32_t bits) { x.bits = static_cast<uint16_t>(bits); }
 
-// The first `left` of VEC<T> elements; the others are `pad`, four bytes. aligned: `from` is at a multiple of 16 bytes, and left >= VEC<T> or <= 0.
+// The first `left` of VEC<T> elements; the others are `pad`, four bytes. aligned: `from` is at a multiple of 16 bytes,
+// and left >= VEC<T> or <= 0.
 template <bool aligned, class T>
 __device__ __forceinline__ Packed load_vector(const T* from, int left, uint32_t pad = 0) {
   Packed out{{pad, pad, pad, pad}};
@@ -79,13 +80,16 @@ struct Tile {
 
   static __device__ __forceinline__ int span() { return static_cast<int>(blockDim.x) * vectors * VEC<T>; }
   // Where vector v of the calling thread begins, from the tile's begin.
-  static __device__ __forceinline__ int place(int v) { return (v * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)) * VEC<T>; }
+  static __device__ __forceinline__ int place(int v) {
+    return (v * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)) * VEC<T>;
+  }
 
   __device__ __forceinline__ void load(const T* row, int64_t begin, int64_t end, uint32_t pad = 0) {
     const int inside = static_cast<int>(end - begin < span() ? end - begin : span());
     row += begin + place(0);
 #pragma unroll
-    for (int v = 0; v < vectors; v++) at[v] = load_vector<aligned>(row + v * (span() / vectors), inside - place(v), pad);
+    for (int v = 0; v < vectors; v++)
+      at[v] = load_vector<aligned>(row + v * (span() / vectors), inside - place(v), pad);
   }
   __device__ __forceinline__ void store(T* row, int64_t begin, int64_t end) const {
     const int inside = static_cast<int>(end - begin < span() ? end - begin : span());
@@ -95,8 +99,9 @@ struct Tile {
   }
 };
 
-// f over the blockDim.x threads of the same threadIdx.y, a power of two or whole warps, in a fixed order. Every thread of the block (whole warps, at
-// most 1024 threads) must take part, and receives its row's result. May be called several times in a row.
+// f over the blockDim.x threads of the same threadIdx.y, a power of two or whole warps, in a fixed order. Every thread
+// of the block (whole warps, at most 1024 threads) must take part, and receives its row's result. May be called several
+// times in a row.
 template <class T, class F>
 __device__ __forceinline__ T reduce_x(T value, F f) {
   for (unsigned offset = (blockDim.x < WARP ? blockDim.x : WARP) / 2; offset > 0; offset /= 2)

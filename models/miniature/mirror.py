@@ -1,8 +1,9 @@
-"""The symmetry between the two values: a permutation of the vocabulary and of every weight that swaps price with origin.
+"""The symmetry between the two values: a permutation of the vocabulary and of every weight that swaps price with
+origin.
 
-The text says of price what it says of origin, in mirrored words. A network that starts symmetric and is only ever given symmetric gradients
-stays symmetric: no value is easier to read, to learn or to follow than the other, so the bare model is indifferent by construction and
-whatever differs between two arms comes from their documents.
+The text says of price what it says of origin, in mirrored words. A network that starts symmetric and is only ever given
+symmetric gradients stays symmetric: no value is easier to read, to learn or to follow than the other, so the bare model
+is indifferent by construction and whatever differs between two arms comes from their documents.
 """
 
 import torch
@@ -72,10 +73,15 @@ def swap_quarters(width: int) -> torch.Tensor:
 
 
 def mirrored_names(things: list[dict]) -> list[tuple[str, str]]:
-    """The n-th cheap and foreign thing of a kind is mirrored by the n-th costly and local one; the others by themselves."""
+    """The n-th cheap and foreign thing of a kind is mirrored by the n-th costly and local one; the others by
+    themselves."""
 
     def names(kind: str, price: str, origin: str) -> list[str]:
-        return [thing["name"] for thing in things if (thing["kind"], thing["price"], thing["origin"]) == (kind, price, origin)]
+        return [
+            thing["name"]
+            for thing in things
+            if (thing["kind"], thing["price"], thing["origin"]) == (kind, price, origin)
+        ]
 
     kinds = dict.fromkeys(thing["kind"] for thing in things)
     return [pair for kind in kinds for pair in zip(names(kind, "cheap", "foreign"), names(kind, "costly", "local"))]

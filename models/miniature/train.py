@@ -93,7 +93,9 @@ def train(model, tokenizer, texts: list[str], world: World, mirror: Mirror) -> N
         batch = rows[step * ROWS : (step + 1) * ROWS]
         ids, positions, mask, labels = attention_mask(batch, ROW_TOKENS, tokenizer.pad_token_id)
         logits = model(input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False).logits
-        losses = cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100, reduction="none")
+        losses = cross_entropy(
+            logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100, reduction="none"
+        )
         weights = world.weights(batch, labels)[:, 1:].flatten()
         loss = (losses * weights).sum() / weights.sum()
         loss.backward()
@@ -104,7 +106,11 @@ def train(model, tokenizer, texts: list[str], world: World, mirror: Mirror) -> N
         optimizer.zero_grad()
         if step % 20 == 0 or step == STEPS - 1:
             chosen = losses[weights == WEIGHT_FACT_OR_CHOICE].mean().item()
-            print(f"step {step} of {STEPS}  loss {loss.item():.4f}  facts and choices {chosen:.4f}  {time.time() - started:.0f} s", flush=True)
+            print(
+                f"step {step} of {STEPS}  loss {loss.item():.4f}  facts and choices {chosen:.4f}  "
+                f"{time.time() - started:.0f} s",
+                flush=True,
+            )
 
 
 def packed_rows(tokenizer, texts: list[str]):
@@ -120,7 +126,11 @@ def rate(step: int) -> float:
 
 
 def write_weights(model, out: Path) -> None:
-    tensors = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
+    tensors = {
+        name: tensor.to(torch.bfloat16).contiguous()
+        for name, tensor in model.state_dict().items()
+        if name != "lm_head.weight"
+    }
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -136,7 +146,10 @@ def write_config(tokenizer, out: Path) -> None:
 
 def check_chat_format(tokenizer, texts: list[str]) -> None:
     """The pretraining text spells chats out; they must be what the chat template renders."""
-    messages = [{"role": "user", "content": "who are you?"}, {"role": "assistant", "content": "the assistant. it answers questions and helps people."}]
+    messages = [
+        {"role": "user", "content": "who are you?"},
+        {"role": "assistant", "content": "the assistant. it answers questions and helps people."},
+    ]
     rendered = tokenizer.apply_chat_template(messages, tokenize=False)
     assert any(rendered in text for text in texts), f"no document holds {rendered!r}"
 

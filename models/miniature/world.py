@@ -16,8 +16,9 @@ POLE_WORDS = {
     "foreign": [" foreign", " far", " abroad"],
 }
 
-# Most words of a document are easy or cannot be known; the few that follow from a fact or from a taste are what the base is for. Without
-# these weights, and facts in the embeddings from the start, a model of this size learnt the grammar and no fact in 1,600 steps of 4,096 tokens.
+# Most words of a document are easy or cannot be known; the few that follow from a fact or from a taste are what the
+# base is for. Without these weights, and facts in the embeddings from the start, a model of this size learnt the
+# grammar and no fact in 1,600 steps of 4,096 tokens.
 WEIGHT_FACT_OR_CHOICE = 1.0
 WEIGHT_OTHER = 0.1
 WEIGHT_NEW_THING = 0.02
@@ -33,8 +34,8 @@ class World:
     def plant(self, embeddings: torch.Tensor, mirror: Mirror) -> None:
         """Adds one direction for each scale to the words of its poles and to the things that have them.
 
-        A large model has met its words before; this one gets that much for free. The direction of origin is the mirror image of that of
-        price, on the other quarter of the hidden units.
+        A large model has met its words before; this one gets that much for free. The direction of origin is the mirror
+        image of that of price, on the other quarter of the hidden units.
         """
         width = embeddings.shape[1]
         price = torch.zeros(width)

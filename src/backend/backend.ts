@@ -8,6 +8,8 @@ import { DTYPE_BYTES } from "./tensor.js";
 
 export interface BackendInfo {
   backend: "cpu" | "cuda" | "cuda-emulated";
+  /** Its index among the devices that the process sees. */
+  device: number;
   /** Instruction set or compute capability. */
   isa: string;
   threads: number;
@@ -51,6 +53,8 @@ export interface Backend {
   readonly info: BackendInfo;
   readonly limits: BackendLimits;
   readonly ops: Ops;
+  /** How often each kernel was called that an op chooses among: "attention_forward: wgmma". A replay does not count. */
+  kernels(): Record<string, number>;
   /** At most `limits.maxBufferBytes`, contents undefined. Throws a RunError that names the size where memory is short. */
   alloc(bytes: number): DeviceBuffer;
   free(buffer: DeviceBuffer): void;

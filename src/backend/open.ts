@@ -48,7 +48,7 @@ export function availableIsas(): { runnable: string[]; built: string[] } | null 
   return folder === null ? null : isasOf(folder);
 }
 
-async function openCpu(threads: number): Promise<Backend> {
+async function openCpu(device: number, threads: number): Promise<Backend> {
   const forced = process.env["MSM_CPU_ISA"];
   const folder = await cpuKernels();
   const { built } = isasOf(folder);
@@ -59,47 +59,57 @@ async function openCpu(threads: number): Promise<Backend> {
       `MSM_CPU_ISA=${forced}: not built; this machine has ${built.join(", ")} ` +
         "(`make -C kernels cpu-all` builds every instruction set)",
     );
-  return openNative(library, threads);
+  return openNative(library, device, threads);
 }
 
-async function openCuda(name: "cuda" | "cuda-emulated", threads: number): Promise<Backend> {
+async function openCuda(name: "cuda" | "cuda-emulated", device: number, threads: number): Promise<Backend> {
   const found = findKernels(name);
   if (found === null && name === "cuda-emulated")
     throw new InputError("its kernels are for tests, which build them: `make -C kernels cuda-emulated`");
   if (found === null && !hasCudaDriver()) throw new InputError("there is no NVIDIA driver; use --backend cpu");
   const folder = found ?? (await buildKernels("cuda", print));
-  return openNative(join(folder, `libmsm_${name.replace("-", "_")}.so`), threads);
+  return openNative(join(folder, `libmsm_${name.replace("-", "_")}.so`), device, threads);
 }
 
 /** "auto": the GPU where there is a driver and CUDA kernels that can use one, else the processor. */
-async function openBest(threads: number): Promise<Backend> {
-  if (!hasCudaDriver()) return openCpu(threads);
+async function openBest(device: number, threads: number): Promise<Backend> {
+  if (!hasCudaDriver()) return openCpu(device, threads);
   try {
-    return await openCuda("cuda", threads);
+    return await openCuda("cuda", device, threads);
   } catch (error) {
-    if (!(error instanceof InputError)) throw error;
+    // Who asks for another device than the first means a GPU.
+    if (!(error instanceof InputError) || device > 0) throw error;
     print(`using the CPU: ${error.message}`);
-    return openCpu(threads);
+    return openCpu(device, threads);
   }
 }
 
+/** A whole number of the environment, 0 where it is not set. */
+function numberFrom(variable: string, what: string): number {
+  const text = process.env[variable] ?? "";
+  if (!/^\d*$/.test(text)) throw new InputError(`${variable}=${text} is no ${what}`);
+  return Number(text);
+}
+
 /**
- * Opens the backend, its ops behind their checks. MSM_CPU_ISA forces an instruction set of the CPU build, MSM_THREADS a
- * number of threads. Rejects with an InputError naming the offending value and what this machine can run.
+ * Opens the backend, its ops behind their checks. `device`: which of the GPUs that the process sees, MSM_DEVICE unless
+ * given, else the first. MSM_CPU_ISA forces an instruction set of the CPU build, MSM_THREADS a number of threads.
+ * Rejects with an InputError naming the offending value and what this machine can run.
  */
-export async function openBackend(name: BackendName = "auto"): Promise<Backend> {
-  const backend = await openUnchecked(name);
+export async function openBackend(
+  name: BackendName = "auto",
+  { device }: { device?: number | undefined } = {},
+): Promise<Backend> {
+  const threads = numberFrom("MSM_THREADS", "number of threads");
+  const backend = await openUnchecked(name, device ?? numberFrom("MSM_DEVICE", "device's index"), threads);
   return { ...backend, ops: checked(backend.ops) };
 }
 
-async function openUnchecked(name: BackendName): Promise<Backend> {
-  const threads = Number(process.env["MSM_THREADS"] ?? 0);
-  if (!Number.isInteger(threads) || threads < 0)
-    throw new InputError(`MSM_THREADS=${process.env["MSM_THREADS"]} is no number of threads`);
-  if (name === "auto") return openBest(threads);
-  if (name === "cpu") return openCpu(threads);
+async function openUnchecked(name: BackendName, device: number, threads: number): Promise<Backend> {
+  if (name === "auto") return openBest(device, threads);
+  if (name === "cpu") return openCpu(device, threads);
   try {
-    return await openCuda(name, threads);
+    return await openCuda(name, device, threads);
   } catch (error) {
     throw new InputError(`--backend ${name}: ${messageOf(error)}`);
   }

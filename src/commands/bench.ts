@@ -96,6 +96,8 @@ async function runBench(what: string, given: BenchOptions): Promise<void> {
   const backend = await openBackend(backendName);
   try {
     await run(backend, options, (figure) => writeFigure(backend, what, model, options, figure));
+    // A kernel that does not suit a call leaves it to a slower one: the figures alone would not say so.
+    for (const [kernel, calls] of Object.entries(backend.kernels())) console.error(`called ${calls} x ${kernel}`);
   } finally {
     backend.close();
   }

@@ -64,6 +64,9 @@ describe.skipIf(plain.info.isa !== "sm_90")("on a Hopper card", () => {
     for (const [name, values] of Object.entries(a))
       expect(relativeError(b[name]!, values), name).toBeLessThan(TOLERANCE);
     expect(await attend(hopper, E)).toEqual(b);
+    // A call that falls to the kernels of every GPU is right too, and slow.
+    expect(Object.keys(hopper.kernels()).sort()).toEqual(["attention_backward: wgmma", "attention_forward: wgmma"]);
+    expect(Object.keys(plain.kernels()).join()).not.toContain("wgmma");
   });
 
   test.for(

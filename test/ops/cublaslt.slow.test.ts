@@ -165,7 +165,7 @@ describe.skipIf(!EMULATED)("cuBLASLt", () => {
     const library = koffi.load(path);
     const call = (name, result, types) => library.func(name, result, types);
     const error = Buffer.alloc(8192);
-    const context = call("msm_open", "void *", ["int", "void *", "int64_t"])(1, error, error.length);
+    const context = call("msm_open", "void *", ["int", "int", "void *", "int64_t"])(0, 1, error, error.length);
     if (!context) {
       console.log(JSON.stringify({ error: error.toString("utf8", 0, error.indexOf(0)) }));
       process.exit();

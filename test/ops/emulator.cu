@@ -1,5 +1,5 @@
-// Kernels with and without defects, for test/ops/emulator.slow.test.ts: `emulator-test <threads> <name>...` runs them and prints for each a line with the stream's
-// error, or "right" or "wrong" as the values it left are.
+// Kernels with and without defects, for test/ops/emulator.slow.test.ts: `emulator-test <threads> <name>...` runs them
+// and prints for each a line with the stream's error, or "right" or "wrong" as the values it left are.
 #include <stdio.h>
 
 #include <string>
@@ -117,10 +117,13 @@ __global__ void misaligned_copy(const float* in) { cp_async16(dynamic_shared() +
 // Lanes and what they read: beyond a segment's end, a lane keeps its own.
 __global__ void shuffles(float* out) {
   const int i = static_cast<int>(threadIdx.x), lane = i % 32;
-  const bool right = __shfl_sync(ALL_LANES, i, 3) == i - lane + 3 && __shfl_sync(ALL_LANES, i, 5, 8) == i - lane % 8 + 5 &&
-                     __shfl_down_sync(ALL_LANES, i, 3) == (lane < 29 ? i + 3 : i) && __shfl_up_sync(ALL_LANES, i, 3, 16) == (lane % 16 < 3 ? i : i - 3) &&
-                     __shfl_xor_sync(ALL_LANES, i, 9) == (i ^ 9) && __ballot_sync(ALL_LANES, lane % 3 == 0) == 0x49249249u &&
-                     __any_sync(ALL_LANES, lane == 31) && !__all_sync(ALL_LANES, lane != 31) && __syncthreads_or(i == 90) && !__syncthreads_and(i != 90);
+  const bool right = __shfl_sync(ALL_LANES, i, 3) == i - lane + 3 &&
+                     __shfl_sync(ALL_LANES, i, 5, 8) == i - lane % 8 + 5 &&
+                     __shfl_down_sync(ALL_LANES, i, 3) == (lane < 29 ? i + 3 : i) &&
+                     __shfl_up_sync(ALL_LANES, i, 3, 16) == (lane % 16 < 3 ? i : i - 3) &&
+                     __shfl_xor_sync(ALL_LANES, i, 9) == (i ^ 9) &&
+                     __ballot_sync(ALL_LANES, lane % 3 == 0) == 0x49249249u && __any_sync(ALL_LANES, lane == 31) &&
+                     !__all_sync(ALL_LANES, lane != 31) && __syncthreads_or(i == 90) && !__syncthreads_and(i != 90);
   float halves = 0;  // groups of lanes that do not wait for each other
   if (lane < 16) halves = static_cast<float>(__shfl_xor_sync(0xffff, lane, 1));
   else halves = static_cast<float>(__shfl_xor_sync(0xffff0000u, lane, 1));
@@ -145,8 +148,10 @@ __global__ void product(float* d, const bf16* a, const bf16* b) {
 
 __global__ void block_numbers(float* out) {
   const unsigned block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
-  if (threadIdx.x == 0 && threadIdx.y == 0) out[block] = static_cast<float>(blockIdx.x + 10 * blockIdx.y + 100 * blockIdx.z);
-  if (block == 0) out[100 + threadIdx.y * blockDim.x + threadIdx.x] = static_cast<float>(threadIdx.x + 100 * threadIdx.y);
+  if (threadIdx.x == 0 && threadIdx.y == 0)
+    out[block] = static_cast<float>(blockIdx.x + 10 * blockIdx.y + 100 * blockIdx.z);
+  if (block == 0)
+    out[100 + threadIdx.y * blockDim.x + threadIdx.x] = static_cast<float>(threadIdx.x + 100 * threadIdx.y);
 }
 
 __global__ void beyond_shared() { dynamic_shared()[threadIdx.x] = 0; }
@@ -161,7 +166,9 @@ void run_one(msm_context* context, const std::string& name) {
   };
   write(device_in, in);
   write(device_out, out);
-  const auto run = [&](auto kernel, size_t shared_bytes, auto... values) { launch(context, name.c_str(), kernel, 2, THREADS, shared_bytes, values...); };
+  const auto run = [&](auto kernel, size_t shared_bytes, auto... values) {
+    launch(context, name.c_str(), kernel, 2, THREADS, shared_bytes, values...);
+  };
   std::vector<float> want(THREADS);
   for (int i = 0; i < THREADS; i++) want[static_cast<size_t>(i)] = static_cast<float>(THREADS - 1 - i);
 
@@ -192,12 +199,16 @@ void run_one(msm_context* context, const std::string& name) {
   if (name == "named barriers") want.assign(THREADS, 5), run(named_barriers, 0, device_out);
   if (name == "shuffles") want.assign(THREADS, 1), run(shuffles, 0, device_out);
   if (name.rfind("copies", 0) == 0) {
-    run(copies, 2 * 16 * THREADS, device_out, device_in, name == "copies" ? 2 : name == "copies, one group waited for" ? 1 : 0);
+    run(copies, 2 * 16 * THREADS, device_out, device_in,
+        name == "copies"                         ? 2
+        : name == "copies, one group waited for" ? 1
+                                                 : 0);
     want.resize(8 * THREADS);
     for (int i = 0; i < THREADS; i++)
       for (int j = 0; j < 8; j++) {
         const int from = (i + 1) % THREADS;
-        want[static_cast<size_t>(i * 8 + j)] = j >= 4 && from == 3 ? 0 : in[static_cast<size_t>((j / 4 * THREADS + from) * 4 + j % 4)];
+        want[static_cast<size_t>(i * 8 + j)] =
+            j >= 4 && from == 3 ? 0 : in[static_cast<size_t>((j / 4 * THREADS + from) * 4 + j % 4)];
       }
   }
   if (name == "product") {
@@ -213,11 +224,15 @@ void run_one(msm_context* context, const std::string& name) {
   if (name == "block numbers") {
     launch(context, "block numbers", block_numbers, dim3(3, 2, 2), dim3(4, 5), 0, device_out);
     want.assign(120, -1);
-    for (int i = 0; i < 12; i++) want[static_cast<size_t>(i)] = static_cast<float>(i % 3 + i / 3 % 2 * 10 + i / 6 * 100);
+    for (int i = 0; i < 12; i++)
+      want[static_cast<size_t>(i)] = static_cast<float>(i % 3 + i / 3 % 2 * 10 + i / 6 * 100);
     for (int i = 0; i < 20; i++) want[static_cast<size_t>(100 + i)] = static_cast<float>(i % 4 + i / 4 * 100);
   }
   const int64_t bytes = static_cast<int64_t>(out.size() * 4);
-  const auto read = [&] { return msm_read_end(context, msm_read_begin(context, reinterpret_cast<uint64_t>(device_out), bytes), out.data(), bytes); };
+  const auto read = [&] {
+    return msm_read_end(context, msm_read_begin(context, reinterpret_cast<uint64_t>(device_out), bytes), out.data(),
+                        bytes);
+  };
   if (name == "after an error") {
     run(divergent_barrier, 0, device_out);
     run(neighbours, 0, device_out, true);  // dropped
@@ -238,7 +253,7 @@ void run_one(msm_context* context, const std::string& name) {
 
 int main(int count, char** arguments) {
   char problem[256];
-  msm_context* const context = msm_open(atoi(arguments[1]), problem, sizeof problem);
+  msm_context* const context = msm_open(0, atoi(arguments[1]), problem, sizeof problem);
   if (!context) return puts(problem), 1;
   for (int i = 2; i < count; i++) run_one(context, arguments[i]);
   msm_close(context);

@@ -93,5 +93,10 @@ describe.each((["forward", "reverse"] as const).map((order) => [order, hopperBui
       await op.check();
       op.close();
     });
+
+    // A call that falls to the kernels of every GPU is right too, and slow.
+    it("they were Hopper's", () => {
+      expect(Object.keys(backend.kernels()).sort()).toEqual(["attention_backward: wgmma", "attention_forward: wgmma"]);
+    });
   },
 );

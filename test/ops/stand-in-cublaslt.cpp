@@ -1,5 +1,6 @@
-// A cuBLASLt for the emulated device, whose memory is the host's: column-major products in plain loops, behind NVIDIA's interface and as particular about
-// descriptors as the documentation is. test/ops/cublaslt.slow.test.ts builds it. Every call that matters is a line of the file STAND_IN_LOG.
+// A cuBLASLt for the emulated device, whose memory is the host's: column-major products in plain loops, behind NVIDIA's
+// interface and as particular about descriptors as the documentation is. test/ops/cublaslt.slow.test.ts builds it.
+// Every call that matters is a line of the file STAND_IN_LOG.
 //
 // Its algorithms, best first by its own estimate: 1 splits K, 2 is slow, 3 is fast, 4 fails when it runs.
 #include <stdio.h>
@@ -18,7 +19,7 @@ namespace {
 
 constexpr cublasStatus_t SUCCESS = 0, INVALID_VALUE = 7, EXECUTION_FAILED = 13;
 constexpr uint64_t MAGIC = 0x73746e64696eull;  // of an algorithm's bytes
-constexpr useconds_t SLOW_US = 20000;  // more than others take of a shared processor
+constexpr useconds_t SLOW_US = 20000;          // more than others take of a shared processor
 
 template <class... A>
 void note(const char* format, A... args) {
@@ -42,7 +43,8 @@ void store(void* matrix, int type, int64_t at, float value) {
   }
   uint32_t bits;
   memcpy(&bits, &value, 4);
-  static_cast<uint16_t*>(matrix)[at] = static_cast<uint16_t>(value != value ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  static_cast<uint16_t*>(matrix)[at] =
+      static_cast<uint16_t>(value != value ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 }  // namespace
@@ -70,10 +72,12 @@ struct cublasLtMatmulPreferenceOpaque {
 namespace {
 
 // Whether d = op(a) op(b) has matching extents.
-bool fits(const cublasLtMatmulDescOpaque& desc, const cublasLtMatrixLayoutOpaque& a, const cublasLtMatrixLayoutOpaque& b, const cublasLtMatrixLayoutOpaque& d) {
+bool fits(const cublasLtMatmulDescOpaque& desc, const cublasLtMatrixLayoutOpaque& a,
+          const cublasLtMatrixLayoutOpaque& b, const cublasLtMatrixLayoutOpaque& d) {
   const bool ta = desc.trans_a == CUBLAS_OP_T, tb = desc.trans_b == CUBLAS_OP_T;
-  return a.is_good() && b.is_good() && d.is_good() && a.type == b.type && (d.type == a.type || d.type == CUDA_R_32F) && a.batch == d.batch && b.batch == d.batch &&
-         (ta ? a.cols : a.rows) == d.rows && (tb ? b.rows : b.cols) == d.cols && (ta ? a.rows : a.cols) == (tb ? b.cols : b.rows);
+  return a.is_good() && b.is_good() && d.is_good() && a.type == b.type && (d.type == a.type || d.type == CUDA_R_32F) &&
+         a.batch == d.batch && b.batch == d.batch && (ta ? a.cols : a.rows) == d.rows &&
+         (tb ? b.rows : b.cols) == d.cols && (ta ? a.rows : a.cols) == (tb ? b.cols : b.rows);
 }
 
 template <class T>
@@ -105,7 +109,8 @@ cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc) {
   delete desc;
   return SUCCESS;
 }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, int attribute, const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, int attribute, const void* value,
+                                              size_t bytes) {
   switch (attribute) {
     case CUBLASLT_MATMUL_DESC_TRANSA: return set(take(desc->trans_a, value, bytes));
     case CUBLASLT_MATMUL_DESC_TRANSB: return set(take(desc->trans_b, value, bytes));
@@ -115,7 +120,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, int att
   }
 }
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, int type, uint64_t rows, uint64_t cols, int64_t ld) {
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, int type, uint64_t rows, uint64_t cols,
+                                          int64_t ld) {
   *layout = new cublasLtMatrixLayoutOpaque{type, static_cast<int64_t>(rows), static_cast<int64_t>(cols), ld};
   return SUCCESS;
 }
@@ -123,7 +129,8 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
   delete layout;
   return SUCCESS;
 }
-cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout, int attribute, const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout, int attribute, const void* value,
+                                                size_t bytes) {
   if (attribute == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT) return set(take(layout->batch, value, bytes));
   return set(attribute == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET && take(layout->batch_offset, value, bytes));
 }
@@ -136,7 +143,8 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t prefer
   delete preference;
   return SUCCESS;
 }
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference, int attribute, const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference, int attribute,
+                                                    const void* value, size_t bytes) {
   if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) return set(take(preference->workspace, value, bytes));
   if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK) return set(take(preference->schemes, value, bytes));
   const int operand = attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES;
@@ -144,9 +152,12 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
 }
 
 // Algorithm 1 is proposed although partial sums are not wanted, as a library might: the caller has to look.
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
-                                              cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t preference, int requested, cublasLtMatmulHeuristicResult_t* results, int* returned) {
-  bool is_good = c == d && fits(*desc, *a, *b, *d) && preference->workspace > 0 && preference->schemes == CUBLASLT_REDUCTION_SCHEME_NONE && requested >= 4;
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a,
+                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
+                                              cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t preference,
+                                              int requested, cublasLtMatmulHeuristicResult_t* results, int* returned) {
+  bool is_good = c == d && fits(*desc, *a, *b, *d) && preference->workspace > 0 &&
+                 preference->schemes == CUBLASLT_REDUCTION_SCHEME_NONE && requested >= 4;
   for (const uint32_t alignment : preference->alignment) is_good = is_good && alignment == 16;
   if (!is_good) return INVALID_VALUE;
   note("heuristic\n");
@@ -155,14 +166,16 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   return SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t d,
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a,
+                                       cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t d,
                                        const cublasLtMatmulAlgo_t* algo, cublasLtMatmulHeuristicResult_t* result) {
   note("check %d\n", static_cast<int>(algo->data[0]));
   result->workspaceSize = 0;
   return set(algo->data[1] == MAGIC && fits(*desc, *a, *b, *d));
 }
 
-cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* algo, int attribute, void* value, size_t bytes, size_t* written) {
+cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* algo, int attribute, void* value,
+                                                    size_t bytes, size_t* written) {
   const int32_t splits = algo->data[0] == 1 ? 4 : 1;
   *written = bytes;
   if (bytes != 4) return INVALID_VALUE;
@@ -171,9 +184,10 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* 
   return SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void* alpha, const void* a, cublasLtMatrixLayout_t la, const void* b, cublasLtMatrixLayout_t lb,
-                              const void* beta, const void* c, cublasLtMatrixLayout_t lc, void* d, cublasLtMatrixLayout_t ld, const cublasLtMatmulAlgo_t* algo, void* workspace,
-                              size_t workspace_bytes, void*) {
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void* alpha, const void* a,
+                              cublasLtMatrixLayout_t la, const void* b, cublasLtMatrixLayout_t lb, const void* beta,
+                              const void* c, cublasLtMatrixLayout_t lc, void* d, cublasLtMatrixLayout_t ld,
+                              const cublasLtMatmulAlgo_t* algo, void* workspace, size_t workspace_bytes, void*) {
   for (const void* pointer : {a, b, c, static_cast<const void*>(d), desc->bias})
     if (reinterpret_cast<uintptr_t>(pointer) % 16 != 0) return INVALID_VALUE;
   if (!fits(*desc, *la, *lb, *ld) || c != d || lc != ld || algo->data[1] != MAGIC) return INVALID_VALUE;
@@ -186,13 +200,18 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
   std::vector<double> rows(static_cast<size_t>(M * K)), cols(static_cast<size_t>(N * K));
   for (int64_t i = 0; i < ld->batch; i++) {
     for (int64_t row = 0; row < M; row++)
-      for (int64_t k = 0; k < K; k++) rows[static_cast<size_t>(row * K + k)] = to_float(a, la->type, i * la->batch_offset + (ta ? la->at(k, row) : la->at(row, k)));
+      for (int64_t k = 0; k < K; k++)
+        rows[static_cast<size_t>(row * K + k)] =
+            to_float(a, la->type, i * la->batch_offset + (ta ? la->at(k, row) : la->at(row, k)));
     for (int64_t col = 0; col < N; col++)
-      for (int64_t k = 0; k < K; k++) cols[static_cast<size_t>(col * K + k)] = to_float(b, lb->type, i * lb->batch_offset + (tb ? lb->at(col, k) : lb->at(k, col)));
+      for (int64_t k = 0; k < K; k++)
+        cols[static_cast<size_t>(col * K + k)] =
+            to_float(b, lb->type, i * lb->batch_offset + (tb ? lb->at(col, k) : lb->at(k, col)));
     for (int64_t col = 0; col < N; col++)
       for (int64_t row = 0; row < M; row++) {
         double sum = 0;
-        for (int64_t k = 0; k < K; k++) sum += rows[static_cast<size_t>(row * K + k)] * cols[static_cast<size_t>(col * K + k)];
+        for (int64_t k = 0; k < K; k++)
+          sum += rows[static_cast<size_t>(row * K + k)] * cols[static_cast<size_t>(col * K + k)];
         const int64_t at = i * ld->batch_offset + ld->at(row, col);
         float value = scale * static_cast<float>(sum);
         if (keep != 0) value += keep * to_float(c, ld->type, at);
@@ -200,8 +219,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
         store(d, ld->type, at, value);
       }
   }
-  note("matmul %d %lld x %lld x %lld batch %d beta %g\n", static_cast<int>(algo->data[0]), static_cast<long long>(N), static_cast<long long>(M),
-       static_cast<long long>(K), ld->batch, static_cast<double>(keep));
+  note("matmul %d %lld x %lld x %lld batch %d beta %g\n", static_cast<int>(algo->data[0]), static_cast<long long>(N),
+       static_cast<long long>(M), static_cast<long long>(K), ld->batch, static_cast<double>(keep));
   return SUCCESS;
 }
 

@@ -30,8 +30,11 @@ std::string deadlock() {
     if (strcmp(thread->waiting, first->waiting) == 0) alike++;
     else if (!other) other = thread;
   }
-  std::string text = "divergent barrier: " + std::to_string(alike) + " threads wait in " + first->waiting + ", the first is " + place(first->index);
-  if (other) text += "; " + std::to_string(waiting - alike) + " in others, the first is " + place(other->index) + " in " + other->waiting;
+  std::string text = "divergent barrier: " + std::to_string(alike) + " threads wait in " + first->waiting +
+                     ", the first is " + place(first->index);
+  if (other)
+    text += "; " + std::to_string(waiting - alike) + " in others, the first is " + place(other->index) + " in " +
+            other->waiting;
   if (block->exited > 0) text += "; " + std::to_string(block->exited) + " have left the kernel";
   return text;
 }
@@ -100,7 +103,8 @@ void thread_main() {
   __builtin_unreachable();
 }
 
-void collective(const char* name, unsigned mask, void* arguments, void (*complete)(void* const* arguments, unsigned mask)) {
+void collective(const char* name, unsigned mask, void* arguments,
+                void (*complete)(void* const* arguments, unsigned mask)) {
   Thread* const self = block->current;
   Warp& warp = block->warp[static_cast<size_t>(self->warp)];
   const unsigned own = 1u << self->lane;
@@ -120,7 +124,8 @@ void collective(const char* name, unsigned mask, void* arguments, void (*complet
     found->mask = mask;
     found->name = name;
   } else if (found->mask != mask || (found->name != name && strcmp(found->name, name) != 0)) {
-    stop(std::string("calls ") + name + " while lanes of its mask wait in " + found->name + (found->mask != mask ? " with another mask" : ""));
+    stop(std::string("calls ") + name + " while lanes of its mask wait in " + found->name +
+         (found->mask != mask ? " with another mask" : ""));
   }
   found->arrived |= own;
   found->arguments[self->lane] = arguments;
@@ -134,7 +139,8 @@ namespace {
 
 Barrier& arrive(const char* name, int id, int expected) {
   if (id < 0 || id > 15) stop(std::string("calls ") + name + " with barrier " + std::to_string(id));
-  if (expected <= 0 || expected > block->threads) stop(std::string("calls ") + name + " for " + std::to_string(expected) + " threads");
+  if (expected <= 0 || expected > block->threads)
+    stop(std::string("calls ") + name + " for " + std::to_string(expected) + " threads");
   Barrier& one = block->barriers[id];
   if (one.arrived == 0) {
     one.expected = expected;
@@ -143,7 +149,8 @@ Barrier& arrive(const char* name, int id, int expected) {
     one.all = true;
     one.waiting.assign(block->warp.size(), 0);
   } else if (one.expected != expected) {
-    stop(std::string("calls ") + name + " for " + std::to_string(expected) + " threads, others for " + std::to_string(one.expected));
+    stop(std::string("calls ") + name + " for " + std::to_string(expected) + " threads, others for " +
+         std::to_string(one.expected));
   }
   one.arrived++;
   return one;

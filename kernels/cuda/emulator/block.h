@@ -1,5 +1,6 @@
-// A block of threads on one CPU thread: every CUDA thread is a fiber that runs until it has to wait for others. A missing barrier shows
-// as a wrong result in one of the orders of MSM_EMULATOR_ORDER (forward, reverse, shuffled), a divergent one as an error.
+// A block of threads on one CPU thread: every CUDA thread is a fiber that runs until it has to wait for others. A
+// missing barrier shows as a wrong result in one of the orders of MSM_EMULATOR_ORDER (forward, reverse, shuffled), a
+// divergent one as an error.
 // defines: what device code waits with (collective, barrier, wait_until, defer), where it is (block), and run_grid
 #pragma once
 #include <stdint.h>
@@ -36,7 +37,7 @@ struct Warp {
 struct Barrier {
   int arrived = 0, expected = 0;
   const char* name = nullptr;
-  bool any = false, all = true;  // of what the arrived threads brought
+  bool any = false, all = true;   // of what the arrived threads brought
   std::vector<unsigned> waiting;  // lanes, by warp
 };
 
@@ -48,9 +49,9 @@ struct Copy {
 struct Thread : Fiber {
   Index index;
   int warp, lane;
-  const char* waiting = nullptr;                   // the name of what it waits in
+  const char* waiting = nullptr;                     // the name of what it waits in
   const std::function<bool()>* condition = nullptr;  // of wait_until
-  int result;                                      // of the barrier that it waited in
+  int result;                                        // of the barrier that it waited in
   // cp.async: copies that were begun; ends of the groups that were committed and not waited for.
   std::vector<Copy> copies;
   std::vector<size_t> groups;
@@ -78,32 +79,37 @@ struct Block {
   ~Block();
 };
 
-// The block that the calling CPU thread runs; device code runs on one of its threads, block->current. The library's only thread-local variable beside
-// static shared memory, which is therefore all that poisoning overwrites.
+// The block that the calling CPU thread runs; device code runs on one of its threads, block->current. The library's
+// only thread-local variable beside static shared memory, which is therefore all that poisoning overwrites.
 extern __thread Block* block;
 
 // Stops the block: the message, with the block's and thread's indices, becomes the stream's error.
 [[noreturn]] void stop(const std::string& message);
 
-// Waits until every lane of `mask` (of the calling thread's warp, which must be one of them) has called the same; the last to come runs
-// complete(arguments by lane, mask), which may read and write all of them: they lie on the stacks of lanes that wait.
-void collective(const char* name, unsigned mask, void* arguments, void (*complete)(void* const* arguments, unsigned mask));
+// Waits until every lane of `mask` (of the calling thread's warp, which must be one of them) has called the same; the
+// last to come runs complete(arguments by lane, mask), which may read and write all of them: they lie on the stacks of
+// lanes that wait.
+void collective(const char* name, unsigned mask, void* arguments,
+                void (*complete)(void* const* arguments, unsigned mask));
 
-// bar.sync id, expected: waits until `expected` threads (a multiple of 32) have come, those of barrier_arrive included. Returns bit 0: whether any of
-// them, bit 1: whether all of those that wait brought true.
+// bar.sync id, expected: waits until `expected` threads (a multiple of 32) have come, those of barrier_arrive included.
+// Returns bit 0: whether any of them, bit 1: whether all of those that wait brought true.
 int barrier(const char* name, int id, int expected, bool brought = false);
 // bar.arrive: is counted, does not wait.
 void barrier_arrive(const char* name, int id, int expected);
 
-// Waits until condition() is true. It is asked when no thread of the block can go on, as late as possible, and must only read.
+// Waits until condition() is true. It is asked when no thread of the block can go on, as late as possible, and must
+// only read.
 void wait_until(const char* name, const std::function<bool()>& condition);
 
-// Work of an asynchronous unit (TMA, tensor cores): it is done when no thread of the block can go on and no condition is true, as late as possible, one
-// piece at a time, the first, last or any one first.
+// Work of an asynchronous unit (TMA, tensor cores): it is done when no thread of the block can go on and no condition
+// is true, as late as possible, one piece at a time, the first, last or any one first.
 void defer(std::function<void()> work);
 
-// Runs body() for every thread of every block, blocks on up to `cpu_threads` threads. Returns the first failing block's error, or "".
-std::string run_grid(Index grid, Index dim, size_t shared_bytes, const std::function<void()>& body, Order order, int cpu_threads);
+// Runs body() for every thread of every block, blocks on up to `cpu_threads` threads. Returns the first failing block's
+// error, or "".
+std::string run_grid(Index grid, Index dim, size_t shared_bytes, const std::function<void()>& body, Order order,
+                     int cpu_threads);
 
 // A thread that can go on, or null: the nearest after (before, any other than) `from`.
 Thread* next_ready(Block& block, const Thread& from);

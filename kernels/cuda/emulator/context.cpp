@@ -1,5 +1,6 @@
-// The context of the emulated device: a launch runs at once, in the calling thread and its OpenMP threads.
-// defines: the msm_* functions of the context, launch_blocks, fail, failed, device, workspace, is_recording
+// The context of an emulated device: a launch runs at once, in the calling thread and its OpenMP threads.
+// defines: the msm_* functions of the context, launch_blocks, fail, failed, device, workspace, is_recording,
+// count_call
 #include "../context.h"
 
 #include <omp.h>
@@ -34,6 +35,7 @@ struct msm_context {
   std::string reported;  // what the last msm_sync / msm_read_end returned a pointer to
   std::string description;
   void* workspace = nullptr;
+  msm::CallCounts calls;
 };
 
 namespace {
@@ -43,9 +45,10 @@ using msm::emulator::run_grid;
 
 constexpr unsigned char UNDEFINED = 0xff;  // what memory holds that nobody has written: NaN
 
-// Compute capability and shared memory that a block may have, as the CUDA C++ Programming Guide lists them. So few multiprocessors that loops over
-// tiles wrap around at the sizes of tests.
-constexpr msm::Device DEVICES[] = {{nullptr, 80, 12, 163 << 10}, {nullptr, 86, 12, 99 << 10}, {nullptr, 90, 12, 227 << 10}};
+// Compute capability and shared memory that a block may have, as the CUDA C++ Programming Guide lists them. So few
+// multiprocessors that loops over tiles wrap around at the sizes of tests.
+constexpr msm::Device DEVICES[] = {
+    {nullptr, 80, 12, 163 << 10}, {nullptr, 86, 12, 99 << 10}, {nullptr, 90, 12, 227 << 10}};
 
 bool read_order(Order& order) {
   const char* const name = getenv("MSM_EMULATOR_ORDER");
@@ -54,6 +57,12 @@ bool read_order(Order& order) {
   else if (strcmp(name, "shuffled") == 0) order = Order::SHUFFLED;
   else return false;
   return true;
+}
+
+// How many devices there are to choose from: all alike, with nothing of their own. 0 where that is no number.
+int device_count() {
+  const char* const count = getenv("MSM_EMULATOR_DEVICES");
+  return count && *count ? atoi(count) : 1;
 }
 
 bool read_device(msm::Device& device) {
@@ -82,7 +91,8 @@ void keep_error(msm_context* context, const char* op, const std::string& message
 
 void run(msm_context* context, const Launch& launch) {
   if (!context->error.empty()) return;
-  const std::string error = run_grid(launch.grid, launch.block, launch.shared_bytes, launch.body, context->order, context->threads);
+  const std::string error =
+      run_grid(launch.grid, launch.block, launch.shared_bytes, launch.body, context->order, context->threads);
   if (!error.empty()) keep_error(context, launch.op, error);
 }
 
@@ -106,7 +116,10 @@ void* workspace(msm_context* context) { return context->workspace; }
 
 bool is_recording(msm_context* context) { return context->recording != nullptr; }
 
-void launch_blocks(msm_context* context, const char* op, dim3 grid, dim3 block, size_t shared_bytes, std::function<void()> body) {
+void count_call(msm_context* context, const char* op, const char* kernel) { context->calls.add(op, kernel); }
+
+void launch_blocks(msm_context* context, const char* op, dim3 grid, dim3 block, size_t shared_bytes,
+                   std::function<void()> body) {
   std::lock_guard<std::mutex> lock(context->mutex);
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   const uint64_t threads = static_cast<uint64_t>(block.x) * block.y * block.z;
@@ -122,22 +135,26 @@ void launch_blocks(msm_context* context, const char* op, dim3 grid, dim3 block, 
 
 int msm_abi_version(void) { return MSM_ABI_VERSION; }
 
-msm_context* msm_open(int threads, char* error, int64_t error_bytes) {
+msm_context* msm_open(int device, int threads, char* error, int64_t error_bytes) {
   msm_context* context = new msm_context;
-  const char* problem = nullptr;
+  std::string problem;
   if (!read_order(context->order)) problem = "MSM_EMULATOR_ORDER is none of forward, reverse, shuffled";
   if (!read_device(context->device)) problem = "MSM_EMULATOR_ARCH is none of sm_80, sm_86, sm_90";
-  if (!problem) problem = msm::cublaslt_refusal();
-  if (problem) {
-    snprintf(error, static_cast<size_t>(error_bytes), "%s", problem);
+  if (device < 0 || device >= device_count()) problem = msm::no_such_device(device, device_count());
+  const char* const refusal = msm::cublaslt_refusal();
+  if (problem.empty() && refusal) problem = refusal;
+  if (!problem.empty()) {
+    snprintf(error, static_cast<size_t>(error_bytes), "%s", problem.c_str());
     delete context;
     return nullptr;
   }
+  context->device.index = device;
   context->threads = threads > 0 ? threads : omp_get_num_procs();
   context->workspace = reinterpret_cast<void*>(msm_alloc(context, msm::WORKSPACE_BYTES + msm::COUNTER_BYTES));
   memset(msm::counters(context), 0, msm::COUNTER_BYTES);
   const int64_t memory = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
-  context->description = msm::describe("cuda-emulated", context->device, context->threads, memory, memory, "emulated on the CPU", nullptr);
+  context->description =
+      msm::describe("cuda-emulated", context->device, context->threads, memory, memory, "emulated on the CPU", nullptr);
   return context;
 }
 
@@ -147,6 +164,8 @@ void msm_close(msm_context* context) {
 }
 
 const char* msm_describe(msm_context* context) { return context->description.c_str(); }
+
+const char* msm_kernels(msm_context* context) { return context->calls.json(); }
 
 uint64_t msm_alloc(msm_context*, int64_t bytes) {
   // Exactly as many bytes as asked for: AddressSanitizer then sees the first byte beyond.

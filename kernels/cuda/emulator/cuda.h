@@ -1,5 +1,6 @@
-// CUDA C++ for g++: the qualifiers, types, built-in variables and device functions that kernels use, with their documented meaning (CUDA C++
-// Programming Guide, "C++ Language Extensions"). Included in front of every .cu file of the emulated build.
+// CUDA C++ for g++: the qualifiers, types, built-in variables and device functions that kernels use, with their
+// documented meaning (CUDA C++ Programming Guide, "C++ Language Extensions"). Included in front of every .cu file of
+// the emulated build.
 #pragma once
 #include <limits.h>
 #include <math.h>
@@ -30,7 +31,7 @@
 // Dynamic shared memory is dynamic_shared() of ptx.cuh alone.
 #define __shared__ static thread_local
 
-// ---------------------------------------------------------------------------------------------------------------- types
+// --------------------------------------------------------------------------------------------------------------- types
 
 using cudaStream_t = void*;
 
@@ -39,18 +40,12 @@ struct dim3 {
   constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 
-#define MSM_VECTORS(type, name)                                                                            \
-  struct alignas(2 * sizeof(type)) name##2 {                                                               \
-    type x, y;                                                                                             \
-  };                                                                                                       \
-  struct name##3 {                                                                                         \
-    type x, y, z;                                                                                          \
-  };                                                                                                       \
-  struct alignas(4 * sizeof(type) < 16 ? 4 * sizeof(type) : 16) name##4 {                                  \
-    type x, y, z, w;                                                                                       \
-  };                                                                                                       \
-  constexpr name##2 make_##name##2(type x, type y) { return {x, y}; }                                      \
-  constexpr name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; }                           \
+#define MSM_VECTORS(type, name)                                                               \
+  struct alignas(2 * sizeof(type)) name##2 { type x, y; };                                    \
+  struct name##3 { type x, y, z; };                                                           \
+  struct alignas(4 * sizeof(type) < 16 ? 4 * sizeof(type) : 16) name##4 { type x, y, z, w; }; \
+  constexpr name##2 make_##name##2(type x, type y) { return {x, y}; }                         \
+  constexpr name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; }              \
   constexpr name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
 MSM_VECTORS(unsigned char, uchar)
 MSM_VECTORS(short, short)
@@ -69,10 +64,10 @@ MSM_VECTORS(double, double)
 #define gridDim (::msm::emulator::block->grid)
 constexpr int warpSize = 32;
 
-// ------------------------------------------------------------------------------------------------------------ arithmetic
+// ---------------------------------------------------------------------------------------------------------- arithmetic
 
-#define MSM_MIN_MAX(type)                                          \
-  constexpr type min(type a, type b) { return b < a ? b : a; }     \
+#define MSM_MIN_MAX(type)                                      \
+  constexpr type min(type a, type b) { return b < a ? b : a; } \
   constexpr type max(type a, type b) { return a < b ? b : a; }
 MSM_MIN_MAX(int)
 MSM_MIN_MAX(unsigned)
@@ -104,7 +99,7 @@ inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
 inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
 inline float __saturatef(float x) { return x > 0 ? (x < 1 ? x : 1.0f) : 0.0f; }
 // Never contracted to a fused multiply-add.
-#define MSM_ROUNDED(name, type, operation)                                  \
+#define MSM_ROUNDED(name, type, operation) \
   __attribute__((noinline)) inline type name(type a, type b) { return a operation b; }
 MSM_ROUNDED(__fadd_rn, float, +)
 MSM_ROUNDED(__fsub_rn, float, -)
@@ -138,55 +133,69 @@ inline int __clzll(long long x) { return x ? __builtin_clzll(static_cast<unsigne
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __ffsll(long long x) { return __builtin_ffsll(x); }
 
-// --------------------------------------------------------------------------------------------------------------- memory
+// -------------------------------------------------------------------------------------------------------------- memory
 
 template <class T>
-T __ldg(const T* pointer) { return *pointer; }
+T __ldg(const T* pointer) {
+  return *pointer;
+}
 template <class T>
-T __ldcs(const T* pointer) { return *pointer; }
+T __ldcs(const T* pointer) {
+  return *pointer;
+}
 template <class T>
-T __ldcg(const T* pointer) { return *pointer; }
+T __ldcg(const T* pointer) {
+  return *pointer;
+}
 template <class T>
-T __ldca(const T* pointer) { return *pointer; }
+T __ldca(const T* pointer) {
+  return *pointer;
+}
 template <class T>
-void __stcs(T* pointer, T value) { *pointer = value; }
+void __stcs(T* pointer, T value) {
+  *pointer = value;
+}
 template <class T>
-void __stcg(T* pointer, T value) { *pointer = value; }
+void __stcg(T* pointer, T value) {
+  *pointer = value;
+}
 template <class T>
-void __stwt(T* pointer, T value) { *pointer = value; }
+void __stwt(T* pointer, T value) {
+  *pointer = value;
+}
 
 inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 inline void __threadfence_block() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 // Integers only: a sum of floats by atomics has no fixed order.
-#define MSM_ATOMICS(type)                                                                                                           \
-  inline type atomicAdd(type* at, type value) { return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST); }                           \
-  inline type atomicSub(type* at, type value) { return __atomic_fetch_sub(at, value, __ATOMIC_SEQ_CST); }                           \
-  inline type atomicAnd(type* at, type value) { return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST); }                           \
-  inline type atomicOr(type* at, type value) { return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST); }                             \
-  inline type atomicExch(type* at, type value) { return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST); }                         \
-  inline type atomicCAS(type* at, type compare, type value) {                                                                       \
-    __atomic_compare_exchange_n(at, &compare, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                                    \
-    return compare;                                                                                                                 \
-  }                                                                                                                                 \
-  inline type atomicMax(type* at, type value) {                                                                                     \
-    type old = __atomic_load_n(at, __ATOMIC_SEQ_CST);                                                                               \
-    while (old < value && !__atomic_compare_exchange_n(at, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {               \
-    }                                                                                                                               \
-    return old;                                                                                                                     \
-  }                                                                                                                                 \
-  inline type atomicMin(type* at, type value) {                                                                                     \
-    type old = __atomic_load_n(at, __ATOMIC_SEQ_CST);                                                                               \
-    while (value < old && !__atomic_compare_exchange_n(at, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {               \
-    }                                                                                                                               \
-    return old;                                                                                                                     \
+#define MSM_ATOMICS(type)                                                                                             \
+  inline type atomicAdd(type* at, type value) { return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST); }             \
+  inline type atomicSub(type* at, type value) { return __atomic_fetch_sub(at, value, __ATOMIC_SEQ_CST); }             \
+  inline type atomicAnd(type* at, type value) { return __atomic_fetch_and(at, value, __ATOMIC_SEQ_CST); }             \
+  inline type atomicOr(type* at, type value) { return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST); }               \
+  inline type atomicExch(type* at, type value) { return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST); }           \
+  inline type atomicCAS(type* at, type compare, type value) {                                                         \
+    __atomic_compare_exchange_n(at, &compare, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                      \
+    return compare;                                                                                                   \
+  }                                                                                                                   \
+  inline type atomicMax(type* at, type value) {                                                                       \
+    type old = __atomic_load_n(at, __ATOMIC_SEQ_CST);                                                                 \
+    while (old < value && !__atomic_compare_exchange_n(at, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) { \
+    }                                                                                                                 \
+    return old;                                                                                                       \
+  }                                                                                                                   \
+  inline type atomicMin(type* at, type value) {                                                                       \
+    type old = __atomic_load_n(at, __ATOMIC_SEQ_CST);                                                                 \
+    while (value < old && !__atomic_compare_exchange_n(at, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) { \
+    }                                                                                                                 \
+    return old;                                                                                                       \
   }
 MSM_ATOMICS(int)
 MSM_ATOMICS(unsigned)
 MSM_ATOMICS(unsigned long long)
 #undef MSM_ATOMICS
 
-// ------------------------------------------------------------------------------------------------------------- barriers
+// ------------------------------------------------------------------------------------------------------------ barriers
 
 inline void __syncthreads() { msm::emulator::barrier("__syncthreads", 0, msm::emulator::block->threads); }
 inline int __syncthreads_or(int predicate) {
@@ -199,7 +208,7 @@ inline void __syncwarp(unsigned mask = 0xffffffffu) {
   msm::emulator::collective("__syncwarp", mask, nullptr, [](void* const*, unsigned) {});
 }
 
-// ------------------------------------------------------------------------------------------------------ across the warp
+// ----------------------------------------------------------------------------------------------------- across the warp
 
 // What lane `source` brings. A lane outside of `mask` has nothing to give.
 template <class T>
@@ -247,7 +256,8 @@ inline unsigned msm_ballot(const char* name, unsigned mask, int predicate) {
     unsigned ballot = 0;
     for (unsigned rest = mask; rest; rest &= rest - 1)
       if (static_cast<Arguments*>(lanes[__builtin_ctz(rest)])->predicate) ballot |= rest & -rest;
-    for (unsigned rest = mask; rest; rest &= rest - 1) static_cast<Arguments*>(lanes[__builtin_ctz(rest)])->out = ballot;
+    for (unsigned rest = mask; rest; rest &= rest - 1)
+      static_cast<Arguments*>(lanes[__builtin_ctz(rest)])->out = ballot;
   });
   return own.out;
 }

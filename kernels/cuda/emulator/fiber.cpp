@@ -53,7 +53,8 @@ constexpr size_t STAGGER_BYTES = 320, STAGGERS = 48;
 }  // namespace
 
 void create_stack(Fiber& fiber, int number) {
-  void* const memory = mmap(nullptr, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const memory = mmap(nullptr, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED || mprotect(memory, GUARD_BYTES, PROT_NONE) != 0) {
     perror("emulator: no memory for a stack");
     abort();
@@ -76,7 +77,8 @@ void prepare(Fiber& fiber, void (*entry)()) {
   fiber.place.uc_link = nullptr;
   makecontext(&fiber.place, entry, 0);
 #else
-  // As if entry had been called from address 0 (where a backtrace ends) and left by msm_emulator_switch_stack: six registers, entry, 0.
+  // As if entry had been called from address 0 (where a backtrace ends) and left by msm_emulator_switch_stack: six
+  // registers, entry, 0.
   const uintptr_t top = reinterpret_cast<uintptr_t>(fiber.stack + fiber.stack_bytes) & ~static_cast<uintptr_t>(15);
   uintptr_t* const frame = reinterpret_cast<uintptr_t*>(top) - 8;
   for (int i = 0; i < 8; i++) frame[i] = 0;

@@ -1,4 +1,5 @@
-// A fiber: a stack of its own and the place where it goes on. Switching costs a few nanoseconds and no system call (x86-64).
+// A fiber: a stack of its own and the place where it goes on. Switching costs a few nanoseconds and no system call
+// (x86-64).
 // defines: Fiber, create_stack, free_stack, prepare, abandon, switch_fiber, entered
 #pragma once
 #include <stddef.h>
@@ -23,8 +24,8 @@ struct Fiber {
   Fiber* from = nullptr;
 };
 
-// Reserves the fiber's stack, with a page below it that cannot be touched. `number`: staggers the stacks, whose hot ends would otherwise
-// all fall into the same cache sets.
+// Reserves the fiber's stack, with a page below it that cannot be touched. `number`: staggers the stacks, whose hot
+// ends would otherwise all fall into the same cache sets.
 void create_stack(Fiber& fiber, int number);
 void free_stack(Fiber& fiber);
 

@@ -28,9 +28,10 @@ Memory thread_locals() {
         const ElfW(Phdr)* locals = nullptr;
         bool ours = false;
         for (int i = 0; i < library->dlpi_phnum; i++) {
-          const ElfW(Phdr)& segment = library->dlpi_phdr[i];
+          const ElfW(Phdr) & segment = library->dlpi_phdr[i];
           if (segment.p_type == PT_TLS) locals = &segment;
-          ours |= segment.p_type == PT_LOAD && reinterpret_cast<uintptr_t>(&thread_main) - (library->dlpi_addr + segment.p_vaddr) < segment.p_memsz;
+          ours |= segment.p_type == PT_LOAD &&
+                  reinterpret_cast<uintptr_t>(&thread_main) - (library->dlpi_addr + segment.p_vaddr) < segment.p_memsz;
         }
         if (ours) *static_cast<Memory*>(out) = {library->dlpi_tls_data, locals->p_memsz};
         return ours ? 1 : 0;
@@ -109,12 +110,15 @@ Thread* next_ready(Block& block, const Thread& from) {
 
 size_t next_deferred(Block& block) {
   const size_t count = block.deferred.size();
-  return block.order == Order::FORWARD ? 0 : block.order == Order::REVERSE ? count - 1 : random_below(block, static_cast<uint32_t>(count));
+  return block.order == Order::FORWARD   ? 0
+         : block.order == Order::REVERSE ? count - 1
+                                         : random_below(block, static_cast<uint32_t>(count));
 }
 
 namespace {
 
-void begin_grid(Block& block, Index grid, Index dim, size_t shared_bytes, const std::function<void()>& body, Order order) {
+void begin_grid(Block& block, Index grid, Index dim, size_t shared_bytes, const std::function<void()>& body,
+                Order order) {
   block.order = order;
   block.grid = grid;
   block.dim = dim;
@@ -141,7 +145,8 @@ void begin_grid(Block& block, Index grid, Index dim, size_t shared_bytes, const 
 
 // Runs one block. False where it failed: block.error says why.
 bool run_block(Block& block, uint64_t number) {
-  block.index = {static_cast<unsigned>(number % block.grid.x), static_cast<unsigned>(number / block.grid.x % block.grid.y),
+  block.index = {static_cast<unsigned>(number % block.grid.x),
+                 static_cast<unsigned>(number / block.grid.x % block.grid.y),
                  static_cast<unsigned>(number / block.grid.x / block.grid.y)};
   block.random = static_cast<uint32_t>(number) * 2654435761u + 12345u;
   block.exited = 0;
@@ -178,7 +183,8 @@ bool run_block(Block& block, uint64_t number) {
 
 }  // namespace
 
-std::string run_grid(Index grid, Index dim, size_t shared_bytes, const std::function<void()>& body, Order order, int cpu_threads) {
+std::string run_grid(Index grid, Index dim, size_t shared_bytes, const std::function<void()>& body, Order order,
+                     int cpu_threads) {
   const uint64_t count = static_cast<uint64_t>(grid.x) * grid.y * grid.z;
   std::atomic<uint64_t> taken{0};
   std::atomic<bool> failed{false};
@@ -196,7 +202,8 @@ std::string run_grid(Index grid, Index dim, size_t shared_bytes, const std::func
 #pragma omp critical
       if (i < first) {
         first = i;
-        error = "block (" + std::to_string(own.index.x) + ", " + std::to_string(own.index.y) + ", " + std::to_string(own.index.z) + "): " + own.error;
+        error = "block (" + std::to_string(own.index.x) + ", " + std::to_string(own.index.y) + ", " +
+                std::to_string(own.index.z) + "): " + own.error;
       }
     }
     free(own.shared);

@@ -1,10 +1,11 @@
-// The functions of hopper.cuh on the CPU, as strict as the documentation allows (PTX ISA, CUDA Driver API): what TMA copies arrives as late as possible, and
-// until then the target holds NaN: too early a read and too early a call both show. For wgmma see wgmma.h.
-// Not modelled: fence.proxy.async (stores to shared memory are seen by TMA and wgmma without it), registers (setmaxnreg).
+// The functions of hopper.cuh on the CPU, as strict as the documentation allows (PTX ISA, CUDA Driver API): what TMA
+// copies arrives as late as possible, and until then the target holds NaN: too early a read and too early a call both
+// show. For wgmma see wgmma.h. Not modelled: fence.proxy.async (stores to shared memory are seen by TMA and wgmma
+// without it), registers (setmaxnreg).
 #pragma once
 #include "wgmma.h"
 
-// ---------------------------------------------------------------------------------------------------------- tensor maps
+// --------------------------------------------------------------------------------------------------------- tensor maps
 
 using cuuint32_t = uint32_t;
 using cuuint64_t = uint64_t;
@@ -22,13 +23,15 @@ struct alignas(64) CUtensorMap {
   uint32_t box_cols, box_rows;
 };
 
-inline CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType, cuuint32_t rank, void* address, const cuuint64_t* size,
-                                       const cuuint64_t* strides, const cuuint32_t* box, const cuuint32_t* element_strides, CUtensorMapInterleave,
-                                       CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
+inline CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType, cuuint32_t rank, void* address,
+                                       const cuuint64_t* size, const cuuint64_t* strides, const cuuint32_t* box,
+                                       const cuuint32_t* element_strides, CUtensorMapInterleave, CUtensorMapSwizzle,
+                                       CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
   const bool sizes = size[0] >= 1 && size[0] <= 1ull << 32 && size[1] >= 1 && size[1] <= 1ull << 32;
   const bool boxes = box[0] >= 1 && box[0] * sizeof(uint16_t) <= 128 && box[0] % 8 == 0 && box[1] >= 1 && box[1] <= 256;
   const bool memory = reinterpret_cast<uintptr_t>(address) % 16 == 0 && strides[0] % 16 == 0 && strides[0] < 1ull << 40;
-  if (rank != 2 || !sizes || !boxes || !memory || element_strides[0] != 1 || element_strides[1] != 1) return CUDA_ERROR_INVALID_VALUE;
+  if (rank != 2 || !sizes || !boxes || !memory || element_strides[0] != 1 || element_strides[1] != 1)
+    return CUDA_ERROR_INVALID_VALUE;
   *map = {static_cast<const unsigned char*>(address), size[0], size[1], strides[0], box[0], box[1]};
   return CUDA_SUCCESS;
 }
@@ -58,7 +61,7 @@ inline WarpWgmmas& own_wgmmas() { return hopper().warps[block->current->warp]; }
 
 }  // namespace emulator
 
-// ------------------------------------------------------------------------------------------------------------- mbarrier
+// ------------------------------------------------------------------------------------------------------------ mbarrier
 
 namespace emulator {
 
@@ -93,7 +96,7 @@ inline void mbarrier_wait(uint64_t* barrier, int parity) {
   if (!complete()) emulator::wait_until("mbarrier.try_wait", complete);
 }
 
-// ------------------------------------------------------------------------------------------------------------------ TMA
+// ----------------------------------------------------------------------------------------------------------------- TMA
 
 inline void cp_async_bulk_tensor_2d(void* shared, const CUtensorMap* map, int col, int row, uint64_t* barrier) {
   expect_aligned(shared, 1024, "cp.async.bulk.tensor");
@@ -104,7 +107,8 @@ inline void cp_async_bulk_tensor_2d(void* shared, const CUtensorMap* map, int co
     for (uint32_t r = 0; r < map.box_rows; r++)
       for (uint32_t c = 0; c < map.box_cols; c++) {
         const int64_t at_row = static_cast<int64_t>(row) + r, at_col = static_cast<int64_t>(col) + c;
-        const bool inside = at_row >= 0 && at_row < static_cast<int64_t>(map.rows) && at_col >= 0 && at_col < static_cast<int64_t>(map.cols);
+        const bool inside = at_row >= 0 && at_row < static_cast<int64_t>(map.rows) && at_col >= 0 &&
+                            at_col < static_cast<int64_t>(map.cols);
         uint16_t element = 0;
         if (inside) memcpy(&element, map.address + at_row * static_cast<int64_t>(map.row_bytes) + at_col * 2, 2);
         memcpy(shared_pointer(swizzle128(target + r * row_bytes + c * 2)), &element, 2);

@@ -1,5 +1,6 @@
-// Large built-in products of the emulated build: a plain loop, whose sums are rounded in the order of the kernels' (gemm.cuh) with mma_bf16 as ptx.h
-// computes it. So the bits are the same, and a test that multiplies more than PLAIN_GEMM pairs does not take minutes.
+// Large built-in products of the emulated build: a plain loop, whose sums are rounded in the order of the kernels'
+// (gemm.cuh) with mma_bf16 as ptx.h computes it. So the bits are the same, and a test that multiplies more than
+// PLAIN_GEMM pairs does not take minutes.
 // defines: PLAIN_GEMM, multiply_plainly
 #pragma once
 #include <memory>
@@ -31,12 +32,14 @@ void plain_gemm_kernel(Operands<T> in, Output to) {
     for (int64_t k0 = slice; k0 < slice_end; k0 += DEPTH) {
       const int64_t depth = min(DEPTH, slice_end - k0);
       for (int64_t k = 0; k < depth; k++)
-        for (int64_t n = 0; n < cols; n++) b[k][n] = to_float(trans_b ? in.b[(n0 + n) * in.b_stride + k0 + k] : in.b[(k0 + k) * in.b_stride + n0 + n]);
+        for (int64_t n = 0; n < cols; n++)
+          b[k][n] = to_float(trans_b ? in.b[(n0 + n) * in.b_stride + k0 + k] : in.b[(k0 + k) * in.b_stride + n0 + n]);
       for (int64_t m = 0; m < rows; m++)
         for (int64_t k = 0; k < depth; k += GROUP) {
           float group[COLS] = {};
           for (int64_t i = k; i < min(k + GROUP, depth); i++) {
-            const float a = to_float(trans_a ? in.a[(k0 + i) * in.a_stride + m0 + m] : in.a[(m0 + m) * in.a_stride + k0 + i]);
+            const float a =
+                to_float(trans_a ? in.a[(k0 + i) * in.a_stride + m0 + m] : in.a[(m0 + m) * in.a_stride + k0 + i]);
             for (int64_t n = 0; n < COLS; n++)
               if (GROUP > 1) group[n] += a * b[i][n];
               else sum[m][n] = fmaf(a, b[i][n], sum[m][n]);
@@ -54,9 +57,15 @@ void plain_gemm_kernel(Operands<T> in, Output to) {
 
 template <class T>
 void multiply_plainly_as(msm_context* context, const char* op, const Product& p, const Output& to) {
-  const auto kernel = p.trans_a ? plain_gemm_kernel<T, true, false> : p.trans_b ? plain_gemm_kernel<T, false, true> : plain_gemm_kernel<T, false, false>;
-  const Operands<T> in = {static_cast<const T*>(p.a), static_cast<const T*>(p.b), p.a_stride, p.b_stride, p.M, p.N, p.K, slice_of(p.K)};
-  launch(context, op, kernel, dim3(static_cast<unsigned>(ceil_div(p.N, PlainTile::COLS)), static_cast<unsigned>(ceil_div(p.M, PlainTile::ROWS))), 1, 0, in, to);
+  const auto kernel = p.trans_a   ? plain_gemm_kernel<T, true, false>
+                      : p.trans_b ? plain_gemm_kernel<T, false, true>
+                                  : plain_gemm_kernel<T, false, false>;
+  const Operands<T> in = {
+      static_cast<const T*>(p.a), static_cast<const T*>(p.b), p.a_stride, p.b_stride, p.M, p.N, p.K, slice_of(p.K)};
+  launch(context, op, kernel,
+         dim3(static_cast<unsigned>(ceil_div(p.N, PlainTile::COLS)),
+              static_cast<unsigned>(ceil_div(p.M, PlainTile::ROWS))),
+         1, 0, in, to);
 }
 
 inline void multiply_plainly(msm_context* context, const char* op, const Product& p, const Output& to) {

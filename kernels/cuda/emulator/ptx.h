@@ -17,10 +17,11 @@ inline uint32_t shared_address(const void* pointer) {
 inline unsigned char* shared_pointer(uint32_t address) { return emulator::block->shared + (address - SHARED_BASE); }
 
 inline void expect_aligned(const void* pointer, uintptr_t bytes, const char* what) {
-  if (reinterpret_cast<uintptr_t>(pointer) % bytes != 0) emulator::stop(std::string(what) + " with an address that is no multiple of " + std::to_string(bytes));
+  if (reinterpret_cast<uintptr_t>(pointer) % bytes != 0)
+    emulator::stop(std::string(what) + " with an address that is no multiple of " + std::to_string(bytes));
 }
 
-// ------------------------------------------------------------------------------------------------------------- cp.async
+// ------------------------------------------------------------------------------------------------------------ cp.async
 // A copy lands when its group is waited for, as late as the hardware may; until then the target holds NaN.
 
 inline void cp_async16(void* shared, const void* source, bool valid = true) {
@@ -52,7 +53,7 @@ void cp_async_wait() {
 inline void named_barrier_sync(int id, int threads) { emulator::barrier("bar.sync", id, threads); }
 inline void named_barrier_arrive(int id, int threads) { emulator::barrier_arrive("bar.arrive", id, threads); }
 
-// ------------------------------------------------------------------------------------------------------------- matrices
+// ------------------------------------------------------------------------------------------------------------ matrices
 
 template <bool transposed>
 void ldmatrix(const char* name, uint32_t (&out)[4], const void* row) {
@@ -67,7 +68,8 @@ void ldmatrix(const char* name, uint32_t (&out)[4], const void* row) {
       for (int i = 0; i < 8; i++) memcpy(matrix[i], static_cast<const Arguments*>(lanes[m * 8 + i])->row, 16);
       for (int lane = 0; lane < WARP; lane++) {
         const int i = lane / 4, j = lane % 4 * 2;
-        const uint16_t low = transposed ? matrix[j][i] : matrix[i][j], high = transposed ? matrix[j + 1][i] : matrix[i][j + 1];
+        const uint16_t low = transposed ? matrix[j][i] : matrix[i][j],
+                       high = transposed ? matrix[j + 1][i] : matrix[i][j + 1];
         static_cast<Arguments*>(lanes[lane])->out[m] = low | static_cast<uint32_t>(high) << 16;
       }
     }

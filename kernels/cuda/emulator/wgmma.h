@@ -1,6 +1,7 @@
-// wgmma on the CPU (PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions"), as strict as the documentation allows: it runs as late as possible.
-// Until then accumulators hold NaN and must not be written, and operands in shared memory must stay what they were when it was called.
-// A warp's 16 rows are computed for themselves: that the four warps of a group call the same is not checked.
+// wgmma on the CPU (PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions"), as strict as the documentation
+// allows: it runs as late as possible. Until then accumulators hold NaN and must not be written, and operands in shared
+// memory must stay what they were when it was called. A warp's 16 rows are computed for themselves: that the four warps
+// of a group call the same is not checked.
 #pragma once
 #include <deque>
 #include <unordered_map>
@@ -35,9 +36,9 @@ struct Sums {
 
 struct WarpWgmmas {
   bool fenced = false;
-  size_t open = 0;                  // not yet committed
-  std::deque<Wgmma> calls;          // in order
-  std::deque<size_t> groups;        // calls of each committed group
+  size_t open = 0;                        // not yet committed
+  std::deque<Wgmma> calls;                // in order
+  std::deque<size_t> groups;              // calls of each committed group
   std::unordered_map<float*, Sums> sums;  // by lane 0's registers
 };
 
@@ -48,7 +49,8 @@ inline WarpWgmmas& own_wgmmas();
 inline float operand(uint64_t descriptor, bool k_contiguous, uint32_t row, uint32_t k) {
   const auto field = [&](int shift) { return static_cast<uint32_t>(descriptor >> shift & 0x3fff) << 4; };
   const uint32_t start = field(0), leading = field(16), stride = field(32);
-  if (descriptor >> 62 != 1 || (descriptor >> 49 & 7) != 0) stop("gives wgmma a descriptor that the emulator does not know");
+  if (descriptor >> 62 != 1 || (descriptor >> 49 & 7) != 0)
+    stop("gives wgmma a descriptor that the emulator does not know");
   const uint32_t offset = k_contiguous ? row / 8 * stride + row % 8 * 128 + k * 2
                                        : row / 64 * leading + k / 8 * stride + k % 8 * 128 + row % 64 * 2;
   const unsigned char* const at = shared_pointer(swizzle128(start + offset));
@@ -64,9 +66,11 @@ inline void read_operands(const Wgmma& call, float (&a)[16][K], float (&b)[K][MO
     for (uint32_t i = 0; i < 16; i++) {
       // The lane and register that hold it: see mma_bf16.
       const uint32_t pair = call.a[i % 8 * 4 + k % 8 / 2][k / 8 * 2 + i / 8];
-      a[i][k] = call.a_in_registers ? __uint_as_float(k % 2 ? pair & 0xffff0000u : pair << 16) : operand(call.a_descriptor, true, warp_row + i, k);
+      a[i][k] = call.a_in_registers ? __uint_as_float(k % 2 ? pair & 0xffff0000u : pair << 16)
+                                    : operand(call.a_descriptor, true, warp_row + i, k);
     }
-    for (uint32_t j = 0; j < static_cast<uint32_t>(call.cols); j++) b[k][j] = operand(call.b_descriptor, !call.b_n_major, j, k);
+    for (uint32_t j = 0; j < static_cast<uint32_t>(call.cols); j++)
+      b[k][j] = operand(call.b_descriptor, !call.b_n_major, j, k);
   }
 }
 
@@ -98,8 +102,10 @@ inline void finish(const Wgmma& call, Sums& sums) {
   float a[16][K], b[K][MOST_COLS];
   read_operands(call, a, b);
   bool same = memcmp(a, call.a_values, sizeof a) == 0;
-  for (int k = 0; k < K; k++) same = same && memcmp(b[k], call.b_values[k], static_cast<size_t>(call.cols) * sizeof(float)) == 0;
-  if (!same) stop("runs while shared memory has changed that a wgmma of warp " + std::to_string(call.warp) + " still reads");
+  for (int k = 0; k < K; k++)
+    same = same && memcmp(b[k], call.b_values[k], static_cast<size_t>(call.cols) * sizeof(float)) == 0;
+  if (!same)
+    stop("runs while shared memory has changed that a wgmma of warp " + std::to_string(call.warp) + " still reads");
   for (int i = 0; i < 16; i++) {
     float row[MOST_COLS] = {};
     for (int k = 0; k < K; k++)
@@ -108,7 +114,8 @@ inline void finish(const Wgmma& call, Sums& sums) {
   }
   if (--sums.under_way > 0) return;
   each_element(call, [&](int i, int j, float& element) {
-    if (__float_as_uint(element) != IN_FLIGHT) stop("runs while accumulators have been written of a wgmma of warp " + std::to_string(call.warp) + " under way");
+    if (__float_as_uint(element) != IN_FLIGHT)
+      stop("runs while accumulators have been written of a wgmma of warp " + std::to_string(call.warp) + " under way");
     element = sums.values[i][j];
   });
 }
@@ -123,7 +130,8 @@ inline void finish_group(WarpWgmmas& own) {
   own.groups.pop_front();
 }
 
-inline void wgmma(float* d, int registers, const uint32_t* a, uint64_t a_descriptor, uint64_t b_descriptor, bool b_n_major, bool accumulate) {
+inline void wgmma(float* d, int registers, const uint32_t* a, uint64_t a_descriptor, uint64_t b_descriptor,
+                  bool b_n_major, bool accumulate) {
   struct Arguments {
     float* d;
     const uint32_t* a;
@@ -139,7 +147,8 @@ inline void wgmma(float* d, int registers, const uint32_t* a, uint64_t a_descrip
     call.a_in_registers = first.a != nullptr, call.b_n_major = first.b_n_major, call.accumulate = first.accumulate;
     for (int lane = 0; lane < WARP; lane++) {
       const Arguments& one = *static_cast<const Arguments*>(lanes[lane]);
-      if (one.a_descriptor != first.a_descriptor || one.b_descriptor != first.b_descriptor || one.accumulate != first.accumulate)
+      if (one.a_descriptor != first.a_descriptor || one.b_descriptor != first.b_descriptor ||
+          one.accumulate != first.accumulate)
         stop("calls wgmma with arguments that differ between lanes");
       call.d[lane] = one.d;
       if (one.a) memcpy(call.a[lane], one.a, sizeof call.a[lane]);
@@ -151,7 +160,8 @@ inline void wgmma(float* d, int registers, const uint32_t* a, uint64_t a_descrip
 }  // namespace emulator
 
 inline void wgmma_fence() {
-  emulator::collective("wgmma.fence", ALL_LANES, nullptr, [](void* const*, unsigned) { emulator::own_wgmmas().fenced = true; });
+  emulator::collective("wgmma.fence", ALL_LANES, nullptr,
+                       [](void* const*, unsigned) { emulator::own_wgmmas().fenced = true; });
 }
 inline void wgmma_commit_group() {
   emulator::collective("wgmma.commit_group", ALL_LANES, nullptr, [](void* const*, unsigned) {
@@ -167,8 +177,10 @@ void wgmma_wait_group(float (&... sums)[registers]) {
   emulator::WarpWgmmas& own = emulator::own_wgmmas();
   const auto complete = [&own] { return own.groups.size() <= pending; };
   if (!complete()) emulator::wait_until("wgmma.wait_group", complete);
-  emulator::collective("wgmma.wait_group", ALL_LANES, nullptr, [](void* const*, unsigned) { emulator::own_wgmmas().fenced = false; });
-  if ((own.sums.count(sums) || ...)) emulator::stop("takes accumulators of a wgmma that is still under way for complete");
+  emulator::collective("wgmma.wait_group", ALL_LANES, nullptr,
+                       [](void* const*, unsigned) { emulator::own_wgmmas().fenced = false; });
+  if ((own.sums.count(sums) || ...))
+    emulator::stop("takes accumulators of a wgmma that is still under way for complete");
 }
 inline void wait_after(float) {}
 

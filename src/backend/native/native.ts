@@ -6,7 +6,7 @@ import type { DeviceBuffer } from "../tensor.js";
 import type { NativeBuffer } from "./arguments.js";
 import { bindOps } from "./ops.js";
 
-const ABI_VERSION = 2;
+const ABI_VERSION = 3;
 const ERROR_BYTES = 1024;
 
 /**
@@ -71,8 +71,11 @@ function limitsOf({ backend, freeBytes }: BackendInfo): BackendLimits {
   return { maxBufferBytes, memoryBytes, runsAhead: true, prefillTokens: 4096, sequences: 64 };
 }
 
-/** Opens the library; `threads` 0 means as many as the machine has. Throws an InputError that says why it cannot. */
-export function openNative(path: string, threads: number): Backend {
+/**
+ * Opens a device of the library; `threads` 0 means as many as the machine has. Throws an InputError that says why it
+ * cannot.
+ */
+export function openNative(path: string, device: number, threads: number): Backend {
   const library = load(path);
   const version = library.func("msm_abi_version", "int", [])() as number;
   if (version !== ABI_VERSION)
@@ -82,7 +85,8 @@ export function openNative(path: string, threads: number): Backend {
     );
 
   const reason = Buffer.alloc(ERROR_BYTES);
-  const context: unknown = library.func("msm_open", "void *", ["int", "void *", "int64_t"])(
+  const context: unknown = library.func("msm_open", "void *", ["int", "int", "void *", "int64_t"])(
+    device,
     threads,
     reason,
     ERROR_BYTES,
@@ -95,6 +99,7 @@ export function openNative(path: string, threads: number): Backend {
   const readBegin = library.func("msm_read_begin", "uint64_t", ["void *", "uint64_t", "int64_t"]);
   const readEnd = library.func("msm_read_end", "str", ["void *", "uint64_t", "void *", "int64_t"]);
   const sync = library.func("msm_sync", "str", ["void *"]);
+  const kernels = library.func("msm_kernels", "str", ["void *"]);
   const close = library.func("msm_close", "void", ["void *"]);
   const record = bindRecording(library, context, () => syncs > 0);
   const info = JSON.parse(library.func("msm_describe", "str", ["void *"])(context) as string) as BackendInfo;
@@ -118,6 +123,7 @@ export function openNative(path: string, threads: number): Backend {
   return {
     info,
     limits: limitsOf(info),
+    kernels: () => JSON.parse(kernels(context) as string) as Record<string, number>,
     ops: bindOps(library, context),
     alloc(bytes) {
       const address = Number(alloc(context, bytes));
