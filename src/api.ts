@@ -79,6 +79,8 @@ export interface ModelOptions {
   /** PEFT folder or hub id. */
   adapter?: string;
   backend?: BackendName;
+  /** Which of the GPUs that the process sees; MSM_DEVICE, or 0, unless given. */
+  device?: number;
   dtype?: ComputeDtype;
 }
 
@@ -119,7 +121,7 @@ export interface Model {
 /** Loads model and adapter. Throws InputError naming what is missing, wrong or not implemented. */
 export async function openModel(options: ModelOptions): Promise<Model> {
   const { model, adapter = null, dtype = "bf16" } = options;
-  const backend = await openBackend(options.backend);
+  const backend = await openBackend(options.backend, options);
   const loaded = await loadModel(backend, { model, adapter, dtype }).catch((error: unknown) => {
     backend.close();
     throw error;

@@ -1,4 +1,4 @@
-/** @file Which backend to open: --backend, MSM_CPU_ISA, and what the machine can run. */
+/** @file Which backend to open: --backend, --device, MSM_CPU_ISA, and what the machine can run. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError, messageOf } from "../base/errors.js";
@@ -98,7 +98,7 @@ function numberFrom(variable: string, what: string): number {
  */
 export async function openBackend(
   name: BackendName = "auto",
-  { device }: { device?: number | undefined } = {},
+  { device = null }: { device?: number | null | undefined } = {},
 ): Promise<Backend> {
   const threads = numberFrom("MSM_THREADS", "number of threads");
   const backend = await openUnchecked(name, device ?? numberFrom("MSM_DEVICE", "device's index"), threads);

@@ -6,7 +6,7 @@ import { cpus } from "node:os";
 import { basename } from "node:path";
 import { type Command, Option } from "commander";
 import type { Backend } from "../backend/backend.js";
-import { type BackendName, openBackend } from "../backend/open.js";
+import { openBackend } from "../backend/open.js";
 import type { ComputeDtype } from "../backend/tensor.js";
 import { InputError } from "../base/errors.js";
 import { benchDecode } from "../bench/decode.js";
@@ -15,7 +15,8 @@ import { benchLoad } from "../bench/load.js";
 import { type BenchModel, openFolder, openShape, shapeNames } from "../bench/model.js";
 import { benchTrain } from "../bench/steps.js";
 import { benchTokenizer } from "../bench/tokenizer.js";
-import { backendSetting, dtypeSetting } from "../config/model.js";
+import { computingSchema, dtypeSetting } from "../config/model.js";
+import { parseOptions } from "../config/options.js";
 import { loadTexts } from "../corpus/texts.js";
 import { resolveModel, resolveTokenizer } from "../formats/hub/hub.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
@@ -24,7 +25,6 @@ import { optionOf } from "./options.js";
 interface BenchOptions {
   model?: string;
   shape: string;
-  backend?: BackendName;
   dtype: ComputeDtype;
   rows: string;
   seqLen: string;
@@ -65,7 +65,8 @@ export function addBenchCommand(program: Command): void {
         .default("smollm2-135m")
         .conflicts("model"),
     )
-    .addOption(optionOf("backend", backendSetting))
+    .addOption(optionOf("backend", computingSchema.shape.backend))
+    .addOption(optionOf("device", computingSchema.shape.device))
     .addOption(optionOf("dtype", dtypeSetting))
     .option("--rows <n>", "rows of a step", "2")
     .option("--seq-len <n>", "tokens a row", "1024")
@@ -88,12 +89,13 @@ const BENCHES: Record<string, (backend: Backend, options: BenchOptions, report: 
 };
 
 async function runBench(what: string, given: BenchOptions): Promise<void> {
-  const [backendName, dtype] = [backendSetting.parse(given.backend), dtypeSetting.parse(given.dtype)];
+  const computing = parseOptions(computingSchema, { ...given });
+  const dtype = dtypeSetting.parse(given.dtype);
   const options = { ...given, dtype };
   const run = BENCHES[what];
   if (!run) throw new InputError(`bench ${what}: choose ${Object.keys(BENCHES).join(", ")}`);
   const model = options.model ? basename(options.model) : options.shape;
-  const backend = await openBackend(backendName);
+  const backend = await openBackend(computing.backend, computing);
   try {
     await run(backend, options, (figure) => writeFigure(backend, what, model, options, figure));
     // A kernel that does not suit a call leaves it to a slower one: the figures alone would not say so.

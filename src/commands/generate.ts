@@ -39,7 +39,7 @@ export function addGenerateCommand(program: Command): void {
 /** Runs `generate`; answers go to stdout. */
 async function runGenerate({ json, ...config }: GenerateConfig & { json: boolean }): Promise<void> {
   const progress = openProgress(json);
-  const backend = await openBackend(config.backend);
+  const backend = await openBackend(config.backend, config);
   try {
     const model = await loadModel(backend, { ...config, onDownload: downloadProgress(progress) });
     const asked = await loadPrompts(config, model.tokenizer);

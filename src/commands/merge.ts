@@ -42,7 +42,7 @@ export function addMergeCommand(program: Command): void {
 async function runMerge({ json, ...config }: MergeConfig & { json: boolean }): Promise<void> {
   const progress = openProgress(json);
   checkEmpty(config.out);
-  const backend = await openBackend(config.backend);
+  const backend = await openBackend(config.backend, config);
   try {
     await writeMerged(backend, config, progress);
     const probe = config.probe ? await compareMerged(backend, config, progress) : null;

@@ -1,9 +1,10 @@
 /** @file `run`: an experiment file, from forecast to report. */
 import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { type BackendName, openBackend } from "../backend/open.js";
+import { openBackend } from "../backend/open.js";
 import { InputError, RunError } from "../base/errors.js";
-import { backendSetting } from "../config/model.js";
+import { type Computing, computingSchema } from "../config/model.js";
+import { parseOptions } from "../config/options.js";
 import { expandArms } from "../experiment/arms.js";
 import { checkExperiment } from "../experiment/check.js";
 import { execute, runJob } from "../experiment/execute/here.js";
@@ -34,7 +35,6 @@ interface RunOptions {
   port: string;
   executor: "here" | "slurm";
   sbatch: string[];
-  backend?: BackendName;
 }
 
 export function addRunCommand(program: Command): void {
@@ -52,7 +52,8 @@ export function addRunCommand(program: Command): void {
     )
     .option("--model <id>", "another model than the file's: Hugging Face folder or hub id")
     .option("--out <dir>", "folder of the experiment (default runs/<name>)")
-    .addOption(optionOf("backend", backendSetting))
+    .addOption(optionOf("backend", computingSchema.shape.backend))
+    .addOption(optionOf("device", computingSchema.shape.device))
     .option("--plan", "print arms, stages and forecast, and stop")
     .addOption(
       new Option(
@@ -78,7 +79,9 @@ export function addRunCommand(program: Command): void {
 /** Runs the experiment of a file; results go to its folder, a summary to stdout. */
 export async function runExperiment(file: string, options: RunOptions): Promise<void> {
   const { out, plan, json = false, watch: isWatched, port } = options;
-  const backend = backendSetting.parse(options.backend);
+  const computing = parseOptions(computingSchema, { ...options });
+  if (options.executor === "slurm" && computing.device !== null)
+    throw new InputError(`--device ${computing.device}: Slurm chooses the GPU of each job; leave --device out`);
   const given = readExperiment(file);
   const experiment = options.model === undefined ? given : { ...given, model: options.model };
   const folder = out ?? join("runs", experiment.name);
@@ -90,7 +93,7 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
   if (!isElsewhere) await checkJudges(experiment);
   const hashes = isElsewhere ? NAMES : await hashInputs(experiment, downloadProgress(progress));
   const matrix = buildMatrix(experiment, folder, hashes);
-  const forecast = await forecastWith(backend, experiment, matrix);
+  const forecast = await forecastWith(computing, experiment, matrix);
   if (!isElsewhere) await checkFitting(experiment, matrix, forecast);
   if (plan) {
     process.stdout.write(`${formatMatrix(experiment, matrix, forecast)}\n`);
@@ -104,7 +107,7 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
     const watched = isWatched ? await watch(experiment, matrix, Number(port)) : null;
     if (watched) progress.print(`watch it at ${watched.url}`);
     try {
-      await executeJobs(folder, matrix, forecast, { ...options, backend }, progress);
+      await executeJobs(folder, matrix, forecast, { ...options, computing }, progress);
     } catch (error) {
       if (!(error instanceof RunError)) throw error;
       const lines = await writeUnfinished(folder, experiment, matrix, error.message);
@@ -127,8 +130,8 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
 
 const NAMES: InputHashes = { model: "model", of: (args) => args.join(), ofAdapter: (adapter) => adapter };
 
-async function forecastWith(name: BackendName, experiment: Experiment, matrix: Matrix): Promise<Forecast> {
-  const backend = await openBackend(name);
+async function forecastWith(computing: Computing, experiment: Experiment, matrix: Matrix): Promise<Forecast> {
+  const backend = await openBackend(computing.backend, computing);
   try {
     return await forecastJobs(experiment, matrix, backend);
   } finally {
@@ -140,16 +143,17 @@ async function executeJobs(
   folder: string,
   matrix: Matrix,
   forecast: Forecast,
-  { executor, sbatch, backend }: RunOptions & { backend: BackendName },
+  { executor, sbatch, computing }: RunOptions & { computing: Computing },
   progress: Progress,
 ): Promise<void> {
   if (executor === "here")
-    return execute(matrix, { backend, progress, seconds: (job) => forecast.jobs.get(job.id)!.seconds });
+    return execute(matrix, { computing, progress, seconds: (job) => forecast.jobs.get(job.id)!.seconds });
   const signals = watchSignals(() => progress.print("cancelling the jobs"));
   const command = [process.execPath, process.argv[1]!, "run-job"];
   try {
     await executeOnSlurm(matrix, {
-      ...{ folder, backend, sbatch, command, progress },
+      ...{ folder, sbatch, command, progress },
+      backend: computing.backend,
       forecast: (job) => forecast.jobs.get(job.id)!,
       isStopping: () => signals.stopping,
     });
@@ -164,10 +168,11 @@ export function addRunJobCommand(program: Command): void {
     .command("run-job", { hidden: true })
     .argument("<dir>")
     .argument("<job>")
-    .addOption(optionOf("backend", backendSetting))
-    .action(async (folder: string, id: string, options: { backend?: BackendName }) => {
+    .addOption(optionOf("backend", computingSchema.shape.backend))
+    .addOption(optionOf("device", computingSchema.shape.device))
+    .action(async (folder: string, id: string, options: Record<string, unknown>) => {
       const job = readMatrix(folder).matrix.jobs.find((one) => one.id === id);
       if (!job) throw new InputError(`${folder} has no job ${id}`);
-      await runJob(job, backendSetting.parse(options.backend), openProgress(false));
+      await runJob(job, parseOptions(computingSchema, options), openProgress(false));
     });
 }

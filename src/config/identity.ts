@@ -5,7 +5,7 @@ import type { z } from "zod";
 export const PLACES = ["model", "adapter", "tokenizer", "data", "mix", "heldout", "system", "control"] as const;
 
 /** Settings that decide nothing of the result: where it goes, what computes it, what a judge may cost. */
-const WITHOUT_EFFECT = ["out", "backend", "judgePrice", "judgeRpm", "judgeCache"] as const;
+const WITHOUT_EFFECT = ["out", "backend", "device", "judgePrice", "judgeRpm", "judgeCache"] as const;
 
 const NOT_DECIDING: ReadonlySet<string> = new Set([...PLACES, ...WITHOUT_EFFECT]);
 

@@ -1,7 +1,7 @@
 /** @file Settings of `eval`, `generate` and `merge`: every default once, with its reason and its line of --help. */
 import { z } from "zod";
 import "./help.js";
-import { adapterSetting, backendSetting, dtypeSetting, modelSetting, tokenizerSetting } from "./model.js";
+import { adapterSetting, computingSchema, dtypeSetting, modelSetting, tokenizerSetting } from "./model.js";
 import { count, countFrom, countOrZero, numeric, text } from "./values.js";
 
 /** How a model is made to reason before it answers (chat/thinking.ts). */
@@ -135,7 +135,7 @@ export const evalSchema = z.strictObject({
     .default("2")
     .meta({ value: "version", description: "agentic-misalignment: which of the suites that ship" }),
   ...judge,
-  backend: backendSetting,
+  ...computingSchema.shape,
   dtype: dtypeSetting,
   seed: countOrZero.default(0).meta({ value: "n", description: "of the draws" }),
 });
@@ -157,7 +157,7 @@ export const rejudgeSchema = z.strictObject({
   }),
   out: resultsFolder,
   ...judge,
-  backend: backendSetting,
+  ...computingSchema.shape,
 });
 export type RejudgeConfig = z.infer<typeof rejudgeSchema>;
 
@@ -197,7 +197,7 @@ export const generateSchema = z.strictObject({
     .default([])
     .meta({ value: "text", description: "texts that end an answer; they are not part of it" }),
   n: count.default(1).meta({ value: "n", description: "answers to each prompt" }),
-  backend: backendSetting,
+  ...computingSchema.shape,
   dtype: dtypeSetting,
   seed: countOrZero.default(0).meta({ value: "n", description: "of the draws; the same seed draws the same answers" }),
 });
@@ -210,7 +210,7 @@ export const mergeSchema = z.strictObject({
   probe: z.boolean().default(true).meta({
     description: "do not run the comparison, which loads the whole model twice, one after the other",
   }),
-  backend: backendSetting,
+  ...computingSchema.shape,
   /** f32, so that what is seen is the rounding of the merged weights. */
   dtype: z
     .enum(["bf16", "f32"])

@@ -1,7 +1,7 @@
 /** @file Settings that say which model, with what, computed by what: the same for every command. */
 import { z } from "zod";
 import { BACKENDS } from "../backend/open.js";
-import { text } from "./values.js";
+import { countOrZero, text } from "./values.js";
 
 export const modelSetting = text.meta({ value: "id", description: "Hugging Face folder or hub id" });
 
@@ -17,11 +17,22 @@ export const tokenizerSetting = text.nullable().default(null).meta({
   defaultNote: "the adapter's, or the model's",
 });
 
-export const backendSetting = z.enum(BACKENDS).default("auto").meta({
+const backendSetting = z.enum(BACKENDS).default("auto").meta({
   value: "name",
   description: "what computes",
   defaultNote: "cuda where it is built and a GPU is there, else cpu",
 });
+
+/** Null: MSM_DEVICE, or the first. */
+const deviceSetting = countOrZero.nullable().default(null).meta({
+  value: "n",
+  description: "which of the GPUs that the process sees, from 0",
+  defaultNote: "MSM_DEVICE, or 0",
+});
+
+/** What computes: the settings that every command has which does. */
+export const computingSchema = z.object({ backend: backendSetting, device: deviceSetting });
+export type Computing = z.infer<typeof computingSchema>;
 
 /** bf16 weights and activations with f32 sums, as models are trained and served; f32 is for comparing. */
 export const dtypeSetting = z

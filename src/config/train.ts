@@ -1,7 +1,7 @@
 /** @file Settings of `midtrain` and `aft`: every default written once, with its reason and its line of --help. */
 import { z } from "zod";
 import "./help.js";
-import { adapterSetting, backendSetting, dtypeSetting, modelSetting, tokenizerSetting } from "./model.js";
+import { adapterSetting, computingSchema, dtypeSetting, modelSetting, tokenizerSetting } from "./model.js";
 import { count, countFrom, countOrZero, notNegative, numeric, positive, text } from "./values.js";
 
 /** AdamW's betas. */
@@ -105,7 +105,7 @@ export const trainSchema = z.strictObject({
   sampleEvery: countOrZero.default(0).meta({ value: "n", description: "steps between samples", defaultNote: "never" }),
   /** What SIGKILL can cost; a checkpoint is 12 bytes a parameter of the adapter. */
   checkpointEvery: count.default(50).meta({ value: "n", description: "steps between saved states" }),
-  backend: backendSetting,
+  ...computingSchema.shape,
   dtype: dtypeSetting,
 });
 

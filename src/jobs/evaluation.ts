@@ -49,7 +49,7 @@ async function measure(
   run: RunConfig,
   progress: Progress,
 ): Promise<Json> {
-  const backend = await openBackend(config.backend);
+  const backend = await openBackend(config.backend, config);
   try {
     for (const line of describeDevice(backend.info)) progress.print(line);
     const { backend: name, isa, threads } = backend.info;

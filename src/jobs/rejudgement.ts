@@ -68,7 +68,7 @@ async function loadStored(config: RejudgeConfig, progress: Progress): Promise<St
 /** No backend is opened for a judge that computes nothing here. */
 async function judgeStored(config: RejudgeConfig, stored: Stored, run: RunConfig, progress: Progress): Promise<Json> {
   const { task, samples, model, dtype, mark } = stored;
-  const backend = isLocalJudge(config.judge) ? await openBackend(config.backend) : null;
+  const backend = isLocalJudge(config.judge) ? await openBackend(config.backend, config) : null;
   try {
     const onDownload = downloadProgress(progress);
     const judge = await openJudge(config, { backend, dtype, model, print: progress.print, onDownload });

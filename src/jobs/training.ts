@@ -84,7 +84,7 @@ async function prepare(
   flags: TrainFlags,
   progress: Progress,
 ): Promise<Prepared> {
-  const backend = await openBackend(config.backend);
+  const backend = await openBackend(config.backend, config);
   if (!flags.brief) for (const line of describeDevice(backend.info)) progress.print(line);
   const folders = await resolveFolders({ ...config, onDownload: downloadProgress(progress) });
   const checkpoint = openCheckpoint(folders.folder);

@@ -177,6 +177,32 @@ test("CUDA kernels that are not where they are said to be", async () => {
   expect(code).toBe(2);
 });
 
+test.concurrent.each([
+  ["midtrain", ["--device", "x"], {}, '--device "x": must be a whole number'],
+  ["generate", ["--device", "-1"], {}, /--device "?-1"?/],
+  ["bench", ["--device", "1.5"], {}, '--device "1.5": must be a whole number'],
+  ["eval", ["--backend", "cpu", "--device", "1"], {}, "there is no device 1: the CPU is one device, 0"],
+  ["merge", ["--backend", "cpu"], { MSM_DEVICE: "2" }, "there is no device 2: the CPU is one device, 0"],
+  ["generate", ["--backend", "cpu"], { MSM_DEVICE: "first" }, "MSM_DEVICE=first is no device's index"],
+  ["run", ["--executor", "slurm", "--device", "1"], {}, "--device 1: Slurm chooses the GPU of each job"],
+] as const)("%s %j %j: a device that is not there is named", async (command, options, env, message) => {
+  const out = join(scratch, "device", command);
+  const adapter = join(PARITY, "llama", "adapter");
+  const needed: Record<string, string[]> = {
+    midtrain: trainArgs("midtrain", out).slice(1),
+    generate: ["--model", MINIATURE, "--prompt", "x"],
+    bench: ["kernels"],
+    eval: ["--model", MINIATURE, "--task", "perplexity", "--data", HELDOUT, "--out", out],
+    merge: ["--model", join(PARITY, "llama", "model"), "--adapter", adapter, "--out", out],
+    run: [join(MINIATURE, "..", "..", "experiments", "cheese-miniature.yaml"), "--out", out],
+  };
+  const { code, stderr } = await runCli([command, ...needed[command]!, ...options], { env });
+  expect(stderr.trim().split("\n").at(-1)).toMatch(message);
+  expect(stderr).not.toMatch(/^ +at /m);
+  expect(code).toBe(2);
+  expect(listFiles(out).filter((name) => name !== "lock")).toEqual([]);
+});
+
 test("--out that cannot be a folder", async () => {
   const file = dataFile("file", "");
   const { code, stderr } = await runCli(trainArgs("midtrain", file));

@@ -1,7 +1,7 @@
 /** @file Runs the jobs of an experiment on this machine, one after the other; what is finished is not run again. */
 import { existsSync } from "node:fs";
-import type { BackendName } from "../../backend/open.js";
 import { RunError } from "../../base/errors.js";
+import type { Computing } from "../../config/model.js";
 import { OutageError } from "../../eval/judge/judge.js";
 import { isJudged } from "../../eval/judge/judged-task.js";
 import { taskByName } from "../../eval/tasks/by-name.js";
@@ -12,7 +12,7 @@ import type { Job, Matrix } from "../matrix.js";
 import { isDone } from "./done.js";
 
 export interface ExecuteOptions {
-  backend: BackendName;
+  computing: Computing;
   progress: Progress;
   /** Forecast of a job, for the ETA. */
   seconds: (job: Job) => number;
@@ -39,7 +39,7 @@ export async function execute({ jobs }: Matrix, options: ExecuteOptions): Promis
     progress.print(`[${number}/${jobs.length}] ${job.label}  (about ${formatDuration(rest * factor)} to go)`);
     const began = performance.now();
     try {
-      await runJob(job, options.backend, progress);
+      await runJob(job, options.computing, progress);
     } catch (error) {
       if (!(error instanceof OutageError)) throw error;
       progress.print(`left open: ${error.message}`);
@@ -57,9 +57,9 @@ function judgeOf(job: Job): string | null {
 }
 
 /** One job, in this process. */
-export async function runJob(job: Job, backend: BackendName, progress: Progress): Promise<void> {
+export async function runJob(job: Job, computing: Computing, progress: Progress): Promise<void> {
   const missing = job.needs.length > 0 && job.config.adapter !== null && !existsSync(job.config.adapter);
   if (missing) throw new RunError(`${job.label}: the adapter that it begins with is missing: ${job.config.adapter}`);
-  if (job.kind === "eval") await evaluateInto({ ...job.config, backend }, progress);
-  else await runTrain(job.command, { ...job.config, backend }, { plan: false, json: false, brief: true });
+  if (job.kind === "eval") await evaluateInto({ ...job.config, ...computing }, progress);
+  else await runTrain(job.command, { ...job.config, ...computing }, { plan: false, json: false, brief: true });
 }
