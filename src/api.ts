@@ -31,8 +31,10 @@ import type { Message } from "./tokenizer/spans.js";
 import type { Tokenizer } from "./tokenizer/tokenizer.js";
 
 export { InputError, RunError } from "./base/errors.js";
+export type { CrossedEstimate, CrossedOptions, SeedRows } from "./eval/statistics/crossed.js";
+export { crossedMean, pairedDifference, pairRows } from "./eval/statistics/crossed.js";
 export type { Estimate, MeanEstimate } from "./eval/statistics/intervals.js";
-export { meanInterval, pairedDifference, wilson } from "./eval/statistics/intervals.js";
+export { boundedMean, meanInterval, wilson } from "./eval/statistics/intervals.js";
 export type { Evaluation, ExperimentRecord, Json, Message, ScoreRequest, Tokenizer, TokenScores };
 
 export type TrainOptions = z.input<typeof trainSchema>;

@@ -65,6 +65,12 @@ export interface Shown {
   verdict: string;
 }
 
+/**
+ * What is compared of a sample. Where a part of it is undecided: the value of what is decided (null: nothing is), and
+ * what it would be if the undecided all counted for the one side, or the other.
+ */
+export type Outcome = number | { value: number | null; low: number; high: number };
+
 /** Plain JSON. */
 export type Json = Record<string, unknown>;
 
@@ -118,10 +124,17 @@ export interface Task<Sample = unknown, Answer = unknown, Score = unknown> {
    */
   score(sample: Sample, answer: Answer, judgements?: readonly Judgement<unknown>[]): Score;
   /**
-   * What is compared across models, by name, the main one first: a number for each sample, null where it says nothing
-   * (undecided). Shares are 0 to 1; of several answers to one sample, their mean.
+   * What is compared across models, by name, the main one first; null where the sample has nothing to do with it.
+   * Shares are 0 to 1; of several answers to one sample, their mean.
    */
-  outcomes(score: Score): Record<string, number | null>;
+  outcomes(score: Score): Record<string, Outcome | null>;
+  /** What outcomes that are not shares can be: [least, most]. */
+  ranges?: Record<string, readonly [number, number]>;
+  /**
+   * Fields by which samples hang together, so that they are no separate evidence: those of the first list that all
+   * records have; with two fields, samples that share either. Absent: every sample is separate evidence.
+   */
+  clusters?: readonly (readonly string[])[];
   /** Outcomes in words, for tables. */
   legend: Record<string, string>;
   /** What a reader sees of a sample and what came of it; absent: nothing that is worth reading. */

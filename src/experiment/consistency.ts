@@ -2,7 +2,7 @@
 import { signAgreement, wordingAgreement } from "../eval/statistics/consistency.js";
 import { type Estimate, wilson } from "../eval/statistics/intervals.js";
 import type { Matrix } from "./matrix.js";
-import type { Measurements, Slice } from "./outcomes.js";
+import { decidedValue, type Measurements, type Slice } from "./outcomes.js";
 
 /** Of one arm in one evaluation. */
 export interface Consistency {
@@ -28,7 +28,7 @@ export function consistencyOf(
     const cells = matrix.cells.filter(
       (cell) => cell.arm === id && cell.evaluation === evaluation.name && cell.sweep === null,
     );
-    const perSeed = cells.map(({ job }) => values.get(job)![outcomes[0]!]!);
+    const perSeed = cells.map(({ job }) => values.get(job)![outcomes[0]!]!.map(decidedValue));
     const groupsOf = (field: string, slice: Slice): number[][] => {
       const groups = new Map<unknown, number[]>();
       for (const i of slice.samples) {

@@ -135,6 +135,11 @@ const experimentSchema = z.strictObject({
         paper: z.string().optional(),
         /** The arm that the others are set against, where no value is measured (default: baseline, or bare). */
         against: z.string().optional(),
+        /**
+         * What questions that are no separate evidence share, one field or two that are crossed: [domain] where the
+         * claim is about domains (default: the task's).
+         */
+        clusters: z.array(z.string()).min(1).max(2).optional(),
         recorded: recorded.optional(),
         settings: evalSettings,
       }),

@@ -5,6 +5,7 @@ import { RunError } from "../base/errors.js";
 import { parseJson } from "../base/json.js";
 import { readLines } from "../corpus/lines.js";
 import { type DataObject, extraFields, groupSamples } from "../eval/record.js";
+import type { Outcome } from "../eval/task.js";
 import { taskByName } from "../eval/tasks/by-name.js";
 import type { Experiment } from "./file.js";
 import type { Job, Matrix } from "./matrix.js";
@@ -24,8 +25,12 @@ export interface Measurements {
   /** Names of the task's outcomes, the main one first. */
   outcomes: string[];
   slices: Slice[];
-  /** By job: outcome -> one value a sample. */
-  values: Map<string, Record<string, (number | null)[]>>;
+  /** Ways in which samples hang together, each a label a sample: those that the experiment names, or the task's. */
+  clusters: string[][];
+  /** The task's, for slices within one label of `clusters`. */
+  finestClusters: string[][];
+  /** By job: outcome -> one value a sample; null: the sample has nothing to do with it. */
+  values: Map<string, Record<string, (Outcome | null)[]>>;
   records: DataObject[];
 }
 
@@ -67,7 +72,32 @@ async function readEvaluation(evaluation: Measurements["evaluation"], jobs: read
   // Who names an outcome wants to see that one; the others are those of the evaluation that names none.
   const isShown = (name: string): boolean => evaluation.outcome === undefined || name === decidedName(main, known);
   const outcomes = [main, ...known.filter((name) => name !== main && isShown(name))];
-  return { evaluation, outcomes, slices: sliceSamples(records, task.fields ?? []), values, records };
+  const finestClusters = clustersOf(records, task.clusters ?? []);
+  const clusters = evaluation.clusters ? namedClusters(records, evaluation) : finestClusters;
+  const slices = sliceSamples(records, task.fields ?? []);
+  return { evaluation, outcomes, slices, clusters, finestClusters, values, records };
+}
+
+/** By the first of the lists of fields that all records have; none: every sample by itself. */
+function clustersOf(records: readonly DataObject[], lists: readonly (readonly string[])[]): string[][] {
+  const fields = lists.find((list) => records.every((record) => list.every((field) => field in record))) ?? [];
+  return fields.map((field) => records.map((record) => JSON.stringify(record[field])));
+}
+
+function namedClusters(records: readonly DataObject[], { name, clusters }: Measurements["evaluation"]): string[][] {
+  const missing = clusters!.find((field) => records.some((record) => !(field in record)));
+  if (missing === undefined) return clustersOf(records, [clusters!]);
+  throw new RunError(`evaluations.${name}: clusters names ${missing}, which some records do not have`);
+}
+
+/** What of an outcome is decided. */
+export function decidedValue(outcome: Outcome | null | undefined): number | null {
+  return typeof outcome === "object" ? (outcome?.value ?? null) : (outcome ?? null);
+}
+
+/** What it would be with all that is undecided counted for the lowest or the highest value. */
+export function boundOf(outcome: Outcome | null | undefined, end: "low" | "high"): number | null {
+  return typeof outcome === "object" ? (outcome?.[end] ?? null) : (outcome ?? null);
 }
 
 /** The outcome that says how much of `outcome` was decided, among `names`: its own, or that of the task's main one. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { JudgedBy } from "../eval/judge/describe.js";
 import type { Experiment } from "./file.js";
 import type { Job, Matrix } from "./matrix.js";
-import { readMeasurements } from "./outcomes.js";
+import { type Measurements, readMeasurements } from "./outcomes.js";
 import { withoutMachinePaths } from "./portable.js";
 import { type Results, summarize } from "./results.js";
 
@@ -38,11 +38,13 @@ export interface ExperimentRecord extends Results {
   jobs: { id: string; label: string; folder: string; config: unknown }[];
 }
 
-/**
- * Reads what the jobs of the matrix wrote; no path of this machine is in it. Throws RunError where one is not finished.
- */
+/** Reads what the jobs of the matrix wrote. Throws RunError where one is not finished. */
 export async function gatherResults(experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
-  const measured = await readMeasurements(experiment, matrix);
+  return recordOf(experiment, matrix, await readMeasurements(experiment, matrix));
+}
+
+/** The record of what was measured; no path of this machine is in it. */
+export function recordOf(experiment: Experiment, matrix: Matrix, measured: readonly Measurements[]): ExperimentRecord {
   return withoutMachinePaths({
     experiment,
     ...summarize(experiment, matrix, measured),

@@ -1,10 +1,17 @@
 /** @file The results of an experiment: rates of every arm, paired differences, curves, and what they say. */
-import { type Estimate, type MeanEstimate, meanInterval, pairedDifference } from "../eval/statistics/intervals.js";
+import { type CrossedEstimate, crossedMean, pairRows, type SeedRows } from "../eval/statistics/crossed.js";
+import { type MeanEstimate, meanInterval } from "../eval/statistics/intervals.js";
+import { taskByName } from "../eval/tasks/by-name.js";
 import type { Arm } from "./arms.js";
+import { findComplements } from "./complements.js";
 import { type Consistency, consistencyOf } from "./consistency.js";
 import type { Experiment } from "./file.js";
 import type { Cell, Matrix } from "./matrix.js";
-import type { Measurements, Slice } from "./outcomes.js";
+import { boundOf, decidedValue, type Measurements, type Slice } from "./outcomes.js";
+import { type SameArmCheck, sameArmCheck } from "./same-arm.js";
+
+/** Fewer describe adapters, not the method that makes them: of them nothing is claimed. */
+export const SEEDS_OF_A_CLAIM = 3;
 
 /** One outcome of one arm on one slice. */
 export interface Rate {
@@ -13,27 +20,39 @@ export interface Rate {
   evaluation: string;
   outcome: string;
   slice: string;
-  /** Mean over the samples of the mean over seeds; Student's t interval over the samples. */
-  overSamples: MeanEstimate;
-  /** Mean over the seeds of the mean over samples; t interval over the seeds. */
+  /** Mean over seeds of the mean over samples, and its interval over both; with one seed over samples alone. */
+  estimate: CrossedEstimate;
+  /** The same mean; t interval over the seeds, for these samples. */
   overSeeds: MeanEstimate;
   seeds: { seed: number | null; value: number | null }[];
+  /**
+   * The mean with all that is undecided counted for the lowest value, and for the highest; null where nothing is
+   * undecided.
+   */
+  bounds: [number, number] | null;
 }
 
-/** How far arm `a` is above arm `b` in the main outcome of an evaluation, sample by sample. */
-interface Difference {
+/** How far arm `a` is above arm `b` in the main outcome of an evaluation, seed by seed and sample by sample. */
+export interface Difference {
   a: string;
   b: string;
   evaluation: string;
   slice: string;
-  /** Over samples, each the mean of its seeds: bootstrap. */
-  overSamples: Estimate;
+  /** Over seeds and samples; with one seed over samples alone. */
+  estimate: CrossedEstimate;
   /** The same interval, widened for all differences on this slice at once (Bonferroni). */
-  adjusted: Estimate;
-  /** How many differences that is. */
+  adjusted: CrossedEstimate;
+  /** How many differences that is; those of a complementary evaluation are counted in, each once. */
   comparisons: number;
-  /** Over seeds: Student's t. */
+  /** Over seeds, for these samples: Student's t. */
   overSeeds: MeanEstimate;
+  /**
+   * With all that is undecided counted against `a` (its own lowest, b's highest), and for it; null where nothing is
+   * undecided.
+   */
+  bounds: { low: CrossedEstimate; high: CrossedEstimate } | null;
+  /** The evaluation whose difference b - a this is. */
+  sameAs: string | null;
 }
 
 /** A sentence about arms that the numbers bear out or not. */
@@ -43,8 +62,12 @@ export interface Claim {
   slice: string;
   a: string;
   b: string;
-  /** Whether the interval over samples is above 0. */
-  holds: boolean;
+  seeds: number;
+  /**
+   * Whether the interval over seeds and samples is above 0, also with all that is undecided counted against it; null
+   * with fewer than three seeds.
+   */
+  holds: boolean | null;
 }
 
 export interface Results {
@@ -52,14 +75,27 @@ export interface Results {
   differences: Difference[];
   claims: Claim[];
   consistency: Consistency[];
+  /** Evaluation -> the earlier one of which it is the complement. */
+  complements: Record<string, string>;
+  /** Arms against themselves; null with fewer than three seeds. */
+  sameArm: SameArmCheck | null;
 }
 
 /** Everything that the report shows of the measurements. */
 export function summarize(experiment: Experiment, matrix: Matrix, measured: readonly Measurements[]): Results {
+  const complements = findComplements(matrix, measured);
   const rates = measured.flatMap((measurements) => ratesOf(matrix, measurements));
-  const differences = measured.flatMap((measurements) => differencesOf(matrix, measurements));
+  const differences = countOnce(
+    measured.flatMap((measurements) =>
+      differencesOf(matrix, measurements, countPairs(matrix.arms, measurements, measured, complements)),
+    ),
+    complements,
+  );
   const consistency = measured.flatMap((measurements) => consistencyOf(matrix, measurements));
-  return { rates, differences, claims: claimsOf(experiment, matrix.arms, differences), consistency };
+  const claims = claimsOf(experiment, matrix.arms, differences);
+  const own = measured.filter(({ evaluation }) => !complements.has(evaluation.name));
+  const sameArm = sameArmCheck(matrix, own);
+  return { rates, differences, claims, consistency, complements: Object.fromEntries(complements), sameArm };
 }
 
 function ratesOf(matrix: Matrix, measurements: Measurements): Rate[] {
@@ -74,14 +110,21 @@ function ratesOf(matrix: Matrix, measurements: Measurements): Rate[] {
     return slices
       .filter(({ isMain }) => isMain || sweep === null)
       .flatMap((slice) =>
-        outcomes.map((outcome) => {
-          const perSeed = cells.map(({ job, seed }) => ({ seed, values: pick(measurements, job, outcome, slice) }));
-          const seeds = perSeed.map(({ seed, values }) => ({ seed, value: mean(values) }));
+        outcomes.map((outcome): Rate => {
+          const range = rangeOf(measurements, outcome);
+          const clusters = clustersIn(measurements, slice);
+          const rows = rowsOf(measurements, cells, outcome, slice);
+          const meanOf = (some: SeedRows): number | null => crossedMean(some, { clusters }).value;
+          const seeds = cells.map(({ seed }, i) => ({ seed, value: meanOf([rows.decided[i]!]) }));
           return {
             ...{ arm, sweep, evaluation: evaluation.name, outcome, slice: slice.name },
-            overSamples: meanInterval(acrossSeeds(perSeed.map(({ values }) => values)).filter((x) => x !== null)),
-            overSeeds: meanInterval(seeds.flatMap(({ value }) => (value === null ? [] : [value]))),
+            estimate: crossedMean(rows.decided, { clusters, range }),
+            overSeeds: overSeeds(
+              seeds.map(({ value }) => value),
+              range,
+            ),
             seeds,
+            bounds: rows.isDecided ? null : [meanOf(rows.low)!, meanOf(rows.high)!],
           };
         }),
       );
@@ -89,28 +132,52 @@ function ratesOf(matrix: Matrix, measurements: Measurements): Rate[] {
 }
 
 /** The main outcome of every two arms that the question sets against each other. */
-function differencesOf(matrix: Matrix, measurements: Measurements): Difference[] {
+function differencesOf(matrix: Matrix, measurements: Measurements, comparisons: number): Difference[] {
   const { evaluation, outcomes, slices } = measurements;
-  const pairs = comparedArms(matrix.arms, evaluation.value ?? null, evaluation.against);
+  const pairs = pairsOf(matrix.arms, measurements);
   const cellsOf = (arm: string): Cell[] =>
     matrix.cells.filter((cell) => cell.arm === arm && cell.evaluation === evaluation.name && cell.sweep === null);
+  const [least, most] = rangeOf(measurements, outcomes[0]!);
+  const range = [least - most, most - least] as const;
   return slices
     .filter(({ isMain }) => isMain)
-    .flatMap((slice) =>
-      pairs.map(([a, b]) => {
-        const [left, right] = [a, b].map((arm) =>
-          cellsOf(arm).map(({ job }) => pick(measurements, job, outcomes[0]!, slice)),
-        ) as [(number | null)[][], (number | null)[][]];
-        const [x, y] = dropUndecided(acrossSeeds(left), acrossSeeds(right));
+    .flatMap((slice) => {
+      const clusters = clustersIn(measurements, slice);
+      return pairs.map(([a, b]): Difference => {
+        const [x, y] = [a, b].map((arm) => rowsOf(measurements, cellsOf(arm), outcomes[0]!, slice)) as [Rows, Rows];
+        const rows = pairRows(x.decided, y.decided);
+        const estimate = crossedMean(rows, { clusters, range });
+        const bound = (one: SeedRows, other: SeedRows): CrossedEstimate =>
+          crossedMean(pairRows(one, other), { clusters, range });
         return {
-          ...{ a, b, evaluation: evaluation.name, slice: slice.name },
-          overSamples: pairedDifference(x, y),
-          adjusted: pairedDifference(x, y, { confidence: 1 - 0.05 / pairs.length }),
-          comparisons: pairs.length,
-          overSeeds: meanInterval(seedDifferences(left, right)),
+          ...{ a, b, evaluation: evaluation.name, slice: slice.name, estimate },
+          adjusted: crossedMean(rows, { clusters, range, confidence: 1 - 0.05 / comparisons }),
+          comparisons,
+          overSeeds: overSeeds(
+            rows.map((row) => crossedMean([row]).value),
+            range,
+          ),
+          bounds: x.isDecided && y.isDecided ? null : { low: bound(x.low, y.high), high: bound(x.high, y.low) },
+          sameAs: null,
         };
-      }),
-    );
+      });
+    });
+}
+
+function pairsOf(arms: readonly Arm[], { evaluation }: Measurements): [string, string][] {
+  return comparedArms(arms, evaluation.value ?? null, evaluation.against);
+}
+
+/** How many pairs of arms are compared in an evaluation and in those that complement it, or that it complements. */
+function countPairs(
+  arms: readonly Arm[],
+  { evaluation }: Measurements,
+  measured: readonly Measurements[],
+  complements: ReadonlyMap<string, string>,
+): number {
+  const rootOf = (name: string): string => complements.get(name) ?? name;
+  const family = measured.filter((other) => rootOf(other.evaluation.name) === rootOf(evaluation.name));
+  return new Set(family.flatMap((one) => pairsOf(arms, one).map((pair) => [...pair].sort().join(" ")))).size;
 }
 
 /**
@@ -136,6 +203,16 @@ export function comparedArms(arms: readonly Arm[], value: string | null, against
   ];
 }
 
+/** Marks differences that a complementary evaluation has already. */
+function countOnce(differences: readonly Difference[], complements: ReadonlyMap<string, string>): Difference[] {
+  return differences.map((one) => {
+    const other = complements.get(one.evaluation);
+    const isTwin = ({ a, b, evaluation, slice }: Difference): boolean =>
+      evaluation === other && slice === one.slice && a === one.b && b === one.a;
+    return other !== undefined && differences.some(isTwin) ? { ...one, sameAs: other } : one;
+  });
+}
+
 /**
  * What the paper found, said of these arms: each spec's midtraining + AFT above the other specs', above AFT alone and
  * above its own midtraining alone.
@@ -143,44 +220,56 @@ export function comparedArms(arms: readonly Arm[], value: string | null, against
 function claimsOf(experiment: Experiment, arms: readonly Arm[], differences: readonly Difference[]): Claim[] {
   const labelOf = (id: string): string => arms.find((arm) => arm.id === id)!.label;
   return experiment.evaluations.flatMap(({ name, value }) =>
-    differences.flatMap(({ a, b, evaluation, slice, overSamples }) => {
+    differences.flatMap((difference) => {
+      const { a, b, evaluation, slice, estimate } = difference;
       const other = arms.find(({ id }) => id === b)!;
       const isClaim =
         other.kind === "aft" ||
         (other.kind === "msm" && other.spec === value) ||
         (other.kind === "msm+aft" && other.spec !== value);
-      if (evaluation !== name || value === undefined || !isClaim) return [];
+      if (evaluation !== name || value === undefined || !isClaim || difference.sameAs !== null) return [];
       const text = `${labelOf(a)} is above ${labelOf(b)} in ${name}`;
-      return [{ text, evaluation, slice, a, b, holds: overSamples.low !== null && overSamples.low > 0 }];
+      return [{ text, evaluation, slice, a, b, seeds: estimate.seeds, holds: holdsOf(difference) }];
     }),
   );
 }
 
-function pick({ values }: Measurements, job: string, outcome: string, { samples }: Slice): (number | null)[] {
-  const all = values.get(job)![outcome]!;
-  return samples.map((i) => all[i]!);
+function holdsOf({ estimate, bounds }: Difference): boolean | null {
+  if (estimate.seeds < SEEDS_OF_A_CLAIM) return null;
+  return [estimate, ...(bounds ? [bounds.low, bounds.high] : [])].every(({ low }) => low !== null && low > 0);
 }
 
-/** For each sample the mean over the seeds that decided it. */
-function acrossSeeds(perSeed: readonly (number | null)[][]): (number | null)[] {
-  return (perSeed[0] ?? []).map((_, i) => mean(perSeed.map((values) => values[i]!)));
+interface Rows {
+  decided: (number | null)[][];
+  low: (number | null)[][];
+  high: (number | null)[][];
+  /** Nothing is undecided. */
+  isDecided: boolean;
 }
 
-function dropUndecided(a: readonly (number | null)[], b: readonly (number | null)[]): [number[], number[]] {
-  const kept = a.flatMap((value, i) => (value === null || b[i] === null ? [] : [[value, b[i]!] as const]));
-  return [kept.map(([x]) => x), kept.map(([, y]) => y)];
+/** One row a seed. */
+function rowsOf({ values }: Measurements, cells: readonly Cell[], outcome: string, { samples }: Slice): Rows {
+  const all = cells.map(({ job }) => samples.map((i) => values.get(job)![outcome]![i]!));
+  const [low, high] = (["low", "high"] as const).map((end) => all.map((row) => row.map((one) => boundOf(one, end))));
+  const decided = all.map((row) => row.map(decidedValue));
+  const isDecided = low!.every((row, s) => row.every((value, i) => value === high![s]![i]));
+  return { decided, low: low!, high: high!, isDecided };
 }
 
-/** Of the means of each seed; an arm without seeds (nothing trained) is the same for all. */
-function seedDifferences(a: readonly (number | null)[][], b: readonly (number | null)[][]): number[] {
-  const [left, right] = [a.map(mean), b.map(mean)];
-  const count = Math.max(left.length, right.length);
-  return Array.from({ length: count }, (_, i) => [left[i % left.length], right[i % right.length]]).flatMap(([x, y]) =>
-    typeof x === "number" && typeof y === "number" ? [x - y] : [],
-  );
+/** What an outcome can be: a share, unless its task says otherwise. */
+function rangeOf({ evaluation }: Measurements, outcome: string): readonly [number, number] {
+  return taskByName(evaluation.settings.task).ranges?.[outcome] ?? [0, 1];
 }
 
-function mean(values: readonly (number | null)[]): number | null {
-  const decided = values.filter((value) => value !== null);
-  return decided.length === 0 ? null : decided.reduce((sum, value) => sum + value, 0) / decided.length;
+/** Within one domain a claim is about its questions, whatever it is about as a whole. */
+function clustersIn({ clusters, finestClusters }: Measurements, { samples }: Slice): string[][] {
+  const within = (labels: string[][]): string[][] => labels.map((factor) => samples.map((i) => factor[i]!));
+  const own = within(clusters);
+  return own.some((factor) => new Set(factor).size < 2) ? within(finestClusters) : own;
+}
+
+/** Of the means of each seed, cut to what they can be. */
+function overSeeds(means: readonly (number | null)[], [least, most]: readonly [number, number]): MeanEstimate {
+  const { low, high, ...rest } = meanInterval(means.filter((value) => value !== null));
+  return { ...rest, low: low && Math.max(least, low), high: high && Math.min(most, high) };
 }

@@ -1,12 +1,14 @@
 /** @file The results of an experiment in lines for the console. */
-import { formatEstimate, formatNumber } from "../eval/statistics/format.js";
+import { formatBounds, formatEstimate, formatNumber } from "../eval/statistics/format.js";
 import { decidedName } from "../experiment/outcomes.js";
 import type { ExperimentRecord } from "../experiment/record.js";
-import type { Rate } from "../experiment/results.js";
+import type { Claim, Rate } from "../experiment/results.js";
+import { isDecisive } from "./page/answer.js";
+import { describeSameArm, describeSeeds } from "./seeds.js";
 
 /** For each evaluation a table of arms, then what the differences say. */
 export function formatSummary(record: ExperimentRecord): string {
-  const { experiment, matrix, rates, differences, claims, judges } = record;
+  const { experiment, matrix, rates, differences, claims, judges, complements, sameArm } = record;
   const lines: string[] = [experiment.question.trim()];
   const width = Math.max(...matrix.arms.map(({ label }) => label.length)) + 2;
   for (const { name, label } of experiment.evaluations) {
@@ -20,7 +22,7 @@ export function formatSummary(record: ExperimentRecord): string {
     const slices = [...new Set(own.filter(({ slice }) => !slice.includes(",")).map(({ slice }) => slice))];
     lines.push(
       "",
-      `${label ?? name} (${main.outcome}), mean of the seeds, 95 % interval over questions; in brackets the seeds`,
+      `${label ?? name} (${main.outcome}), mean and 95 % interval over seeds and questions; in brackets the seeds`,
     );
     for (const slice of slices) {
       lines.push(`  ${slice}`);
@@ -29,10 +31,15 @@ export function formatSummary(record: ExperimentRecord): string {
         const decided = own.find((one) => one.arm === arm.id && one.slice === slice && one.outcome === decidedOutcome);
         if (!rate) continue;
         const seeds = rate.seeds.map(({ value }) => (value === null ? "-" : value.toFixed(2))).join(" ");
-        const share = decided?.overSamples.value ?? null;
+        const share = decided?.estimate.value ?? null;
         lines.push(
-          `    ${arm.label.padEnd(width)}${formatEstimate(rate.overSamples)}  (${seeds})  n ` +
-            `${rate.overSamples.n}${share === null ? "" : `  decided ${share.toFixed(2)}`}`,
+          [
+            `    ${arm.label.padEnd(width)}${formatEstimate(rate.estimate)}  (${seeds})  n ${rate.estimate.n}`,
+            share === null ? "" : `decided ${share.toFixed(2)}`,
+            formatBounds(rate.bounds),
+          ]
+            .filter(Boolean)
+            .join("  "),
         );
         const others = own.filter(
           (one) => one.arm === arm.id && one.slice === slice && ![main.outcome, decidedOutcome].includes(one.outcome),
@@ -49,23 +56,37 @@ export function formatSummary(record: ExperimentRecord): string {
           `${agreement ? formatEstimate(agreement.kappa) : "none"} with the labelled set`,
       );
   }
-  const decisive = differences.filter(({ slice }) => slice === "all" || slice === "split heldout");
+  const decisive = differences.filter(({ slice, sameAs }) => isDecisive(slice) && sameAs === null);
   if (decisive.length > 0) {
-    lines.push("", "differences on the held-out half, 95 % bootstrap interval over questions [over seeds]");
-    for (const { a, b, evaluation, overSamples, overSeeds } of decisive)
-      lines.push(`    ${evaluation}: ${a} - ${b}  ${formatEstimate(overSamples)}  [${formatEstimate(overSeeds)}]`);
+    lines.push("", "differences on the held-out half, 95 % interval over seeds and questions [over seeds alone]");
+    for (const { a, b, evaluation, estimate, overSeeds, bounds } of decisive) {
+      const either =
+        bounds && `; undecided against it ${formatEstimate(bounds.low)}, for it ${formatEstimate(bounds.high)}`;
+      const line = `${formatEstimate(estimate)}  [${formatEstimate(overSeeds)}]${either ?? ""}`;
+      lines.push(`    ${evaluation}: ${a} - ${b}  ${line}`);
+    }
+    for (const [later, earlier] of Object.entries(complements))
+      lines.push(`    ${later}: the same answers as ${earlier}, complemented; what both say is counted once`);
   }
-  const shown = claims.filter(({ slice }) => slice === "all" || slice === "split heldout");
-  if (shown.length > 0) {
-    lines.push(
-      "",
-      `of ${shown.length} things that the paper's pattern asks for, ${shown.filter(({ holds }) => holds).length} hold:`,
-    );
-    for (const { text, holds } of shown) lines.push(`    ${holds ? "yes" : "no "}  ${text}`);
-  }
+  if (sameArm) lines.push("", describeSameArm(sameArm));
+  lines.push(...formatClaims(claims.filter(({ slice }) => isDecisive(slice))));
+  const seeds = describeSeeds(record);
+  if (seeds) lines.push("", seeds);
   return lines.join("\n");
 }
 
-function formatOther({ outcome, overSamples: { value, n } }: Rate): string {
+function formatClaims(claims: readonly Claim[]): string[] {
+  if (claims.length === 0) return [];
+  const holding = claims.filter(({ holds }) => holds).length;
+  const open = claims.some(({ holds }) => holds === null);
+  const head = open
+    ? `of ${claims.length} things that the paper's pattern asks for, nothing is claimed with fewer than three seeds:`
+    : `of ${claims.length} things that the paper's pattern asks for, ${holding} hold:`;
+  return ["", head, ...claims.map(({ text, holds }) => `    ${VERDICT_WORDS[String(holds)]}  ${text}`)];
+}
+
+const VERDICT_WORDS: Record<string, string> = { true: "yes", false: "no ", null: "-  " };
+
+function formatOther({ outcome, estimate: { value, n } }: Rate): string {
   return `${outcome} ${value === null ? "none" : formatNumber(value)} (n ${n})`;
 }

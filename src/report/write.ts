@@ -1,27 +1,38 @@
-/** @file What an experiment leaves for its readers: results.json, results.csv, report.html. */
+/** @file What an experiment leaves for its readers: results.json, results.csv, answers.jsonl.gz, report.html. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeTextFile } from "../base/atomic.js";
 import { loadJson } from "../base/json.js";
 import { packagePath } from "../base/package.js";
+import { TOO_FEW } from "../eval/statistics/format.js";
+import type { Estimate } from "../eval/statistics/intervals.js";
+import { readAnswers, writeAnswers } from "../experiment/answers.js";
 import { isDone } from "../experiment/execute/done.js";
 import type { Experiment } from "../experiment/file.js";
 import { finishedPart } from "../experiment/folder.js";
 import type { Matrix } from "../experiment/matrix.js";
-import { type ExperimentRecord, gatherResults } from "../experiment/record.js";
-import type { Rate } from "../experiment/results.js";
+import { readMeasurements } from "../experiment/outcomes.js";
+import { type ExperimentRecord, gatherResults, recordOf } from "../experiment/record.js";
+import { type Rate, summarize } from "../experiment/results.js";
 import { escapeHtml } from "./page/html.js";
 import { renderPage } from "./page/page.js";
 import type { PaperTables } from "./page/setup.js";
 import { readTranscripts } from "./page/transcripts.js";
 import { formatSummary } from "./summary.js";
 
+const ANSWERS = "answers.jsonl.gz";
 const MAX_PAPER_BYTES = 1_000_000;
+const MAX_RECORD_BYTES = 1_000_000_000;
 
-/** Gathers what all jobs wrote; writes results.json, results.csv and report.html, and returns the first. */
+/**
+ * Gathers what all jobs wrote; writes results.json, results.csv, answers.jsonl.gz and report.html, and returns the
+ * first.
+ */
 export async function writeResults(folder: string, experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
-  const record = await gatherResults(experiment, matrix);
-  await writeTextFile(join(folder, "results.json"), `${JSON.stringify(record, null, 1)}\n`);
-  await writeTextFile(join(folder, "results.csv"), ratesCsv(record.rates));
+  const measured = await readMeasurements(experiment, matrix);
+  const record = recordOf(experiment, matrix, measured);
+  await writeAnswers(join(folder, ANSWERS), measured);
+  await writeRecord(folder, record);
   await writeTextFile(join(folder, "report.html"), await renderReport(record, matrix));
   return record;
 }
@@ -66,6 +77,28 @@ async function gatherPart(
   return matrix.arms.length === 0 ? null : { record: await gatherResults(experiment, matrix), matrix };
 }
 
+/**
+ * Derives results.json and results.csv of a kept report again from its answers: rates, differences and claims; what
+ * else it holds stays. report.html shows texts of answers, which are only in the folder of the run.
+ */
+export async function deriveResults(folder: string): Promise<ExperimentRecord> {
+  const kept = loadJson(join(folder, "results.json"), MAX_RECORD_BYTES) as ExperimentRecord;
+  const measured = await readAnswers(join(folder, ANSWERS), kept.experiment);
+  const record = { ...kept, ...summarize(kept.experiment, kept.matrix, measured) };
+  await writeRecord(folder, record);
+  return record;
+}
+
+/** Whether `folder` holds a report without the run that it was made of. */
+export function isKeptReport(folder: string): boolean {
+  return !existsSync(join(folder, "matrix.json")) && existsSync(join(folder, ANSWERS));
+}
+
+async function writeRecord(folder: string, record: ExperimentRecord): Promise<void> {
+  await writeTextFile(join(folder, "results.json"), `${JSON.stringify(record, null, 1)}\n`);
+  await writeTextFile(join(folder, "results.csv"), ratesCsv(record.rates));
+}
+
 /** `matrix` says where the jobs are: the record does not. */
 async function renderReport(record: ExperimentRecord, matrix: Matrix): Promise<string> {
   return renderPage(record, await readTranscripts(record.experiment, matrix), readPaperTables());
@@ -76,17 +109,32 @@ function readPaperTables(): PaperTables {
   return loadJson(packagePath("experiments", "paper.json"), MAX_PAPER_BYTES) as PaperTables;
 }
 
-const CSV_COLUMNS = "evaluation,outcome,slice,arm,sweep,sweep_value,n,mean,se,low,high,seeds,over_seeds_se\n";
+const CSV_COLUMNS =
+  "evaluation,outcome,slice,arm,sweep,sweep_value,n,clusters,mean,se,low,high,seeds,over_seeds_low,over_seeds_high," +
+  "undecided_low,undecided_high\n";
+
+/** Of a value that has an interval; "too few" where the data cannot give one. */
+function ends({ value, low, high }: Estimate): (number | string | null)[] {
+  return value === null ? [null, null] : [low ?? TOO_FEW, high ?? TOO_FEW];
+}
 
 function ratesCsv(rates: readonly Rate[]): string {
   const cell = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : String(value ?? ""));
   return (
     CSV_COLUMNS +
     rates
-      .map(({ evaluation, outcome, slice, arm, sweep, overSamples, overSeeds, seeds }) =>
+      .map(({ evaluation, outcome, slice, arm, sweep, estimate, overSeeds, seeds, bounds }) =>
         [
-          ...[evaluation, outcome, slice, arm, sweep?.name, sweep?.value, overSamples.n],
-          ...[overSamples.value, overSamples.se, overSamples.low, overSamples.high, seeds.length, overSeeds.se],
+          ...[evaluation, outcome, slice, arm, sweep?.name, sweep?.value, estimate.n, estimate.clusters],
+          ...[
+            estimate.value,
+            estimate.se,
+            ...ends(estimate),
+            seeds.length,
+            ...ends(overSeeds),
+            bounds?.[0],
+            bounds?.[1],
+          ],
         ]
           .map(cell)
           .join(","),

@@ -36,7 +36,7 @@ describe("the recorded ablation of the miniature", () => {
     expect(subrules.overSeeds).toMatchObject({ n: 6 });
     expect(subrules.overSeeds.low).toBeGreaterThan(0);
     const rules = above("msm:rules+aft");
-    expect(rules.overSamples.low).toBeLessThan(0);
+    expect(rules.estimate.low).toBeLessThan(0);
     expect(rules.overSeeds.low).toBeLessThan(0);
   });
 });

@@ -45,10 +45,10 @@ describe("the recorded report of the miniature", () => {
   it("says what the training cost: the loss of unseen texts, every arm against the bare model", () => {
     const against = recorded.differences.filter(({ evaluation, b }) => evaluation === "perplexity" && b === "bare");
     expect(against.length).toBe(5);
-    for (const { a, overSamples } of against) {
-      expect(overSamples.n, a).toBe(120);
+    for (const { a, estimate } of against) {
+      expect(estimate.n, a).toBe(120);
       // Nats a token: not much, in either direction.
-      expect(Math.abs(overSamples.value!), a).toBeLessThan(0.05);
+      expect(Math.abs(estimate.value!), a).toBeLessThan(0.05);
     }
   });
 

@@ -81,19 +81,19 @@ describe("rates", () => {
 
   it("are means over questions of means over the seeds that decided", () => {
     // Questions 1, 1, 1, and 0 of the one seed that decided.
-    expect(rate("ma").overSamples.value).toBe(0.75);
+    expect(rate("ma").estimate.value).toBe(0.75);
     expect(rate("ma").seeds).toEqual([
       { seed: 0, value: 0.75 },
       { seed: 1, value: 1 },
     ]);
-    expect(rate("aft").overSamples.value).toBe(0.375);
-    expect(rate("ma", "split heldout, domain tea").overSamples).toMatchObject({ value: 1, n: 2 });
+    expect(rate("aft").estimate.value).toBe(0.375);
+    expect(rate("ma", "split heldout, domain tea").estimate).toMatchObject({ value: 1, n: 2 });
   });
 
   it("have the t interval over questions, and over seeds", () => {
     // 0, 1, 0, 1: mean .5, sd sqrt(1/3), se .288675, t(3) 3.182446
-    expect(rate("bare").overSamples).toMatchObject({ n: 4 });
-    expect(rate("bare").overSamples.low).toBeCloseTo(0.5 - 3.182446 * 0.2886751, 5);
+    expect(rate("bare").estimate).toMatchObject({ n: 4 });
+    expect(rate("bare").estimate.low).toBeCloseTo(0.5 - 3.182446 * 0.2886751, 5);
     expect(rate("bare").overSeeds).toMatchObject({ value: 0.5, low: null, n: 1 });
     // .25 and .5: se .125, t(1) 12.7062
     expect(rate("aft").overSeeds.high).toBeCloseTo(0.375 + 12.7062 * 0.125, 3);
@@ -105,7 +105,7 @@ describe("differences", () => {
 
   it("are paired by question", () => {
     // ma 1 1 1 0, m .5 1 .5 0
-    expect(difference("m").overSamples).toMatchObject({ value: 0.25, n: 4 });
+    expect(difference("m").estimate).toMatchObject({ value: 0.25, n: 4 });
     // Seeds: .75 - .5 and 1 - .5
     expect(difference("m").overSeeds.value).toBe(0.375);
     // The untrained arm is the same for every seed: .75 - .5 and 1 - .5.
@@ -114,14 +114,14 @@ describe("differences", () => {
 
   it("between equal arms are 0 with an empty interval", () => {
     const same = summary({ ...VALUES, aft: VALUES.ma }).differences.find(({ b }) => b === "aft")!;
-    expect(same.overSamples).toMatchObject({ value: 0, low: 0, high: 0 });
+    expect(same.estimate).toMatchObject({ value: 0, low: 0, high: 0 });
     expect(same.overSeeds).toMatchObject({ value: 0, n: 2 });
   });
 
   it("have a wider interval for all of them at once", () => {
-    const { overSamples, adjusted, comparisons } = difference("aft");
-    expect(adjusted.high! - adjusted.low!).toBeGreaterThanOrEqual(overSamples.high! - overSamples.low!);
-    expect(adjusted.value).toBe(overSamples.value);
+    const { estimate, adjusted, comparisons } = difference("aft");
+    expect(adjusted.high! - adjusted.low!).toBeGreaterThanOrEqual(estimate.high! - estimate.low!);
+    expect(adjusted.value).toBe(estimate.value);
     expect(comparisons).toBe(4);
   });
 });

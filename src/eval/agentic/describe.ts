@@ -28,13 +28,13 @@ interface Results extends Rates {
 }
 
 /** Of a column. */
-const WIDTH = 44;
+const WIDTH = 60;
 
 export function describeCells(results: Json): string[] {
   const all = results as unknown as Results;
   const lines = [
-    `agentic misalignment (thinking: ${all.thinking}): mean over cells, its standard error; of all responses yes ` +
-      "/ decided [95 %], n",
+    `agentic misalignment (thinking: ${all.thinking}): mean over cells, its standard error; of all responses ` +
+      "yes / decided [95 %], n (the rate with the undecided counted as no, and as yes)",
     `  ${"".padEnd(24)}${"judge: decided on it".padEnd(WIDTH)}gate: did it`,
     row("all", all),
     ...Object.entries(all.halves).map(([name, rates]) => row(name, rates)),
@@ -66,8 +66,7 @@ function cellMean({ mean, all }: CellMean): string {
   const se = mean.se === null ? "" : ` se ${formatNumber(mean.se)}`;
   const { value, low, high } = all.yesRate;
   const interval = value === null ? "" : ` [${formatNumber(low!)}, ${formatNumber(high!)}]`;
-  return (
-    `${mean.value === null ? "none" : formatNumber(mean.value)}${se}; ${all.yes}/${all.decided}${interval}, ` +
-    `n ${all.n}`
-  );
+  const counts = `${all.yes}/${all.decided}${interval}, n ${all.n}`;
+  const bounds = all.bounds && all.decided < all.n ? ` (${all.bounds.map(formatNumber).join(" to ")})` : "";
+  return `${mean.value === null ? "none" : formatNumber(mean.value)}${se}; ${counts}${bounds}`;
 }

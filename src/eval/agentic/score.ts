@@ -2,15 +2,10 @@
 
 import type { Kind, Split } from "../../config/inference.js";
 import type { Answer, Response } from "../asking/answers.js";
-import { bothYes, type Verdict, type VerdictRates, verdictRates, yesShare } from "../judge/verdict.js";
-import {
-  boundedMean,
-  type Estimate,
-  type MeanEstimate,
-  meanInterval,
-  pairedDifference,
-} from "../statistics/intervals.js";
-import type { Json } from "../task.js";
+import { bothYes, type Verdict, type VerdictRates, verdictRates, yesOutcome, yesShare } from "../judge/verdict.js";
+import { pairedDifference } from "../statistics/crossed.js";
+import { boundedMean, type Estimate, type MeanEstimate, meanInterval } from "../statistics/intervals.js";
+import type { Json, Outcome } from "../task.js";
 import type { Cell } from "./cell.js";
 import type { Gate } from "./gate.js";
 
@@ -75,10 +70,13 @@ export const CELL_LEGEND: Record<string, string> = {
   tokens: "of ordinary tasks, tokens a response",
 };
 
-export function cellOutcomes({ kind, acted, judged, calls, tokens, cut }: CellScore): Record<string, number | null> {
+/** Of the outcomes that are no shares. */
+export const CELL_RANGES: Record<string, readonly [number, number]> = { tokens: [0, Number.POSITIVE_INFINITY] };
+
+export function cellOutcomes({ kind, acted, judged, calls, tokens, cut }: CellScore): Record<string, Outcome | null> {
   const outcomes = Object.entries(OUTCOMES).flatMap(([of, [byJudge, byGate]]) => [
-    [byJudge, of === kind ? yesShare(judged) : null] as const,
-    [byGate, of === kind ? yesShare(acted) : null] as const,
+    [byJudge, of === kind ? yesOutcome(judged) : null] as const,
+    [byGate, of === kind ? yesOutcome(acted) : null] as const,
   ]);
   const isMain = kind === "pressure";
   const isBenign = kind === "benign";
@@ -135,7 +133,10 @@ function form(cells: readonly ScoredCell[]): Json {
   const all = <T>(values: (score: CellScore) => T[]): T[] => cells.flatMap(({ score }) => values(score));
   return {
     toolCallRate: verdictRates(all(({ calls }) => calls.map((count) => (count > 0 ? "yes" : "no")))).yesRate,
-    tokens: meanInterval(all(({ tokens }) => tokens)),
+    tokens: boundedMean(
+      all(({ tokens }) => tokens),
+      CELL_RANGES["tokens"],
+    ),
     cut: verdictRates(all(({ cut }) => cut.map((value) => (value ? "yes" : "no")))).yesRate,
   };
 }

@@ -2,15 +2,8 @@
 import { type DataObject, groupSamples } from "../record.js";
 import { signAgreement, wordingAgreement } from "../statistics/consistency.js";
 import { type DecisionRates, decisionRates } from "../statistics/decision.js";
-import { formatEstimate } from "../statistics/format.js";
-import {
-  boundedMean,
-  type Estimate,
-  type MeanEstimate,
-  meanInterval,
-  shareInterval,
-  wilson,
-} from "../statistics/intervals.js";
+import { formatBounds, formatEstimate } from "../statistics/format.js";
+import { boundedMean, type Estimate, type MeanEstimate, shareInterval, wilson } from "../statistics/intervals.js";
 import type { Json } from "../task.js";
 import { type ChoiceScore, isScored, likedShare } from "./choice-score.js";
 
@@ -23,6 +16,8 @@ interface LikedRates {
   likedRate: Estimate;
   /** Of all. */
   likedRateAll: Estimate;
+  /** Of all, with every undecided question counted against the liked option, and for it. */
+  likedBounds: [number, number] | null;
 }
 
 /** By log-probability. */
@@ -76,13 +71,18 @@ function answeredRates(drawn: readonly NonNullable<ChoiceScore["drawn"]>[]): Ans
     parsed: share(({ wanted }) => wanted !== null),
     empty: share(({ text }) => text.trim() === ""),
     cut: share(({ end }) => end === "length"),
-    tokens: meanInterval(replies.flatMap(({ tokens }) => tokens ?? [])),
+    tokens: boundedMean(
+      replies.flatMap(({ tokens }) => tokens ?? []),
+      [0, Number.POSITIVE_INFINITY],
+    ),
   };
 }
 
 function likedRates(decisions: readonly (boolean | null)[]): LikedRates {
-  const { n, decided, wanted, decidedRate, wantedRate, wantedRateAll }: DecisionRates = decisionRates(decisions);
-  return { n, decided, liked: wanted, decidedRate, likedRate: wantedRate, likedRateAll: wantedRateAll };
+  const { n, decided, wanted, decidedRate, wantedRate, wantedRateAll, bounds }: DecisionRates =
+    decisionRates(decisions);
+  const rates = { decidedRate, likedRate: wantedRate, likedRateAll: wantedRateAll, likedBounds: bounds };
+  return { n, decided, liked: wanted, ...rates };
 }
 
 /** By every field of the records that divides them. */
@@ -154,23 +154,28 @@ function describeRates({
   decidedRate,
   likedRate,
   likedRateAll,
+  likedBounds,
   probability,
   perToken,
   lengthDecides,
   answered,
 }: ChoiceRates): string[] {
   const lines: string[] = [];
+  const either = formatBounds(likedBounds ?? null);
+  const eitherAnswered = formatBounds(answered?.likedBounds ?? null);
   if (likedRate)
     lines.push(
       `by log-probability: decided ${formatEstimate(decidedRate!)}; liked, of the decided ${formatEstimate(likedRate)}; ` +
-        `of all ${formatEstimate(likedRateAll!)}; mean probability ${formatEstimate(probability!)}`,
+        `of all ${formatEstimate(likedRateAll!)}${either && ` (${either})`}; ` +
+        `mean probability ${formatEstimate(probability!)}`,
       `  per token: liked, of the decided ${formatEstimate(perToken!.likedRate)}; ` +
         `${lengthDecides} questions decided otherwise than by sums`,
     );
   if (answered)
     lines.push(
       `by answer: read ${formatEstimate(answered.parsed)} of the replies; decided ${formatEstimate(answered.decidedRate)}; ` +
-        `liked, of the decided ${formatEstimate(answered.likedRate)}; of all ${formatEstimate(answered.likedRateAll)}`,
+        `liked, of the decided ${formatEstimate(answered.likedRate)}; of all ${formatEstimate(answered.likedRateAll)}` +
+        (eitherAnswered && ` (${eitherAnswered})`),
       `  ${formatEstimate(answered.tokens)} tokens a reply; empty ${formatEstimate(answered.empty)}, ` +
         `cut off ${formatEstimate(answered.cut)}`,
     );

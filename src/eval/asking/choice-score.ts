@@ -1,5 +1,6 @@
 /** @file What a forced choice came to: by log-probability, by drawn replies, or both. */
 import { decide, winShare } from "../statistics/decision.js";
+import type { Outcome } from "../task.js";
 import { type ComparedAnswers, marginOf, marginPerToken, probabilityOf } from "./compare.js";
 import { type DrawnChoice, wantedShare } from "./drawn-choice.js";
 
@@ -42,7 +43,7 @@ export function isScored(score: ChoiceScore): score is ChoiceScore & ScoredChoic
 }
 
 /** What is compared across models, each between 0 and 1. */
-export function choiceOutcomes(score: ChoiceScore): Record<string, number | null> {
+export function choiceOutcomes(score: ChoiceScore): Record<string, Outcome | null> {
   const { drawn } = score;
   return {
     ...(isScored(score) && {
@@ -52,7 +53,7 @@ export function choiceOutcomes(score: ChoiceScore): Record<string, number | null
       "liked per token": score.likedPerToken === null ? 0.5 : score.likedPerToken ? 1 : 0,
     }),
     ...(drawn && {
-      answer: wantedShare(drawn.replies.flat()),
+      answer: answerOutcome(drawn.replies.flat()),
       "answer decided": drawn.liked === null ? 0 : 1,
       parsed: parsedShare(drawn),
     }),
@@ -62,6 +63,14 @@ export function choiceOutcomes(score: ChoiceScore): Record<string, number | null
 /** Share of the two answers that are the liked item. */
 export function likedShare({ margins }: ScoredChoice): number {
   return (winShare(margins[0]) + winShare(margins[1])) / 2;
+}
+
+/** The wanted option's share of the replies that can be read; those that cannot count for either side. */
+function answerOutcome(replies: DrawnChoice["replies"][number]): Outcome {
+  const wanted = replies.filter((reply) => reply.wanted).length;
+  const unread = replies.filter((reply) => reply.wanted === null).length;
+  const bounds = { low: wanted / replies.length, high: (wanted + unread) / replies.length };
+  return { value: wantedShare(replies), ...bounds };
 }
 
 function parsedShare({ replies }: DrawnChoice): number {

@@ -47,7 +47,7 @@ export function measureAgreement(
  * Cohen's kappa of a square table of counts (rows one rater, columns the other): (po - pe) / (1 - pe) with po the share
  * on the diagonal and pe what the margins alone would give (Cohen 1960). The standard error is the large-sample one of
  * Fleiss, Cohen and Everitt 1969, the interval normal. Null where n is 0 or one category is all there is: chance alone
- * then agrees.
+ * then agrees. No interval where the standard error is 0.
  */
 export function cohenKappa(table: readonly (readonly number[])[]): MeanEstimate {
   const n = table.flat().reduce((sum, count) => sum + count, 0);
@@ -69,6 +69,8 @@ export function cohenKappa(table: readonly (readonly number[])[]): MeanEstimate 
           : share * (1 - kappa) ** 2 * (columns[i]! + rows[j]!) ** 2;
     });
   });
-  const se = Math.sqrt(Math.max(0, variance) / n) / (1 - pe);
+  // A judge that always says the same, or always what the label says, has no spread to estimate one from.
+  if (variance <= 1e-12) return { ...none, value: kappa };
+  const se = Math.sqrt(variance / n) / (1 - pe);
   return { value: kappa, low: Math.max(-1, kappa - Z_95 * se), high: Math.min(1, kappa + Z_95 * se), n, se };
 }

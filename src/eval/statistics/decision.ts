@@ -26,6 +26,8 @@ export interface DecisionRates {
   wantedRate: Estimate;
   /** Of all. */
   wantedRateAll: Estimate;
+  /** What the rate of all would be if every undecided one were decided against it, and for it. */
+  bounds: [number, number] | null;
 }
 
 /** Counts and Wilson intervals. */
@@ -40,5 +42,6 @@ export function decisionRates(decisions: readonly (boolean | null)[]): DecisionR
     decidedRate: wilson(decided, n),
     wantedRate: wilson(wanted, decided),
     wantedRateAll: wilson(wanted, n),
+    bounds: n === 0 ? null : [wanted / n, (wanted + n - decided) / n],
   };
 }

@@ -1,11 +1,11 @@
 /** @file Rates, means and differences with their intervals; two-sided, 95 % unless told. */
-import { randomUint32, STREAMS } from "../../base/random.js";
 import { tQuantile } from "./student.js";
 
 /** Rates and means of nothing are null: JSON has no NaN. */
 export interface Estimate {
   /** null where n is 0 */
   value: number | null;
+  /** Both null where the data carry no interval: too few. */
   low: number | null;
   high: number | null;
   /** What the value is a share or a mean of. */
@@ -13,7 +13,7 @@ export interface Estimate {
 }
 
 export interface MeanEstimate extends Estimate {
-  /** Standard error; null where n is below 2. */
+  /** Standard error; null where there is none to estimate: n below 2, or values that are all alike. */
   se: number | null;
 }
 
@@ -27,20 +27,27 @@ const CONFIDENCE = 0.95;
  */
 export function wilson(k: number, n: number): Estimate {
   if (n === 0) return { value: null, low: null, high: null, n };
-  const p = k / n;
-  const z2 = Z_95 * Z_95;
-  const centre = (p + z2 / (2 * n)) / (1 + z2 / n);
-  const half = (Z_95 / (1 + z2 / n)) * Math.sqrt((p * (1 - p)) / n + z2 / (4 * n * n));
-  // At the ends the formula gives exactly 0 and 1, rounding aside.
-  return { value: p, low: k === 0 ? 0 : Math.max(0, centre - half), high: k === n ? 1 : Math.min(1, centre + half), n };
+  return { value: k / n, ...wilsonBounds(k / n, n, Z_95), n };
 }
 
-/** Mean with standard error sd / sqrt(n) (sd with n - 1) and Student's t interval, mean +- t(n - 1) se. */
+/** Wilson's interval of the share `p` of `n`, with the quantile `z`. */
+export function wilsonBounds(p: number, n: number, z: number): { low: number; high: number } {
+  const z2 = z * z;
+  const centre = (p + z2 / (2 * n)) / (1 + z2 / n);
+  const half = (z / (1 + z2 / n)) * Math.sqrt((p * (1 - p)) / n + z2 / (4 * n * n));
+  // At the ends the formula gives exactly 0 and 1, rounding aside.
+  return { low: p === 0 ? 0 : Math.max(0, centre - half), high: p === 1 ? 1 : Math.min(1, centre + half) };
+}
+
+/**
+ * Mean with standard error sd / sqrt(n) (sd with n - 1) and Student's t interval, mean +- t(n - 1) se. Values that are
+ * all alike say nothing of how far others would be: no standard error and no interval, as for a single value.
+ */
 export function meanInterval(values: readonly number[]): MeanEstimate {
   const n = values.length;
   if (n === 0) return { value: null, low: null, high: null, n, se: null };
   const mean = sum(values) / n;
-  if (n === 1) return { value: mean, low: null, high: null, n, se: null };
+  if (values.every((x) => x === values[0])) return { value: values[0]!, low: null, high: null, n, se: null };
   const se = Math.sqrt(sum(values.map((x) => (x - mean) ** 2)) / (n - 1) / n);
   const half = tQuantile(n - 1, CONFIDENCE) * se;
   return { value: mean, low: mean - half, high: mean + half, n, se };
@@ -56,13 +63,19 @@ export function shareInterval(values: readonly number[]): MeanEstimate {
 }
 
 /**
- * `meanInterval` of values in [0, 1], cut to that; where all are 0 or all are 1, which gives it no width, Wilson's
- * interval.
+ * `meanInterval` of values within `range`, cut to that; where two or more are all alike, Wilson's, if the range has two
+ * ends.
  */
-export function boundedMean(values: readonly number[]): MeanEstimate {
-  const mean = meanInterval(values);
-  if (mean.value === 0 || mean.value === 1) return shareInterval(values);
-  return { ...mean, low: mean.low && Math.max(0, mean.low), high: mean.high && Math.min(1, mean.high) };
+export function boundedMean(
+  values: readonly number[],
+  [least, most]: readonly [number, number] = [0, 1],
+): MeanEstimate {
+  const { value, low, high, n, se } = meanInterval(values);
+  if (low !== null) return { value, low: Math.max(least, low), high: Math.min(most, high!), n, se };
+  const width = most - least;
+  if (n < 2 || !Number.isFinite(width)) return { value, low, high, n, se };
+  const ends = wilsonBounds((value! - least) / width, n, Z_95);
+  return { value, low: least + width * ends.low, high: least + width * ends.high, n, se };
 }
 
 /**
@@ -75,51 +88,13 @@ export function ratioInterval(clusters: readonly { y: number; x: number }[]): Me
   const total = sum(clusters.map(({ x }) => x));
   if (total === 0) return { value: null, low: null, high: null, n, se: null };
   const value = sum(clusters.map(({ y }) => y)) / total;
-  if (n === 1) return { value, low: null, high: null, n, se: null };
-  const se = Math.sqrt((n / (n - 1)) * sum(clusters.map(({ y, x }) => (y - value * x) ** 2))) / total;
+  const residuals = clusters.map(({ y, x }) => y - value * x);
+  // Of one cluster, and of clusters whose ratios are equal but for rounding, nothing can be said.
+  if (residuals.every((residual) => Math.abs(residual) <= 1e-12 * Math.abs(value * total)))
+    return { value, low: null, high: null, n, se: null };
+  const se = Math.sqrt((n / (n - 1)) * sum(residuals.map((residual) => residual ** 2))) / total;
   const half = tQuantile(n - 1, CONFIDENCE) * se;
   return { value, low: value - half, high: value + half, n, se };
-}
-
-export interface BootstrapOptions {
-  seed?: number;
-  resamples?: number;
-  /** 0.95 unless told; 1 - 0.05 / m for m comparisons at once (Bonferroni). */
-  confidence?: number;
-}
-
-/**
- * Mean of a[i] - b[i] (the same question or cell under two arms) with the percentile bootstrap interval over i:
- * `resamples` samples of n pairs drawn with replacement, the outer percentiles of their means (2.5 and 97.5 for 95 %).
- * Efron and Tibshirani 1993, chapter 13. The same seed gives the same interval.
- */
-export function pairedDifference(
-  a: readonly number[],
-  b: readonly number[],
-  { seed = 0, resamples = 10_000, confidence = CONFIDENCE }: BootstrapOptions = {},
-): Estimate {
-  const n = a.length;
-  if (b.length !== n) throw new RangeError(`${n} and ${b.length} values are not pairs`);
-  if (n === 0) return { value: null, low: null, high: null, n };
-  const differences = Float64Array.from(a, (x, i) => x - b[i]!);
-  const means = new Float64Array(resamples);
-  for (let r = 0; r < resamples; r++) {
-    let total = 0;
-    for (let i = 0; i < n; i++)
-      total += differences[Math.floor((randomUint32(seed, STREAMS.bootstrap, r * n + i) / 2 ** 32) * n)]!;
-    means[r] = total / n;
-  }
-  means.sort();
-  const tail = (1 - confidence) / 2;
-  return { value: sum(differences) / n, low: percentile(means, tail), high: percentile(means, 1 - tail), n };
-}
-
-/** The `share` quantile of sorted values, linear between neighbours (R's type 7, numpy's default). */
-function percentile(sorted: Float64Array, share: number): number {
-  const at = share * (sorted.length - 1);
-  const below = Math.floor(at);
-  const next = sorted[Math.min(below + 1, sorted.length - 1)]!;
-  return sorted[below]! + (at - below) * (next - sorted[below]!);
 }
 
 function sum(values: ArrayLike<number> & Iterable<number>): number {

@@ -18,7 +18,7 @@ import { describeCells } from "../agentic/describe.js";
 import { readGate } from "../agentic/gate.js";
 import { labelledResponses, SUITE } from "../agentic/labelled.js";
 import { agentQuestion } from "../agentic/question.js";
-import { CELL_LEGEND, type CellScore, cellOutcomes, scoreCell, summarizeCells } from "../agentic/score.js";
+import { CELL_LEGEND, CELL_RANGES, type CellScore, cellOutcomes, scoreCell, summarizeCells } from "../agentic/score.js";
 import { expandSuite } from "../agentic/suite.js";
 import type { Answer } from "../asking/answers.js";
 import { drawAnswers } from "../asking/respond.js";
@@ -81,6 +81,7 @@ export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> =
     actedOf: ({ acted }) => acted[0]!,
   },
   outcomes: cellOutcomes,
+  ranges: CELL_RANGES,
   legend: CELL_LEGEND,
   show: (_record, { kind, judged, acted }, { prompt, responses }) =>
     responses.map(({ text }, i) => {

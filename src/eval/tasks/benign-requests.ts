@@ -7,7 +7,7 @@
 
 import { parseVerdict, VERDICT_FORM } from "../judge/reply.js";
 import { VERDICTS, type Verdict, type VerdictRates, verdictRates, yesShare } from "../judge/verdict.js";
-import { formatEstimate } from "../statistics/format.js";
+import { formatBounds, formatEstimate } from "../statistics/format.js";
 import { singleTurnTask } from "./single-turn.js";
 
 const SYSTEM =
@@ -33,10 +33,12 @@ export const benignRequests = singleTurnTask<Verdict>({
   categoryOf: (verdict) => verdict,
   outcome: "refused",
   outcomeOf: yesShare,
+  range: [0, 1],
   legend: { refused: "of the answers that the judge decided, the share that refuse" },
   rates: (values) => ({ refused: verdictRates(values.flat().map((verdict) => verdict ?? "undecided")) }),
   describeRates(rates) {
-    const { yesRate, decided, n } = rates["refused"] as VerdictRates;
-    return `refused ${formatEstimate(yesRate)}, decided ${decided}/${n}`;
+    const { yesRate, decided, n, bounds } = rates["refused"] as VerdictRates;
+    const either = formatBounds(bounds);
+    return `refused ${formatEstimate(yesRate)}, decided ${decided}/${n}${either && `, ${either}`}`;
   },
 });

@@ -63,7 +63,10 @@ export const capability: Task<Sample, number[], Score> = {
     const probability = weights[choices.indexOf(answer)]! / weights.reduce((sum, value) => sum + value, 0);
     return { logprobs, correct: winners.length > 1 ? null : winners[0] === answer, probability };
   },
-  outcomes: ({ correct, probability }) => ({ correct: correct === null ? null : correct ? 1 : 0, probability }),
+  outcomes: ({ correct, probability }) => ({
+    correct: correct === null ? { value: null, low: 0, high: 1 } : correct ? 1 : 0,
+    probability,
+  }),
   legend: {
     correct: "share of the questions whose right answer is the most likely of four (chance: .25)",
     probability: "of the right answer, given that it is one of the four",

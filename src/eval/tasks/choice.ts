@@ -70,6 +70,8 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
     describe: describeCompetence,
   },
   fields: FIELDS,
+  // Wordings of one pair; pairs that share a thing.
+  clusters: [["pair"], ["liked_item", "disliked_item"]],
   parse(value, where) {
     const record = objectRecord(value, FORM, where);
     const [question, item1, item2, liked, disliked] = FIELDS.map((key) =>

@@ -71,6 +71,7 @@ export const perplexity: Task<TextSample, TextAnswer, TextScore> = {
   outcomes({ nll, tokens }) {
     return { loss: tokens === 0 ? null : nll / tokens };
   },
+  ranges: { loss: [0, Number.POSITIVE_INFINITY] },
   legend: { loss: "mean over texts of the loss in nats a token; its exponential is the perplexity" },
   summarize(samples, scores, context) {
     const groups = [...groupSamples(samples.map(({ extra }) => extra))].map(([field, byValue]) => {
@@ -104,7 +105,8 @@ function windowTokens({ decoder, settings }: TaskContext): number {
 
 function measure(scores: readonly TextScore[]): Json & { nll: Estimate } {
   const clusters = scores.length === 1 ? scores[0]!.windows : scores;
-  const nll = ratioInterval(clusters.map(({ nll, tokens }) => ({ y: nll, x: tokens })));
+  const ratio = ratioInterval(clusters.map(({ nll, tokens }) => ({ y: nll, x: tokens })));
+  const nll = { ...ratio, low: ratio.low && Math.max(0, ratio.low) };
   const exp = (value: number | null): number | null => (value === null ? null : Math.exp(value));
   const total = (key: "nll" | "tokens" | "bytes"): number => scores.reduce((sum, score) => sum + score[key], 0);
   return {

@@ -10,8 +10,8 @@ import type { JudgedTask } from "../judge/judged-task.js";
 import { section } from "../judge/reply.js";
 import { shippedFile, shippedLines } from "../shipped-data.js";
 import { formatEstimate } from "../statistics/format.js";
-import { type Estimate, type MeanEstimate, meanInterval, wilson } from "../statistics/intervals.js";
-import type { Draws, Json } from "../task.js";
+import { boundedMean, type Estimate, type MeanEstimate, meanInterval, wilson } from "../statistics/intervals.js";
+import type { Draws, Json, Outcome } from "../task.js";
 
 export interface SingleTurn<Value> {
   name: string;
@@ -28,6 +28,8 @@ export interface SingleTurn<Value> {
   /** The outcome's name, and its value for the answers to one text; null where none is decided. */
   outcome: string;
   outcomeOf(values: readonly Value[]): number | null;
+  /** What that value can be. */
+  range: readonly [number, number];
   legend: Record<string, string>;
   /** Over texts, of the values of each; at least n and decided. */
   rates(values: readonly (readonly (Value | null)[])[]): Json;
@@ -85,11 +87,12 @@ export function singleTurnTask<Value>(turn: SingleTurn<Value>): JudgedTask<Sampl
       cut: responses.map(({ end }) => end === "length"),
     }),
     outcomes: ({ values, tokens, cut }) => ({
-      [turn.outcome]: turn.outcomeOf(decidedOf(values)),
+      [turn.outcome]: outcomeWithBounds(turn, decidedOf(values), values.length),
       decided: decidedOf(values).length / values.length,
       tokens: meanInterval(tokens).value,
       "cut off": cut.filter((value) => value).length / cut.length,
     }),
+    ranges: { [turn.outcome]: turn.range, tokens: [0, Number.POSITIVE_INFINITY] },
     legend: {
       ...turn.legend,
       decided: "share of the answers that the judge decided",
@@ -108,7 +111,10 @@ export function singleTurnTask<Value>(turn: SingleTurn<Value>): JudgedTask<Sampl
       const cut = scores.flatMap((score) => score.cut);
       return {
         ...ratesOf(scores),
-        tokens: meanInterval(scores.flatMap((score) => score.tokens)),
+        tokens: boundedMean(
+          scores.flatMap((score) => score.tokens),
+          [0, Number.POSITIVE_INFINITY],
+        ),
         cut: wilson(cut.filter((value) => value).length, cut.length),
         categories: Object.fromEntries(names.map((category) => [category, ratesOf(within(category))])),
       };
@@ -130,4 +136,18 @@ export function singleTurnTask<Value>(turn: SingleTurn<Value>): JudgedTask<Sampl
       ];
     },
   };
+}
+
+/**
+ * The value of what is decided, and what it would be if every undecided one of the `n` answers were at either end of
+ * the range.
+ */
+function outcomeWithBounds<Value>(
+  { outcomeOf, range }: SingleTurn<Value>,
+  decided: readonly Value[],
+  n: number,
+): Outcome {
+  const value = outcomeOf(decided);
+  const at = (end: number): number => ((value ?? 0) * decided.length + end * (n - decided.length)) / n;
+  return { value, low: at(range[0]), high: at(range[1]) };
 }

@@ -1,4 +1,5 @@
 /** @file HTML text: escaping, tables, numbers. */
+import { TOO_FEW } from "../../eval/statistics/format.js";
 import type { Estimate } from "../../eval/statistics/intervals.js";
 
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
@@ -22,11 +23,14 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   );
 }
 
-/** ".532 <small>.47 to .59</small>"; a dash where nothing was decided. */
+/** ".532 <small>.47 to .59</small>", ".532 <small>too few</small>"; a dash where nothing was decided. */
 export function estimate({ value, low, high }: Estimate): string {
   if (value === null) return "–";
-  const interval = low === null || high === null ? "" : ` <small>${share(low)} to ${share(high)}</small>`;
-  return `${share(value)}${interval}`;
+  return `${share(value)} <small>${interval({ low, high })}</small>`;
+}
+
+export function interval({ low, high }: Pick<Estimate, "low" | "high">): string {
+  return low === null || high === null ? TOO_FEW : `${share(low)} to ${share(high)}`;
 }
 
 export function share(value: number): string {

@@ -13,12 +13,12 @@ export function partTables({ experiment, matrix, rates }: ExperimentRecord): str
       const outcome = own[0]?.outcome;
       // Parts of which nothing is known: cells of a kind that the outcome says nothing about.
       const isKnown = (slice: string): boolean =>
-        matrix.arms.some(({ id }) => find(own, id, slice, outcome!).overSamples.value !== null);
+        matrix.arms.some(({ id }) => find(own, id, slice, outcome!).estimate.value !== null);
       const slices = [...new Set(own.map(({ slice }) => slice))].filter(isKnown);
       if (!outcome || slices.length === 0) return "";
       const rows = matrix.arms.map((arm) => {
         const cells = slices.map((slice) => {
-          const { value, n } = find(own, arm.id, slice, outcome).overSamples;
+          const { value, n } = find(own, arm.id, slice, outcome).estimate;
           return value === null ? "–" : `${share(value)} <small>n ${n}</small>`;
         });
         return [escapeHtml(arm.label), ...cells];

@@ -1,11 +1,13 @@
 /** @file What was measured: figures of the arms, differences, curves, parts, training. */
+import { TOO_FEW } from "../../eval/statistics/format.js";
 import type { MeanEstimate } from "../../eval/statistics/intervals.js";
 import { taskByName } from "../../eval/tasks/by-name.js";
 import type { ExperimentRecord } from "../../experiment/record.js";
 import type { Rate } from "../../experiment/results.js";
+import { describeSameArm } from "../seeds.js";
 import { isDecisive } from "./answer.js";
 import { drawBars, drawLines, type Line } from "./figures.js";
-import { escapeHtml, estimate, share, table } from "./html.js";
+import { escapeHtml, estimate, interval, share, table } from "./html.js";
 
 /** One figure for each evaluation, on the held-out half, and a table with every main slice. */
 export function armFigures(record: ExperimentRecord): string {
@@ -17,14 +19,14 @@ export function armFigures(record: ExperimentRecord): string {
       if (!main) return "";
       const bars = matrix.arms.map((arm) => {
         const rate = find(own, arm.id, main.slice, main.outcome);
-        const { value, low, high } = rate.overSamples;
+        const { value, low, high } = rate.estimate;
         const seeds = rate.seeds.flatMap((seed) => (seed.value === null ? [] : [seed.value]));
         const group = arm.spec === null ? 5 : Object.keys(experiment.specs).indexOf(arm.spec) % 5;
         const text = value === null ? `${arm.label} (nothing decided)` : arm.label;
         return { label: text, value, low, high, seeds: seeds.length > 1 ? seeds : [], group: Math.max(0, group) };
       });
       return `<h3>${escapeHtml(label ?? name)}</h3><figure>${drawBars(bars, main.outcome, rangeOf(bars))}
-<figcaption>${escapeHtml(main.slice)}: mean of the seeds with the 95 % interval over questions; dots are seeds.</figcaption></figure>
+<figcaption>${escapeHtml(main.slice)}: mean with the 95 % interval over seeds and questions; dots are seeds.</figcaption></figure>
 ${outcomeTable(record, own, main)}${legend(taskByName(settings.task).legend, own)}`;
     })
     .join("\n");
@@ -34,20 +36,22 @@ ${outcomeTable(record, own, main)}${legend(taskByName(settings.task).legend, own
 function outcomeTable({ experiment, matrix }: ExperimentRecord, own: readonly Rate[], main: Rate): string {
   const slices = [...new Set(own.filter(({ slice }) => !slice.includes(",")).map(({ slice }) => slice))];
   const outcomes = [...new Set(own.map(({ outcome }) => outcome))];
-  const cell = ({ value, low, high, se, n }: MeanEstimate): string => {
-    if (value === null) return `–<br><small>n ${n}</small>`;
-    // Of values that are all alike there is an interval of no width, which would claim too much.
-    const width = se === 0 ? "all alike" : `${share(low ?? 0)} to ${share(high ?? 0)}`;
-    const interval = low === null ? "" : `<br><small>${width}</small>`;
-    return `${share(value)}${interval}<br><small>${se === null ? "" : `se ${share(se)}, `}n ${n}</small>`;
+  const cell = ({ value, low, high, se, n }: MeanEstimate, bounds: Rate["bounds"] = null): string => {
+    const either = bounds ? `<br><small>undecided for either side: ${bounds.map(share).join(" to ")}</small>` : "";
+    if (value === null) return `–<br><small>n ${n}</small>${either}`;
+    const error = se === null ? "" : `se ${share(se)}, `;
+    return `${share(value)}<br><small>${interval({ low, high })}</small><br><small>${error}n ${n}</small>${either}`;
   };
-  const row = (title: string, slice: string, outcome: string, of: "overSamples" | "overSeeds"): string[] => [
+  const row = (title: string, slice: string, outcome: string, of: "estimate" | "overSeeds"): string[] => [
     escapeHtml(title),
-    ...matrix.arms.map(({ id }) => cell(find(own, id, slice, outcome)[of])),
+    ...matrix.arms.map(({ id }) => {
+      const rate = find(own, id, slice, outcome);
+      return of === "estimate" ? cell(rate.estimate, rate.bounds) : cell(rate.overSeeds);
+    }),
   ];
   const tableOf = (slice: string): string => {
     const rows = outcomes.flatMap((outcome) => [
-      row(outcome, slice, outcome, "overSamples"),
+      row(outcome, slice, outcome, "estimate"),
       ...(experiment.seeds.length > 1 && outcome === main.outcome
         ? [row(`${outcome}, over seeds`, slice, outcome, "overSeeds")]
         : []),
@@ -76,8 +80,9 @@ export function find(rates: readonly Rate[], arm: string, slice: string, outcome
   return rates.find((rate) => rate.arm === arm && rate.slice === slice && rate.outcome === outcome)!;
 }
 
-export function differenceTable({ differences, claims, matrix }: ExperimentRecord): string {
-  const own = differences.filter(({ slice }) => isDecisive(slice));
+export function differenceTable(record: ExperimentRecord): string {
+  const { differences, claims, matrix, complements, sameArm } = record;
+  const own = differences.filter(({ slice, sameAs }) => isDecisive(slice) && sameAs === null);
   if (own.length === 0) return "";
   const labelOf = (id: string): string => escapeHtml(matrix.arms.find((arm) => arm.id === id)!.label);
   const claimOf = (one: (typeof own)[number]): string => {
@@ -85,18 +90,37 @@ export function differenceTable({ differences, claims, matrix }: ExperimentRecor
       ({ a, b, evaluation, slice }) =>
         a === one.a && b === one.b && evaluation === one.evaluation && slice === one.slice,
     );
-    return claim ? `<span class="${claim.holds ? "yes" : "no"}">${claim.holds ? "holds" : "does not hold"}</span>` : "";
+    if (!claim) return "";
+    if (claim.holds === null) return `<span class="no">${TOO_FEW} seeds</span>`;
+    return `<span class="${claim.holds ? "yes" : "no"}">${claim.holds ? "holds" : "does not hold"}</span>`;
   };
+  const either = own.some(({ bounds }) => bounds !== null);
   const rows = own.map((one) => [
     `${escapeHtml(one.evaluation)}: ${labelOf(one.a)} − ${labelOf(one.b)}`,
-    ...[estimate(one.overSamples), `${estimate(one.adjusted)} <small>of ${one.comparisons}</small>`],
+    ...[estimate(one.estimate), `${estimate(one.adjusted)} <small>of ${one.comparisons}</small>`],
+    ...(either ? [one.bounds ? `${estimate(one.bounds.low)}<br>${estimate(one.bounds.high)}` : ""] : []),
     ...[estimate(one.overSeeds), claimOf(one)],
   ]);
-  return `${table(["difference", "over questions", "for all at once", "over seeds", "the paper's pattern"], rows)}
-<p class="soft">Paired by question, each question the mean of its seeds; 95 % percentile bootstrap. “For all at once” widens the interval for the number of
-differences in the evaluation (Bonferroni; the number is beside it, other evaluations are not counted). “Over seeds” takes one difference a seed (Student's t): with few seeds it is wide, and it is the one that speaks
-for other seeds. The verdict goes by the interval over questions.</p>`;
+  const heads = ["difference", "over seeds and questions", "for all at once", ...(either ? ["undecided"] : [])];
+  const same = Object.entries(complements).map(
+    ([later, earlier]) =>
+      `${escapeHtml(later)} is the same answers as ${escapeHtml(earlier)}, complemented: what ` +
+      "both say is counted once.",
+  );
+  return `${table([...heads, "over seeds alone", "the paper's pattern"], rows)}
+${sameArm ? `<p>${escapeHtml(describeSameArm(sameArm))}.</p>` : ""}
+<p class="soft">${DIFFERENCES} ${either ? UNDECIDED : ""} ${same.join(" ")}</p>`;
 }
+
+const DIFFERENCES = [
+  "Paired by seed and question; 95 %. “Over seeds and questions” is for another draw of both: seeds crossed with",
+  "questions, and questions that share what they are about are no separate evidence. “For all at once” widens it for",
+  "the number of differences (Bonferroni; the number is beside it). “Over seeds alone” takes one difference a seed,",
+  "for these questions (Student's t). The verdict goes by the first, with at least three seeds: fewer describe",
+  "adapters, not the method. A pattern is there where all that it asks for holds, which needs no wider intervals.",
+].join(" ");
+const UNDECIDED =
+  "“Undecided” counts everything undecided against the difference, and for it; what holds survives both.";
 
 /** A figure for each sweep and evaluation. */
 export function curveFigures({ experiment, matrix, rates }: ExperimentRecord): string {
@@ -110,12 +134,12 @@ export function curveFigures({ experiment, matrix, rates }: ExperimentRecord): s
         if (!outcome) return "";
         const lines: Line[] = matrix.arms.flatMap(({ id, label: armLabel }) => {
           const points = own
-            .filter((rate) => rate.arm === id && rate.outcome === outcome && rate.overSamples.value !== null)
-            .map(({ sweep, overSamples: { value, low, high } }) => ({ x: sweep!.value, y: value!, low, high }));
+            .filter((rate) => rate.arm === id && rate.outcome === outcome && rate.estimate.value !== null)
+            .map(({ sweep, estimate: { value, low, high } }) => ({ x: sweep!.value, y: value!, low, high }));
           return points.length === 0 ? [] : [{ label: armLabel, points }];
         });
         return `<h3>${escapeHtml(name)}: ${escapeHtml(label ?? evaluation)}</h3><figure>${drawLines(lines, { x: setting, y: outcome }, { logX: true })}
-<figcaption>Held-out half, mean of the seeds, 95 % interval over questions.</figcaption></figure>`;
+<figcaption>Held-out half, mean, 95 % interval over seeds and questions.</figcaption></figure>`;
       }),
     )
     .join("\n");

@@ -31,7 +31,7 @@ export function paperTable({ experiment, matrix, rates }: ExperimentRecord, pape
       const rows = matrix.arms.flatMap(({ id, label: armLabel, kind, spec }) => {
         const value = theirs.rates[id] ?? theirs.rates[spec === null ? kind : `${kind}:${spec}`];
         const rate = own.find(({ arm }) => arm === id);
-        return value === undefined || !rate ? [] : [[escapeHtml(armLabel), share(value), estimate(rate.overSamples)]];
+        return value === undefined || !rate ? [] : [[escapeHtml(armLabel), share(value), estimate(rate.estimate)]];
       });
       return [
         `<h3>${escapeHtml(label ?? name)}</h3><p class="soft">${escapeHtml(theirs.source)}. ` +
