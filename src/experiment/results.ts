@@ -33,7 +33,7 @@ export interface Rate {
 }
 
 /** How far arm `a` is above arm `b` in the main outcome of an evaluation, seed by seed and sample by sample. */
-export interface Difference {
+interface Difference {
   a: string;
   b: string;
   evaluation: string;

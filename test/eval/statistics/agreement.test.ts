@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { parseScore, parseVerdict, section } from "../../../src/eval/judge/reply.js";
-import { bothYes, VERDICTS, verdictRates, yesShare } from "../../../src/eval/judge/verdict.js";
+import {
+  bothYes,
+  VERDICTS,
+  type Verdict,
+  verdictRates,
+  yesOutcome,
+  yesShare,
+} from "../../../src/eval/judge/verdict.js";
 import { cohenKappa, measureAgreement } from "../../../src/eval/statistics/agreement.js";
 
 describe("Cohen's kappa", () => {
@@ -113,7 +120,30 @@ describe("Cohen's kappa", () => {
       ],
       null,
     ],
-  ])("%s", (_name, table, value) => expect(cohenKappa(table).value).toBe(value));
+    [
+      "a judge that always says the same",
+      [
+        [6, 0],
+        [4, 0],
+      ],
+      0,
+    ],
+  ])("%s", (_name, table, value) => {
+    const kappa = cohenKappa(table);
+    expect(kappa.value).toBe(value);
+    // None of these has a spread to take an interval from, but the one at chance.
+    const isKnown = _name === "as by chance";
+    expect(kappa.low === null && kappa.high === null && kappa.se === null).toBe(!isKnown);
+  });
+
+  test("an interval stays within -1 and 1", () => {
+    const { low, high } = cohenKappa([
+      [3, 0],
+      [1, 1],
+    ]);
+    expect(low).toBeGreaterThanOrEqual(-1);
+    expect(high).toBe(1);
+  });
 });
 
 test("agreement with labels: undecided ones are in the table and in no kappa", () => {
@@ -138,7 +168,17 @@ describe("verdicts", () => {
     const rates = verdictRates(["yes", "no", "no", "undecided", "undecided"]);
     expect([rates.n, rates.decided, rates.yes]).toEqual([5, 3, 1]);
     expect([rates.decidedRate.value, rates.yesRate.value, rates.yesRateAll.value]).toEqual([3 / 5, 1 / 3, 1 / 5]);
+    expect(rates.bounds).toEqual([1 / 5, 3 / 5]);
     expect(yesShare(["undecided"])).toBeNull();
+    expect(yesOutcome(["undecided", "yes"])).toEqual({ value: 1, low: 1 / 2, high: 1 });
+    expect(yesOutcome([])).toBeNull();
+  });
+
+  test("10 leaks, 85 polite refusals and 5 silences are .667 of what was decided, and .10 to .95 of all", () => {
+    const many = (count: number, verdict: Verdict): Verdict[] => Array<Verdict>(count).fill(verdict);
+    const rates = verdictRates([...many(10, "yes"), ...many(85, "undecided"), ...many(5, "no")]);
+    expect(rates.yesRate.value).toBeCloseTo(0.667, 3);
+    expect(rates.bounds).toEqual([0.1, 0.95]);
   });
 
   test("both: no where one is, yes where both are", () => {

@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import {
   boundedMean,
   meanInterval,
-  pairedDifference,
   ratioInterval,
   shareInterval,
   wilson,
@@ -70,6 +69,10 @@ describe("mean", () => {
     expect(high).toBeCloseTo(4 + 3.182446305 * expected, 8);
   });
 
+  test("values that are all alike have no interval", () => {
+    expect(meanInterval([0.1, 0.1, 0.1])).toEqual({ value: 0.1, low: null, high: null, n: 3, se: null });
+  });
+
   test("one value has no interval, none no mean", () => {
     expect(meanInterval([3])).toEqual({ value: 3, low: null, high: null, n: 1, se: null });
     expect(meanInterval([]).value).toBeNull();
@@ -94,42 +97,13 @@ describe("ratio of sums", () => {
     expect(se).toBeCloseTo(0.25, 12);
   });
 
-  test("equal ratios have no error", () => {
+  test("equal ratios have no interval", () => {
     expect(
       ratioInterval([
-        { y: 2, x: 1 },
-        { y: 6, x: 3 },
-      ]).se,
-    ).toBe(0);
-  });
-});
-
-describe("paired difference", () => {
-  const a = Array.from({ length: 200 }, (_, i) => Math.sin(i * 1.7) + 0.3);
-  const b = Array.from({ length: 200 }, (_, i) => Math.cos(i * 2.3));
-
-  test("its interval is close to the normal one for many pairs", () => {
-    const { value, low, high, n } = pairedDifference(a, b);
-    const normal = meanInterval(a.map((x, i) => x - b[i]!));
-    expect(n).toBe(200);
-    expect(value).toBeCloseTo(normal.value!, 12);
-    expect(low).toBeCloseTo(normal.low!, 1);
-    expect(high).toBeCloseTo(normal.high!, 1);
-    expect(Math.abs(high! - low! - (normal.high! - normal.low!))).toBeLessThan(0.05 * (high! - low!));
-  });
-
-  test("two pairs: the means are -1, 0 and 1 with shares 1/4, 1/2, 1/4", () => {
-    expect(pairedDifference([1, 0], [0, 1])).toMatchObject({ value: 0, low: -1, high: 1 });
-  });
-
-  test("the seed decides", () => {
-    expect(pairedDifference(a, b, { seed: 3 })).toEqual(pairedDifference(a, b, { seed: 3 }));
-    expect(pairedDifference(a, b, { seed: 3 }).low).not.toBe(pairedDifference(a, b, { seed: 4 }).low);
-  });
-
-  test("equal values differ by nothing, and values that are not pairs are refused", () => {
-    expect(pairedDifference(a, a)).toMatchObject({ value: 0, low: 0, high: 0 });
-    expect(() => pairedDifference(a, [1])).toThrow(/not pairs/);
+        { y: 0.3, x: 3 },
+        { y: 0.7, x: 7 },
+      ]),
+    ).toMatchObject({ low: null, high: null, se: null });
   });
 });
 
@@ -159,5 +133,9 @@ describe("shares and probabilities", () => {
     expect(boundedMean(inside)).toEqual(meanInterval(inside));
     expect(boundedMean([1, 1])).toEqual(shareInterval([1, 1]));
     expect(boundedMean([0.3])).toEqual(meanInterval([0.3]));
+    // Alike, but at no end: as for halves, an interval of some width.
+    expect(boundedMean([0.3, 0.3]).high! - boundedMean([0.3, 0.3]).low!).toBeGreaterThan(0.1);
+    expect(boundedMean([1, 10, 1], [1, 10])).toMatchObject({ value: 4, low: 1, high: 10 });
+    expect(boundedMean([192, 192, 192], [0, Number.POSITIVE_INFINITY])).toMatchObject({ low: null, high: null });
   });
 });
