@@ -29,6 +29,7 @@ import { optionOf } from "./options.js";
 interface RunOptions {
   out?: string;
   model?: string;
+  seeds?: string;
   plan?: boolean;
   json?: boolean;
   watch?: boolean;
@@ -50,6 +51,7 @@ export function addRunCommand(program: Command): void {
         "What can be wrong with the file is found before the first step, by --plan too; a run then asks each judge " +
         "behind an endpoint one short question, which --plan does not.",
     )
+    .option("--seeds <n>", "only the first n seeds of the file")
     .option("--model <id>", "another model than the file's: Hugging Face folder or hub id")
     .option("--out <dir>", "folder of the experiment (default runs/<name>)")
     .addOption(optionOf("backend", computingSchema.shape.backend))
@@ -83,7 +85,10 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
   if (options.executor === "slurm" && computing.device !== null)
     throw new InputError(`--device ${computing.device}: Slurm chooses the GPU of each job; leave --device out`);
   const given = readExperiment(file);
-  const experiment = options.model === undefined ? given : { ...given, model: options.model };
+  const experiment = firstSeeds(
+    options.model === undefined ? given : { ...given, model: options.model },
+    options.seeds,
+  );
   const folder = out ?? join("runs", experiment.name);
   const progress = openProgress(json);
   const began = performance.now();
@@ -126,6 +131,18 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
   } finally {
     unlock();
   }
+}
+
+/** The experiment with `wanted` of its seeds, in its sweeps too. */
+function firstSeeds(experiment: Experiment, wanted: string | undefined): Experiment {
+  if (wanted === undefined) return experiment;
+  const { seeds, sweeps } = experiment;
+  const count = Number(wanted);
+  if (!/^[1-9]\d*$/.test(wanted) || count > seeds.length)
+    throw new InputError(`--seeds ${wanted}: must be 1 to ${seeds.length}, the number of seeds in the file`);
+  const first = (some: number[]): number[] => some.slice(0, count);
+  const swept = sweeps.map((sweep) => ({ ...sweep, seeds: first(sweep.seeds ?? seeds) }));
+  return { ...experiment, seeds: first(seeds), sweeps: swept };
 }
 
 const NAMES: InputHashes = { model: "model", of: (args) => args.join(), ofAdapter: (adapter) => adapter };
