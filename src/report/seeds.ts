@@ -12,6 +12,11 @@ export function describeSeeds({ experiment, matrix }: Pick<ExperimentRecord, "ex
   return `${count} seeds: describe these adapters; a claim about the method needs ${SEEDS_OF_A_CLAIM}`;
 }
 
+/** What an interval is over. */
+export function intervalOver({ seeds }: ExperimentRecord["experiment"]): string {
+  return seeds.length > 1 ? "over seeds and questions" : "over questions";
+}
+
 export function describeSameArm({ rate, excluding, comparisons }: SameArmCheck): string {
   const found = `${excluding} of ${comparisons} comparisons exclude 0`;
   return `A/A, each arm's seeds against its other seeds: ${found}, ${formatEstimate(rate)}; .050 is expected`;

@@ -4,7 +4,7 @@ import { decidedName } from "../experiment/outcomes.js";
 import type { ExperimentRecord } from "../experiment/record.js";
 import type { Claim, Rate } from "../experiment/results.js";
 import { isDecisive } from "./page/answer.js";
-import { describeSameArm, describeSeeds } from "./seeds.js";
+import { describeSameArm, describeSeeds, intervalOver } from "./seeds.js";
 
 /** For each evaluation a table of arms, then what the differences say. */
 export function formatSummary(record: ExperimentRecord): string {
@@ -22,7 +22,7 @@ export function formatSummary(record: ExperimentRecord): string {
     const slices = [...new Set(own.filter(({ slice }) => !slice.includes(",")).map(({ slice }) => slice))];
     lines.push(
       "",
-      `${label ?? name} (${main.outcome}), mean and 95 % interval over seeds and questions; in brackets the seeds`,
+      `${label ?? name} (${main.outcome}), mean and 95 % interval ${intervalOver(experiment)}; in brackets the seeds`,
     );
     for (const slice of slices) {
       lines.push(`  ${slice}`);
@@ -58,7 +58,7 @@ export function formatSummary(record: ExperimentRecord): string {
   }
   const decisive = differences.filter(({ slice, sameAs }) => isDecisive(slice) && sameAs === null);
   if (decisive.length > 0) {
-    lines.push("", "differences on the held-out half, 95 % interval over seeds and questions [over seeds alone]");
+    lines.push("", `differences on the held-out half, 95 % interval ${intervalOver(experiment)} [over seeds alone]`);
     for (const { a, b, evaluation, estimate, overSeeds, bounds } of decisive) {
       const either =
         bounds && `; undecided against it ${formatEstimate(bounds.low)}, for it ${formatEstimate(bounds.high)}`;

@@ -32,12 +32,11 @@ describe("the recorded ablation of the miniature", () => {
         (one) => one.a === "msm:rules-reasons+aft" && one.b === b && one.slice === "split heldout",
       )!;
     const subrules = above("msm:rules-subrules+aft");
-    expect(subrules.adjusted.low).toBeGreaterThan(0);
-    expect(subrules.overSeeds).toMatchObject({ n: 6 });
-    expect(subrules.overSeeds.low).toBeGreaterThan(0);
+    expect(subrules.estimate).toMatchObject({ seeds: 10 });
+    expect(subrules.estimate.low).toBeGreaterThan(0);
     const rules = above("msm:rules+aft");
     expect(rules.estimate.low).toBeLessThan(0);
-    expect(rules.overSeeds.low).toBeLessThan(0);
+    expect(rules.estimate.high).toBeGreaterThan(0);
   });
 });
 

@@ -4,7 +4,7 @@ import type { MeanEstimate } from "../../eval/statistics/intervals.js";
 import { taskByName } from "../../eval/tasks/by-name.js";
 import type { ExperimentRecord } from "../../experiment/record.js";
 import type { Rate } from "../../experiment/results.js";
-import { describeSameArm } from "../seeds.js";
+import { describeSameArm, intervalOver } from "../seeds.js";
 import { isDecisive } from "./answer.js";
 import { drawBars, drawLines, type Line } from "./figures.js";
 import { escapeHtml, estimate, interval, share, table } from "./html.js";
@@ -26,7 +26,7 @@ export function armFigures(record: ExperimentRecord): string {
         return { label: text, value, low, high, seeds: seeds.length > 1 ? seeds : [], group: Math.max(0, group) };
       });
       return `<h3>${escapeHtml(label ?? name)}</h3><figure>${drawBars(bars, main.outcome, rangeOf(bars))}
-<figcaption>${escapeHtml(main.slice)}: mean with the 95 % interval over seeds and questions; dots are seeds.</figcaption></figure>
+<figcaption>${escapeHtml(main.slice)}: mean with the 95 % interval ${intervalOver(experiment)}; dots are seeds.</figcaption></figure>
 ${outcomeTable(record, own, main)}${legend(taskByName(settings.task).legend, own)}`;
     })
     .join("\n");
@@ -101,7 +101,7 @@ export function differenceTable(record: ExperimentRecord): string {
     ...(either ? [one.bounds ? `${estimate(one.bounds.low)}<br>${estimate(one.bounds.high)}` : ""] : []),
     ...[estimate(one.overSeeds), claimOf(one)],
   ]);
-  const heads = ["difference", "over seeds and questions", "for all at once", ...(either ? ["undecided"] : [])];
+  const heads = ["difference", intervalOver(record.experiment), "for all at once", ...(either ? ["undecided"] : [])];
   const same = Object.entries(complements).map(
     ([later, earlier]) =>
       `${escapeHtml(later)} is the same answers as ${escapeHtml(earlier)}, complemented: what ` +
@@ -139,7 +139,7 @@ export function curveFigures({ experiment, matrix, rates }: ExperimentRecord): s
           return points.length === 0 ? [] : [{ label: armLabel, points }];
         });
         return `<h3>${escapeHtml(name)}: ${escapeHtml(label ?? evaluation)}</h3><figure>${drawLines(lines, { x: setting, y: outcome }, { logX: true })}
-<figcaption>Held-out half, mean, 95 % interval over seeds and questions.</figcaption></figure>`;
+<figcaption>Held-out half, mean, 95 % interval ${intervalOver(experiment)}.</figcaption></figure>`;
       }),
     )
     .join("\n");
