@@ -41,8 +41,8 @@ export interface CrossedOptions {
  * The half width is the mean of two. Howe's (1974) for a sum of independent parts, sqrt(t(S - 1)^2 V_s + t(G - 1)^2
  * V_i), covers too often where items are most of the variance; Satterthwaite's (1946), t(df) sqrt(V_s + V_i) with df by
  * moments, too seldom where seeds are, because df comes out too large just when V_s comes out too small. Their mean
- * covers 94 to 97.5 % for 3 to 10 seeds, whatever part is the larger (docs/results.md has the table, the tests a
- * short run). A percentile bootstrap over 3 seeds covers 75 %.
+ * covers 94 to 98 % for 3 to 10 seeds, whatever part is the larger (docs/results.md has the table, the tests a
+ * short run). A percentile bootstrap over 3 seeds covers 67 %.
  *
  * Null ends where the data carry no interval: fewer than two clusters, or values that do not vary and have no range.
  * Within a range, values that are all alike have Wilson's interval for as many answers as there are clusters, with the
