@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
-import { InputError } from "../base/errors.js";
 import { hashFile } from "../base/hash.js";
 import { readAdapter } from "../formats/adapter.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
@@ -48,11 +47,6 @@ export async function loadModel(backend: Backend, request: ModelRequest): Promis
     const adapter = adapterFolder === null ? null : readAdapter(adapterFolder);
     const lora = adapter && adapterLora(adapter, config, `--adapter ${request.adapter}`);
     const tokenizer = loadModelTokenizer(folder, tokenizerFolder);
-    if (tokenizer.vocabSize > config.vocabSize)
-      throw new InputError(
-        `${tokenizerFolder}: the tokenizer has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary is ` +
-          `${config.vocabSize}`,
-      );
     const positions = request.positions ?? Math.min(config.maxPositionEmbeddings, DEFAULT_POSITIONS);
     const decoder = await loadDecoder(backend, checkpoint, { dtype: request.dtype, lora, positions });
     if (adapter) loadAdapter(decoder, adapter);

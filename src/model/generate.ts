@@ -3,6 +3,7 @@ import type { Backend } from "../backend/backend.js";
 import type { Tensor } from "../backend/tensor.js";
 import { InputError } from "../base/errors.js";
 import { randomUniform, STREAMS } from "../base/random.js";
+import { checkTokenIds } from "../shape/token-ids.js";
 import { checkLogprob } from "./finite.js";
 import {
   forwardTokens,
@@ -66,14 +67,16 @@ interface Sequence {
 /**
  * One completion for each prompt (token ids, not empty). The random numbers of prompt i are a function of (seed, i,
  * token), so that results do not depend on the other prompts, but for rounding where these change what all begin with.
- * @throws InputError where a prompt and its completion are longer than the model's positions, RunError where a drawn
- * token's log-probability is not finite
+ * @throws InputError where a prompt holds an id that the model does not have, or is with its completion longer than the
+ * model's positions; RunError where a drawn token's log-probability is not finite
  */
 export async function generate(
   decoder: Decoder,
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): Promise<Completion[]> {
+  const nameOf = (prompt: number): string => options.where?.(prompt) ?? `prompt ${prompt + 1}`;
+  for (const [i, prompt] of prompts.entries()) checkTokenIds(prompt, decoder.config.vocabSize, nameOf(i));
   const { prefix, slotRows, shape } = planGeneration(decoder.backend, prompts, options.maxTokens);
   const positions = prefix + slotRows;
   checkPositions(decoder, positions, wayToFit(decoder, positions - options.maxTokens));

@@ -1,5 +1,6 @@
 /** @file Whether two models compute the same: logits on a fixed text. */
 import { readFloats } from "../backend/backend.js";
+import { checkTokenIds } from "../shape/token-ids.js";
 import { checkPositions } from "./generate.js";
 import { forwardTokens, logitsOf, openSession } from "./session.js";
 import type { Decoder } from "./weights.js";
@@ -13,6 +14,7 @@ export const PROBE_TEXT =
 /** Logits [ids, V] after each token of `ids`, row by row. */
 export async function probeLogits(decoder: Decoder, ids: readonly number[]): Promise<Float32Array> {
   checkPositions(decoder, ids.length);
+  checkTokenIds(ids, decoder.config.vocabSize, "the probe's text");
   const n = ids.length;
   const session = openSession(decoder, { cacheRows: n, maxTokens: n, maxLogits: n, maxLosses: 0 });
   try {

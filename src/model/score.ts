@@ -1,5 +1,6 @@
 /** @file Log-probabilities of given continuations; what the prompts have in common is computed once. */
 import { readFloats, readInts } from "../backend/backend.js";
+import { checkTokenIds } from "../shape/token-ids.js";
 import { checkLogprob } from "./finite.js";
 import { checkPositions, commonPrefix, prefill } from "./generate.js";
 import { forwardTokens, lossesOf, openSession, type Session, type SessionShape, type SessionToken } from "./session.js";
@@ -29,8 +30,8 @@ export interface TokenScores {
  * Scores `requests`. The tokens that all begin with are run once, and so is the beginning that consecutive requests
  * share (the answers to one question); neither changes a result but for rounding. `onProgress` is told how many
  * requests are done.
- * @throws InputError where a request is longer than the model's positions, RunError where a log-probability is not
- * finite
+ * @throws InputError where a request holds an id that the model does not have, or is longer than the model's positions;
+ * RunError where a log-probability is not finite
  */
 export async function score(
   decoder: Decoder,
@@ -38,6 +39,8 @@ export async function score(
   onProgress: (done: number) => void = () => {},
 ): Promise<TokenScores[]> {
   if (requests.length === 0) return [];
+  for (const [i, { ids, where }] of requests.entries())
+    checkTokenIds(ids, decoder.config.vocabSize, where ?? `request ${i + 1}`);
   const longest = requests.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   checkPositions(decoder, longest);
   // The token before the first scored one predicts it: the prefix ends before that one.

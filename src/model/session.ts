@@ -3,6 +3,7 @@ import { type Backend, writeTensor } from "../backend/backend.js";
 import { openRecordings, type Recordings } from "../backend/recordings.js";
 import type { Tensor } from "../backend/tensor.js";
 import { rows } from "../backend/tensor.js";
+import { firstOutside } from "../shape/token-ids.js";
 import { attentionOperands, type LayerActivations, layoutLayer } from "./activations.js";
 import { type Alloc, allocArena, type Extent, measure } from "./arena.js";
 import { type Attend, layerForward } from "./layer.js";
@@ -134,10 +135,25 @@ interface TokenTensors {
   ranges: Tensor;
 }
 
+/** Kernels trust what they are given: nothing gets past here that is not in the model, its positions or the cache. */
+function checkToken({ decoder, shape }: Session, { id, position, cacheRow, ranges }: SessionToken): void {
+  const { config, weights } = decoder;
+  checkIndices([id], config.vocabSize, "token id");
+  checkIndices([position], weights.cos.rows, "position");
+  checkIndices([cacheRow], shape.cacheRows, "cache row");
+  checkIndices(ranges, shape.cacheRows + 1, "end of a range of cache rows");
+}
+
+function checkIndices(indices: readonly number[], count: number, what: string): void {
+  const wrong = firstOutside(indices, count);
+  if (wrong !== null) throw new RangeError(`${what} ${wrong}: there are 0 to ${count - 1}`);
+}
+
 /** Writes what `forwardWritten` reads; `tokens` as for `forwardTokens`. */
 export function writeTokens(session: Session, tokens: readonly SessionToken[]): TokenTensors {
   const n = tokens.length;
   if (n === 0 || n > session.shape.maxTokens) throw new RangeError(`${n} tokens, at most ${session.shape.maxTokens}`);
+  for (const token of tokens) checkToken(session, token);
   const values = new Int32Array(7 * n);
   tokens.forEach(({ id, position, cacheRow, ranges }, i) => {
     values[i] = id;
@@ -214,6 +230,7 @@ function narrow(layer: LayerActivations, n: number): LayerActivations {
 export function pickRows(session: Session, hidden: Tensor, indices: readonly number[]): Tensor {
   const { backend } = session.decoder;
   const { logits } = session;
+  checkIndices(indices, hidden.rows, "row");
   const index = writeHead(backend, logits.index, Int32Array.from(indices));
   const picked = rows(logits.hidden, 0, indices.length);
   backend.ops.gather({ out: picked, table: hidden, index });
@@ -241,6 +258,8 @@ export function lossesOf(
   const { backend, weights } = session.decoder;
   const { scoring } = session;
   const n = indices.length;
+  checkIndices(indices, hidden.rows, "row");
+  checkIndices(targets, session.decoder.config.vocabSize, "target");
   const index = writeHead(backend, scoring.index, Int32Array.from(indices));
   const x = rows(scoring.hidden, 0, n);
   backend.ops.gather({ out: x, table: hidden, index });

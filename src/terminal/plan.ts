@@ -1,37 +1,13 @@
 /** @file The plan of a run, printed before its first step. */
 
 import { formatBytes } from "../base/bytes.js";
-import type { TrainConfig } from "../config/train.js";
-import type { BatchPlan } from "../corpus/batches.js";
-import type { EncodingNotes } from "../corpus/encode.js";
 import { meaningOf } from "../corpus/forms.js";
-import { type DataStats, formatPreview } from "../corpus/stats.js";
-import { type LoraConfig, planAdapter } from "../model/lora.js";
-import type { ModelConfig } from "../shape/config.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import type { MemoryPlan } from "../train/memory.js";
+import { formatPreview } from "../corpus/stats.js";
+import { planAdapter } from "../model/lora.js";
+import type { RunPlan } from "../train/plan.js";
 import { resolveWarmup } from "../train/schedule.js";
 import { encodingNotes, rowNotes } from "./data-notes.js";
 import { formatDuration } from "./progress.js";
-
-export interface RunPlan {
-  command: "midtrain" | "aft";
-  config: TrainConfig;
-  lora: LoraConfig;
-  model: ModelConfig;
-  tokenizer: Tokenizer;
-  stats: DataStats;
-  /** What happened to the held-out data; null where there are none. */
-  heldout: EncodingNotes | null;
-  /** What is wrong with the first row that was left out. */
-  firstSkipped: string | null;
-  /** lora_dropout of the adapter that is continued. */
-  dropout: number;
-  batches: BatchPlan;
-  memory: MemoryPlan;
-  /** Forecast of the training itself. */
-  seconds: number;
-}
 
 const PREVIEW_TOKENS = 120;
 
@@ -109,13 +85,13 @@ function formLines({ command, stats }: RunPlan): [string, string][] {
 }
 
 /** What a person should know: what happened to the data, and what is not applied. */
-function notesOf({ stats, heldout, firstSkipped, dropout }: RunPlan): string[] {
+function notesOf({ stats, dataset: { firstSkipped }, heldout, dropout }: RunPlan): string[] {
   return [
     ...(dropout > 0 ? [`the adapter was trained with lora_dropout ${dropout}; it goes on without dropout`] : []),
     ...rowNotes(stats),
     ...encodingNotes(stats),
     ...(firstSkipped === null ? [] : [`the first bad row: ${firstSkipped}`]),
-    ...(heldout === null ? [] : encodingNotes(heldout).map((note) => `held-out data: ${note}`)),
+    ...(heldout === null ? [] : encodingNotes(heldout.dataset.notes).map((note) => `held-out data: ${note}`)),
   ];
 }
 

@@ -1,8 +1,10 @@
 /** @file One optimiser step: rows to micro-batches, gradients, clipping, AdamW. */
 import { readFloats, writeTensor } from "../backend/backend.js";
 import { rows } from "../backend/tensor.js";
+import { NO_TARGET } from "../corpus/encode.js";
 import type { Row } from "../corpus/pack.js";
 import { decoderForwardBackward, decoderLosses } from "../model/decoder.js";
+import { firstOutside } from "../shape/token-ids.js";
 import { storeParams, type TrainState } from "./state.js";
 
 /** AdamW's settings for one step. `step` counts from 1 (bias correction). */
@@ -89,7 +91,7 @@ function writeMicroBatch(state: TrainState, microBatch: Row[]): void {
   const row = (i: number): Int32Array => values.subarray(i * N, (i + 1) * N);
   const [ids, positions, starts, targets] = [row(0), row(1), row(2), row(3)];
   for (let n = 0; n < N; n++) starts[n] = n;
-  targets.fill(-100);
+  targets.fill(NO_TARGET);
   microBatch.forEach((row, i) => {
     const begin = i * row.ids.length;
     ids.set(row.ids, begin);
@@ -99,7 +101,20 @@ function writeMicroBatch(state: TrainState, microBatch: Row[]): void {
       starts[begin + n] = begin + start;
     });
   });
+  checkInputs(state, ids, targets);
   writeTensor(state.decoder.backend, batch.inputs, values);
+}
+
+/** Kernels trust what they are given: the plan has checked the data, and nothing else may get here. */
+function checkInputs({ decoder }: TrainState, ids: Int32Array, targets: Int32Array): void {
+  const { vocabSize } = decoder.config;
+  const wrong =
+    firstOutside(ids, vocabSize) ??
+    firstOutside(
+      targets.filter((target) => target !== NO_TARGET),
+      vocabSize,
+    );
+  if (wrong !== null) throw new RangeError(`token id ${wrong}: the model has 0 to ${vocabSize - 1}`);
 }
 
 /** Summed in f64, in order: the same value for every split into micro-batches. */

@@ -2,20 +2,28 @@
 import type { Backend } from "../../backend/backend.js";
 import { InputError } from "../../base/errors.js";
 import { loadJson, loadText } from "../../base/json.js";
+import { loadModelTokenizer, resolveFolders } from "../../chat/load.js";
 import type { EvalConfig } from "../../config/inference.js";
-import { DEFAULT_SEQ_LEN, type TrainConfig } from "../../config/train.js";
-import { planBatches } from "../../corpus/batches.js";
+import type { TrainConfig } from "../../config/train.js";
 import { type Dataset, loadDataset } from "../../corpus/dataset.js";
-import { loadTrainingData } from "../../corpus/training-data.js";
 import { CHARACTERS_A_TOKEN } from "../../endpoint/cost.js";
+import { readAdapter } from "../../formats/adapter.js";
 import { openCheckpoint } from "../../formats/checkpoint.js";
-import { resolveModel } from "../../formats/hub/hub.js";
 import { parseModelConfig } from "../../formats/model-config.js";
-import { type LoraConfig, parseTargets } from "../../model/lora.js";
+import type { LoraConfig } from "../../model/lora.js";
+import type { Adapter } from "../../shape/adapter.js";
 import type { ModelConfig } from "../../shape/config.js";
-import { loadTokenizer, type Tokenizer } from "../../tokenizer/tokenizer.js";
-import { flopsPerToken, forecastSeconds, measureRates, recordedRates } from "../../train/forecast.js";
+import type { Tokenizer } from "../../tokenizer/tokenizer.js";
+import { measureRates, recordedRates } from "../../train/forecast.js";
 import { memoryBudget, planMemory } from "../../train/memory.js";
+import {
+  forecastSteps,
+  planTraining,
+  type ResolvedConfig,
+  resolveConfig,
+  resolveLora,
+  runShape,
+} from "../../train/plan.js";
 import type { Experiment } from "../file.js";
 import type { Matrix } from "../matrix.js";
 import { evaluationBytes, evaluationSeconds, isEndpoint, planEvaluation } from "./evaluation.js";
@@ -50,39 +58,53 @@ export interface Forecast {
  * machine.
  */
 export async function forecastJobs(experiment: Experiment, matrix: Matrix, backend: Backend): Promise<Forecast> {
-  const subject = await openSubject(experiment);
-  const { config } = subject;
+  const subjects = openSubjects(experiment);
+  const plainSubject = await subjects(null);
+  const config = plainSubject.model;
   const { recordedRate: recorded } = experiment;
   const rates = recorded
     ? recordedRates(recorded.flops, recorded.bytesPerSecond)
     : await measureRates(backend, config, PROBE_TOKENS);
-  const rate = rates.many;
   const jobs = new Map<string, JobForecast>();
-  for (const job of matrix.jobs)
-    if (job.kind === "train") jobs.set(job.id, await forecastTraining(experiment, subject, backend, rate, job.config));
+  const trained = new Map<string, Trained>();
+  for (const job of matrix.jobs) {
+    if (job.kind !== "train") continue;
+    const parent = trained.get(job.needs[0] ?? "");
+    const root = parent ? parent.root : job.config.adapter;
+    const subject = await subjects(root);
+    const lora = parent?.lora ?? resolveLora(job.config, subject.adapter, subject.model);
+    trained.set(job.id, { root, lora });
+    jobs.set(job.id, await forecastTraining(experiment, { ...subject, lora }, backend, rates.many, job.config));
+  }
   for (const evaluation of experiment.evaluations) {
     const own = new Set(matrix.cells.flatMap((cell) => (cell.evaluation === evaluation.name ? [cell.job] : [])));
-    const plain = await planEvaluation(evaluation, !experiment.recordedShape, subject.tokenizer);
+    const plain = await planEvaluation(evaluation, !experiment.recordedShape, plainSubject.tokenizer);
     const { sequences } = backend.limits;
     for (const { id, needs, config: asked } of matrix.jobs.filter((job) => job.kind === "eval" && own.has(job.id))) {
-      const parent = matrix.jobs.find((job) => job.id === needs[0]);
-      const work = toldWork(plain, asked as EvalConfig, subject);
-      const lora = parent?.kind === "train" ? loraOf(parent.config) : null;
+      const work = toldWork(plain, asked as EvalConfig, plainSubject);
+      const lora = trained.get(needs[0] ?? "")?.lora ?? (await subjects(asked.adapter)).adapter?.config ?? null;
       const seconds = await evaluationSeconds(work, evaluation.settings, config, rates, sequences);
       const bytes = evaluationBytes(work, evaluation.settings, backend, config, lora);
       jobs.set(id, { tokens: localTokens(work, evaluation.settings), steps: null, seconds, bytes, work });
     }
   }
-  return { jobs, flopsPerSecond: rate, rateSource: recorded ? "recorded" : "measured on this machine" };
+  return { jobs, flopsPerSecond: rates.many, rateSource: recorded ? "recorded" : "measured on this machine" };
+}
+
+/** Of a stage that others go on from: the adapter that its chain began with, and the shape of its own. */
+interface Trained {
+  root: string | null;
+  lora: LoraConfig;
 }
 
 /** `work` with the job's system message. Throws InputError where the model has no room for it. */
-function toldWork(work: EvaluationWork, { system }: EvalConfig, { tokenizer, config }: Subject): EvaluationWork {
+function toldWork(work: EvaluationWork, { system }: EvalConfig, subject: Subject): EvaluationWork {
   if (system === null) return work;
+  const { tokenizer } = subject;
   const text = loadText(system, MAX_SYSTEM_BYTES);
   const tokens = tokenizer ? tokenizer.encode(text).length : Math.ceil(text.length / CHARACTERS_A_TOKEN);
   const model = toldAsking(work.model, tokens);
-  const positions = config.maxPositionEmbeddings;
+  const positions = subject.model.maxPositionEmbeddings;
   if (model.longest + model.maxTokens > positions)
     throw new InputError(
       `${system}: as a system message of ${tokens} tokens it leaves too little of the model's ${positions} positions ` +
@@ -96,84 +118,71 @@ function localTokens({ model, judge }: EvaluationWork, settings: { judge: string
   return tokensOf(model) + (judge && !isEndpoint(settings) ? tokensOf(judge) : 0);
 }
 
-function loraOf({ r, alpha, rslora, targets }: TrainConfig): LoraConfig {
-  return { r, alpha, useRslora: rslora, targets: parseTargets(targets) };
-}
-
+/** What a chain of stages begins with. */
 interface Subject {
-  config: ModelConfig;
+  model: ModelConfig;
   /** null: the model is not on this machine. */
   tokenizer: Tokenizer | null;
-  datasets: Map<string, Promise<Dataset>>;
+  adapter: Adapter | null;
+  /** The data of an option, read once for all stages. */
+  load: (option: string, args: string[], skipBadRows: boolean) => Promise<Dataset>;
 }
 
-async function openSubject({ model, recordedShape }: Experiment): Promise<Subject> {
-  if (recordedShape)
-    return {
-      config: parseModelConfig(loadJson(recordedShape, MAX_CONFIG_BYTES), recordedShape),
-      tokenizer: null,
-      datasets: new Map(),
+/** The subject of chains that begin with an adapter, or (null) with the model as it is; each is opened once. */
+function openSubjects(experiment: Experiment): (adapter: string | null) => Promise<Subject> {
+  const subjects = new Map<string | null, Promise<Subject>>();
+  return (adapter) => {
+    const subject = subjects.get(adapter) ?? openSubject(experiment, adapter);
+    subjects.set(adapter, subject);
+    return subject;
+  };
+}
+
+async function openSubject({ model, tokenizer, recordedShape }: Experiment, adapter: string | null): Promise<Subject> {
+  if (recordedShape) {
+    const config = parseModelConfig(loadJson(recordedShape, MAX_CONFIG_BYTES), recordedShape);
+    const load = (): never => {
+      throw new InputError("with `recordedShape` no data are read");
     };
-  const checkpoint = openCheckpoint(await resolveModel(model));
+    return { model: config, tokenizer: null, adapter: null, load };
+  }
+  const folders = await resolveFolders({ model, adapter, tokenizer });
+  const checkpoint = openCheckpoint(folders.folder);
   checkpoint.close();
-  return { config: checkpoint.config, tokenizer: loadTokenizer(checkpoint.folder), datasets: new Map() };
+  const own = loadModelTokenizer(folders.folder, folders.tokenizerFolder);
+  const datasets = new Map<string, Promise<Dataset>>();
+  const load: Subject["load"] = (option, args, skipBadRows) => {
+    const key = JSON.stringify([args, skipBadRows]);
+    const dataset = datasets.get(key) ?? loadDataset(args, own, { option, skipBadRows });
+    datasets.set(key, dataset);
+    return dataset;
+  };
+  const begun = folders.adapterFolder === null ? null : readAdapter(folders.adapterFolder);
+  return { model: checkpoint.config, tokenizer: own, adapter: begun, load };
 }
 
 async function forecastTraining(
   experiment: Experiment,
-  subject: Subject,
+  { model, tokenizer, lora, load }: Subject & { lora: LoraConfig },
   backend: Backend,
   rate: number,
   train: TrainConfig,
 ): Promise<JobForecast> {
-  const { config } = subject;
-  const seqLen = train.seqLen ?? Math.min(DEFAULT_SEQ_LEN, config.maxPositionEmbeddings);
-  const lora = loraOf(train);
-  const steps = await countSteps(experiment, subject, train, seqLen);
-  const tokens = steps * train.batchSize * seqLen;
-  const shape = {
-    config,
-    lora,
-    dtype: train.dtype,
-    seqLen,
-    batchSize: train.batchSize,
-    positions: seqLen,
-    sampling: null,
-  };
+  const read = (option: string, args: string[]): Promise<Dataset> => load(option, args, train.skipBadRows);
+  const plan = tokenizer && (await planTraining(train, { model, tokenizer, lora }, read));
+  const known = plan ?? { config: resolveConfig(train, model), model, lora, prompts: [] };
+  const steps = plan?.batches.steps ?? countRecordedSteps(experiment, known.config);
   const budget = experiment.recordedMemory ?? memoryBudget(backend);
-  const { totalBytes } = planMemory(backend, shape, budget);
-  return {
-    tokens,
-    steps,
-    seconds: forecastSeconds(tokens, flopsPerToken(config, lora, seqLen / 2), rate),
-    bytes: totalBytes,
-    work: null,
-  };
+  const { totalBytes } = planMemory(backend, runShape(backend, known), budget);
+  return { ...forecastSteps(steps, known, rate), steps, bytes: totalBytes, work: null };
 }
 
-async function countSteps(
-  experiment: Experiment,
-  subject: Subject,
-  train: TrainConfig,
-  seqLen: number,
-): Promise<number> {
-  if (train.maxSteps !== null && train.epochs === null) return train.maxSteps;
-  const epochs = train.epochs ?? 1;
+/** Steps over sizes that were recorded, not packed. */
+function countRecordedSteps(experiment: Experiment, train: ResolvedConfig): number {
   const most = train.maxSteps ?? Number.POSITIVE_INFINITY;
-  if (!subject.tokenizer) {
-    const tokens = recordedTokens(experiment, train);
-    return Math.min(most, Math.ceil((epochs * tokens) / (PACKED_SHARE * seqLen * train.batchSize)));
-  }
-  const load = (_option: string, args: string[]): Promise<Dataset> => {
-    const { skipBadRows } = train;
-    const key = JSON.stringify([args, skipBadRows]);
-    const dataset = subject.datasets.get(key) ?? loadDataset(args, subject.tokenizer!, { skipBadRows });
-    subject.datasets.set(key, dataset);
-    return dataset;
-  };
-  const dataset = await loadTrainingData({ ...train, seqLen, positions: subject.config.maxPositionEmbeddings }, load);
-  const { seed, shuffle, batchSize: rowsPerStep } = train;
-  return planBatches(dataset, { seqLen, rowsPerStep, epochs, maxSteps: most, shuffle, seed }).steps;
+  if (train.epochs === null) return most;
+  const tokens = recordedTokens(experiment, train);
+  return Math.min(most, Math.ceil((train.epochs * tokens) / (PACKED_SHARE * train.seqLen * train.batchSize)));
 }
 
 /** Of the corpus that a stage trains on, and of its mix. */

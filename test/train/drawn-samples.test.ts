@@ -1,6 +1,6 @@
 /** @file Samples during training. */
 import { afterAll, expect, test } from "vitest";
-import { drawSamples } from "../../src/jobs/drawn-samples.js";
+import { drawSamples } from "../../src/train/drawn-samples.js";
 import { openTestBackend } from "../backend.js";
 import { damage, openInference, someIds } from "../model/inference-fixture.js";
 
