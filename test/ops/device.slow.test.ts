@@ -6,7 +6,7 @@ import { buildEmulated } from "./builds.js";
 buildEmulated();
 afterEach(() => vi.unstubAllEnvs());
 
-async function opened(name: BackendName, device?: number): Promise<number> {
+async function opened(name: BackendName, device: number | null = null): Promise<number> {
   const backend = await openBackend(name, { device });
   backend.close();
   return backend.info.device;
