@@ -4,9 +4,14 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { packagePath } from "../src/base/package.js";
 
-const DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/results.md", "docs/support.md"].filter(
-  (name) => existsSync(packagePath(name)),
-);
+const DOCUMENTS = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "docs/results.md",
+  "docs/support.md",
+  "docs/exact-and-fast.md",
+].filter((name) => existsSync(packagePath(name)));
 
 /** Blocks of code that begin with a comment naming their file. */
 function snippets(text: string): { file: string; lines: string[] }[] {
