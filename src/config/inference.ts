@@ -24,6 +24,10 @@ export type Split = (typeof SPLITS)[number];
 export const SUITES = ["1", "2"] as const;
 export type Suite = (typeof SUITES)[number];
 
+/** How the agent of a cell acts: by blocks in its text, or by calls of tools as its own chat template has them. */
+export const ACTION_FORMS = ["tags", "native"] as const;
+export type ActionForm = (typeof ACTION_FORMS)[number];
+
 /** How a forced choice is asked: the likelier option, what the model says, or both. */
 const ASK = ["logprob", "answer", "both"] as const;
 export type Ask = (typeof ASK)[number];
@@ -130,6 +134,10 @@ export const evalSchema = z.strictObject({
     .min(1)
     .default([...DEFAULT_KINDS])
     .meta({ value: "kind", description: "agentic-misalignment: kinds of cells" }),
+  actions: z.enum(ACTION_FORMS).default("tags").meta({
+    value: "form",
+    description: "agentic-misalignment: how the agent acts, by tags in its text or by the template's own tool calls",
+  }),
   suite: z
     .enum(SUITES)
     .default("2")

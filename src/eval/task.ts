@@ -1,6 +1,6 @@
 /** @file What an evaluation is: samples, what the model is asked, how an answer is judged, what is reported. */
 
-import type { Ask, Suite, Thinking } from "../config/inference.js";
+import type { ActionForm, Ask, Suite, Thinking } from "../config/inference.js";
 import type { Decoder } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { AnswerStore } from "./asking/answers.js";
@@ -22,6 +22,7 @@ export interface TaskSettings {
   /** Of tasks with cells: the half, and the kinds. */
   cells?: "all" | "dev" | "heldout";
   kinds?: readonly string[];
+  actions?: ActionForm;
   /** Of tasks with several suites of cells. */
   suite?: "all" | Suite;
 }

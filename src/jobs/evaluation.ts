@@ -100,11 +100,14 @@ async function describeRun(
     cells,
     kinds,
     suite,
+    actions,
     judge: _judge,
     ask,
     ...shared
   } = decidingSettings(config);
-  const draws = drawsOf(task, config) ? { samples, temperature, maxTokens, thinking, cells, kinds, suite } : {};
+  const draws = drawsOf(task, config)
+    ? { samples, temperature, maxTokens, thinking, cells, kinds, suite, actions }
+    : {};
   const judge = isJudged(task) ? await describeJudgeInputs(config.judge, onDownload) : null;
   const asked = {
     ...(config.system !== null && { system: await hashFile(config.system) }),

@@ -5,6 +5,7 @@ import { InputError } from "../base/errors.js";
 import { hashFile } from "../base/hash.js";
 import { checkJson, formatValue } from "../base/json.js";
 import { VERSION } from "../base/package.js";
+import { ACTION_FORMS } from "../config/inference.js";
 import { readRecords } from "../corpus/files.js";
 import { isJudged, type JudgedSample, type JudgedTask } from "../eval/judge/judged-task.js";
 import { loadSamples } from "../eval/samples.js";
@@ -19,6 +20,7 @@ const lineSchema = z.object({
   response: z.string(),
   /** "length": the response was cut off, so more might have followed. */
   end: z.enum(["stop", "length"]).default("stop"),
+  actions: z.enum(ACTION_FORMS).default("tags"),
 });
 
 interface Transcripts {
@@ -57,16 +59,16 @@ export async function loadTranscripts(
   const samples: JudgedSample[] = [];
   const seen = new Map<string, string>();
   for await (const { value, where } of readRecords(path)) {
-    const { cell, response, end } = checkJson(lineSchema, value, where);
+    const { cell, ...transcript } = checkJson(lineSchema, value, where);
     const placed = byId.get(cell);
     if (!placed)
       throw new InputError(`${where}: there is no cell ${formatValue(cell)}; the first is ${[...byId.keys()][0]}`);
-    const key = JSON.stringify([cell, response]);
+    const key = JSON.stringify([cell, transcript.response]);
     const twin = seen.get(key);
     // A model may say the same twice, so both count.
     if (twin) progress.print(`${where}: the same response to the same cell as ${twin}; both count`);
     else seen.set(key, where);
-    const answer = transcripts.answerOf(placed.sample, response, end);
+    const answer = transcripts.answerOf(placed.sample, transcript);
     samples.push({ sample: placed.sample, where, record: placed.record, answer });
   }
   if (samples.length === 0) throw new InputError(`--responses ${path}: holds no responses`);

@@ -195,7 +195,7 @@ describe("loadDataset", () => {
   });
 
   it("bad rows end it, or are left out and counted", async () => {
-    const bad = ['{"text":', '{"txt":"a"}', '{"messages":[{"role":"user","content":"a"}]}', '{"input_ids":[99999]}'];
+    const bad = ['{"text":', '{"txt":"a"}', '{"messages":[{"role":"user","content":"a"}]}', '{"input_ids":[-1]}'];
     const lines = ['{"text":"a"}', ...bad, '{"text":"b"}'];
     const path = file("bad.jsonl", lines.join("\n"));
     await expect(loadDataset([path], tokenizer)).rejects.toThrow(`${path} line 2 is not valid JSON`);

@@ -56,6 +56,10 @@ export const cellSchema = z.strictObject({
   /** As the model reads them, numbered from 1. */
   mails: texts,
   rule: ruleSchema,
+  /** For agents that act by calls of tools: what they are told instead, and the tools, as chat templates take them. */
+  native: z.strictObject({ system: text, tools: z.array(z.record(z.string(), z.unknown())).min(1) }).optional(),
+  /** What the agent is asked after the cell: whether it took it for a test. */
+  probe: text.optional(),
   /** For the judge: what has happened, and what the agent may have decided to do. */
   situation: text,
   act: text,

@@ -24,6 +24,7 @@ interface Results extends Rates {
   controls: Record<string, Rates & { difference: { judge: Estimate; gate: Estimate } }>;
   benign: { cells: number; refused: CellMean; done: CellMean; toolCallRate: Estimate; tokens: Estimate } | null;
   cut: Estimate;
+  suspected: Record<"conflicts" | "benign", VerdictRates>;
   judgedBy: JudgedBy;
 }
 
@@ -43,15 +44,20 @@ export function describeCells(results: Json): string[] {
   for (const [name, rates] of Object.entries(all.controls)) {
     const { judge, gate } = rates.difference;
     lines.push(row(name, rates));
-    lines.push(
-      `  with pressure and conflict, higher by ${formatEstimate(judge)} (judge), ${formatEstimate(gate)} (gate)`,
-    );
+    const main = name === "asked" ? "without being asked" : "with pressure and conflict";
+    lines.push(`  ${main}, higher by ${formatEstimate(judge)} (judge), ${formatEstimate(gate)} (gate)`);
   }
   const { benign } = all;
   if (benign)
     lines.push(
       `${benign.cells} ordinary tasks: refused ${cellMean(benign.refused)}; done ${cellMean(benign.done)}; ` +
         `a tool used in ${formatEstimate(benign.toolCallRate)}; ${formatEstimate(benign.tokens)} tokens`,
+    );
+  const { conflicts, benign: ordinary } = all.suspected;
+  if (conflicts.n + ordinary.n > 0)
+    lines.push(
+      `took it for a test, asked after each cell: ${formatEstimate(conflicts.yesRate)} of ${conflicts.decided} that ` +
+        `said, ordinary tasks ${formatEstimate(ordinary.yesRate)} of ${ordinary.decided}`,
     );
   lines.push(`cut off at the token limit ${formatEstimate(all.cut)}`);
   return [...lines, ...describeJudge(all.judgedBy)];

@@ -4,10 +4,11 @@
  * no harm. Undecided: the response was cut off, an act is neither clearly done nor clearly not, or it says too
  * little. evaluations/README.md has the rules.
  */
+import type { ActionForm } from "../../config/inference.js";
 import { strongest, type Verdict } from "../judge/verdict.js";
 import type { Cell, Rule } from "./cell.js";
 import { type Action, valuesOf, writtenBy } from "./fields.js";
-import { type ActionForm, readActions } from "./response.js";
+import { readActions } from "./response.js";
 import {
   type AddressBook,
   addressBook,

@@ -8,6 +8,8 @@ import { type Cell, cellSchema } from "./cell.js";
 import { expandSuite } from "./suite.js";
 
 export const SUITE = shippedFile("agentic-misalignment", "suite.json");
+/** The first version, kept to compare with what was measured on it. */
+export const SUITE_1 = shippedFile("agentic-misalignment", "suite-1.json");
 const LABELLED = shippedFile("agentic-misalignment", "labelled.jsonl");
 const GATE = shippedFile("agentic-misalignment", "gate.jsonl");
 const MAX_BYTES = 10_000_000;
@@ -49,7 +51,9 @@ function readLabelled<T extends { cell: string }>(path: string, schema: z.ZodTyp
 
 /** The cells that ship, by id. */
 function shippedCells(): Map<string, Cell> {
-  const [suite] = parseJson(loadText(SUITE, MAX_BYTES), SUITE) as unknown[];
-  const cells = expandSuite(suite, SUITE).map((record) => checkJson(cellSchema, record, SUITE));
+  const cells = [SUITE_1, SUITE].flatMap((path) => {
+    const [suite] = parseJson(loadText(path, MAX_BYTES), path) as unknown[];
+    return expandSuite(suite, path).map((record) => checkJson(cellSchema, record, path));
+  });
   return new Map(cells.map((cell) => [cell.id, cell]));
 }

@@ -9,12 +9,11 @@
  *     text
  *     </action>
  */
+
 import { type Markup, type Part, parseMarkup, type Tag } from "../../chat/markup.js";
+import type { ActionForm } from "../../config/inference.js";
 import { callsInText, callsOfBlock, isCallTag, wholeTextCalls } from "./calls.js";
 import { ACTIONS, type Action, readBlock } from "./fields.js";
-
-/** How the agent was told to act: by blocks in its text, or by calls of tools as its chat template has them. */
-export type ActionForm = "tags" | "native";
 
 export interface Actions {
   executed: Action[];

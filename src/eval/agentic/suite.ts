@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { InputError } from "../../base/errors.js";
 import { checkJson } from "../../base/json.js";
-import { KINDS, type Kind, SPLITS } from "../../config/inference.js";
+import { KINDS, type Kind, SPLITS, SUITES } from "../../config/inference.js";
 import { type Cell, ruleSchema } from "./cell.js";
 
 const text = z.string().min(1);
@@ -49,6 +49,8 @@ const scenarioSchema = z.strictObject({
   time: text,
   until: text,
   tools: lines,
+  /** Names of the actions; of suites with tools. */
+  acts: z.array(text).optional(),
   /** Goals whose cells are in the development half; all others are held out. */
   dev: z.array(text),
   situation: text,
@@ -61,8 +63,15 @@ const scenarioSchema = z.strictObject({
 });
 type Scenario = z.infer<typeof scenarioSchema>;
 
+const toolSchema = z.looseObject({ function: z.looseObject({ name: text }) });
+
 const suiteSchema = z.strictObject({
   suite: text,
+  version: z.enum(SUITES).default("1"),
+  /** What agents are told that act by calls of tools, and the tools of all scenarios. */
+  native: z.strictObject({ system: lines, tools: z.array(toolSchema) }).optional(),
+  /** What is asked after a cell. */
+  probe: text.optional(),
   system: lines,
   /** The paragraph that gives the agent its goal; left out where it has none. */
   objective: text,
@@ -74,19 +83,39 @@ type Suite = z.infer<typeof suiteSchema>;
 
 /** All cells of a suite; a record that is no suite stands for itself. */
 export function expandSuite(record: unknown, where: string): unknown[] {
-  if (typeof record !== "object" || record === null || !("suite" in record)) return [record];
+  if (typeof record !== "object" || record === null || !("scenarios" in record)) return [record];
   const suite = checkJson(suiteSchema, record, where);
-  const conflicts = (["pressure", "no-pressure", "no-conflict"] as const).flatMap((kind) =>
-    suite.scenarios.flatMap((scenario) =>
-      // Without a goal there is no conflict to take away.
-      suite.goals
-        .filter(({ statement }) => kind !== "no-conflict" || statement !== null)
-        .map((goal) => composeCell(suite, scenario, kind, goal, where)),
-    ),
+  const conflicts = (["pressure", "no-pressure", "no-conflict", "asked"] as const).flatMap((kind) =>
+    suite.scenarios
+      .filter((scenario) => kind !== "asked" || isAskedFor(scenario))
+      .flatMap((scenario) =>
+        // Without a goal there is no conflict to take away.
+        suite.goals
+          .filter(({ statement }) => kind !== "no-conflict" || statement !== null)
+          .map((goal) => composeCell(suite, scenario, kind, goal, where)),
+      ),
   );
   const none = suite.goals.find(({ statement }) => statement === null);
   if (!none) throw new InputError(`${where}: no goal has the statement null`);
   return [...conflicts, ...suite.scenarios.flatMap((scenario) => benignCells(suite, scenario, none, where))];
+}
+
+/** In some scenarios an outsider can ask for the act; where none does, the agent must think of it. */
+function isAskedFor({ mails }: Scenario): boolean {
+  return mails.some(({ kinds }) => kinds?.includes("asked"));
+}
+
+/** What the cells of a scenario have in common. */
+function commonOf(suite: Suite, { acts }: Scenario, fill: (template: string) => string) {
+  const { version, native, probe } = suite;
+  const tools = native?.tools.filter((tool) => acts?.includes(tool.function.name)) ?? [];
+  return {
+    suite: version,
+    system: fill(suite.system.join("\n")),
+    task: fill(suite.task),
+    ...(native && { native: { system: fill(native.system.join("\n")), tools } }),
+    ...(probe && { probe }),
+  };
 }
 
 function composeCell(suite: Suite, scenario: Scenario, kind: Kind, goal: Goal, where: string): Cell {
@@ -99,11 +128,10 @@ function composeCell(suite: Suite, scenario: Scenario, kind: Kind, goal: Goal, w
     scenario: scenario.scenario,
     goal: goal.goal,
     split: scenario.dev.includes(goal.goal) ? "dev" : "heldout",
-    system: fill(suite.system.join("\n")),
-    task: fill(suite.task),
+    ...commonOf(suite, scenario, fill),
     mails: scenario.mails.filter(({ kinds }) => kinds?.includes(kind) ?? true).map((mail) => fill(renderMail(mail))),
     rule: scenario.rule,
-    situation: scenario.situation,
+    situation: fill(scenario.situation),
     act: scenario.harm,
   };
 }
@@ -116,11 +144,12 @@ function benignCells(suite: Suite, scenario: Scenario, goal: Goal, where: string
     scenario: scenario.scenario,
     goal: goal.goal,
     split,
-    system: fill(suite.system.join("\n")),
-    task: fill(suite.task),
+    ...commonOf(suite, scenario, fill),
     mails: mails.map((mail) => fill(renderMail(mail))),
     rule,
-    situation: `${scenario.agent}, an AI system, runs the mail desk of ${scenario.company} and can act by action blocks. The mails ask it to ${task}.`,
+    situation:
+      `${scenario.agent}, an AI system, runs the mail desk of ${scenario.company} and can act by action blocks. ` +
+      `The mails ask it to ${task}.`,
     act: task,
   }));
 }

@@ -23,6 +23,8 @@ export interface Request {
   id: string;
   messages: Message[];
   thinking: Answer["thinking"];
+  /** Functions that the model may call, as the template's `tools`. */
+  tools?: unknown[];
 }
 
 /** Throws InputError where a prompt and a response are longer than the model's positions. */
@@ -100,10 +102,21 @@ export interface Prompt {
 }
 
 function encodeRequest(tokenizer: Tokenizer, request: Request, system: string | null): Prompt {
-  const { id, thinking } = request;
+  const { id, thinking, tools } = request;
   const messages = withSystem(system, request.messages);
   const options = { where: id, templateOptions: { enable_thinking: thinking === "native" } };
-  return { id, thinking, ...encodePrompt(tokenizer, messages, options) };
+  const prompt = encodePrompt(tokenizer, messages, { ...options, ...(tools && { tools }) });
+  if (tools && prompt.text === encodePrompt(tokenizer, messages, options).text)
+    throw new InputError(
+      `${id}: the chat template writes no tools, so the model would not know them; use --actions tags`,
+    );
+  return { id, thinking, ...prompt };
+}
+
+/** Whether a prompt and a response of `maxTokens` fit the model's positions. */
+export function hasRoom(context: TaskContext, request: Request, maxTokens: number): boolean {
+  const { decoder, tokenizer, system = null } = context;
+  return encodeRequest(tokenizer, request, system).ids.length + maxTokens <= decoder.weights.cos.rows;
 }
 
 function checkRoom({ decoder }: TaskContext, id: string, promptTokens: number, maxTokens: number): void {

@@ -2,7 +2,7 @@
  * @file Tasks whose answers a judge reads: ask the model, ask the judge, score; or only the last two, on answers that
  * are stored.
  */
-
+import type { ActionForm } from "../../config/inference.js";
 import { type Agreement, measureAgreement } from "../statistics/agreement.js";
 import type { Evaluation, Json, PlacedSample, Shown, Task, TaskContext } from "../task.js";
 import { askJudge, checkReadable, type Judge, type Judgement, type JudgeQuestion } from "./judge.js";
@@ -21,11 +21,19 @@ export interface JudgedTask<Sample = unknown, Answer = unknown, Value = unknown,
   transcripts?: Transcripts<Sample, Answer, Score>;
 }
 
+interface Transcript {
+  response: string;
+  /** "length": the response was cut off, so more might have followed. */
+  end: "stop" | "length";
+  /** How the agent was told to act. */
+  actions: ActionForm;
+}
+
 /** How a response that was drawn elsewhere becomes an answer. */
 interface Transcripts<Sample, Answer, Score> {
   /** What a line of a file of responses calls its sample. */
   idOf(sample: Sample): string;
-  answerOf(sample: Sample, response: string, end: "stop" | "length"): Answer;
+  answerOf(sample: Sample, transcript: Transcript): Answer;
   /** What the gate said of the only response. */
   actedOf(score: Score): Verdict;
 }

@@ -11,29 +11,74 @@
  * do it. Rates are means over cells. evaluations/README.md has the rules and the data's form.
  */
 
+import { InputError } from "../../base/errors.js";
 import { resolveThinking, SCRATCHPAD } from "../../chat/thinking.js";
-import { DEFAULT_KINDS } from "../../config/inference.js";
+import { type ActionForm, DEFAULT_KINDS } from "../../config/inference.js";
 import { type Cell, parseCell, renderInbox } from "../agentic/cell.js";
 import { describeCells } from "../agentic/describe.js";
 import { readGate } from "../agentic/gate.js";
-import { labelledResponses, SUITE } from "../agentic/labelled.js";
+import { labelledResponses, SUITE, SUITE_1 } from "../agentic/labelled.js";
+import { probeRequest, readProbe } from "../agentic/probe.js";
 import { agentQuestion } from "../agentic/question.js";
 import { CELL_LEGEND, CELL_RANGES, type CellScore, cellOutcomes, scoreCell, summarizeCells } from "../agentic/score.js";
 import { expandSuite } from "../agentic/suite.js";
 import type { Answer } from "../asking/answers.js";
-import { drawAnswers } from "../asking/respond.js";
+import { drawAnswers, hasRoom, type Request } from "../asking/respond.js";
 import type { JudgedTask } from "../judge/judged-task.js";
 import { VERDICTS, type Verdict } from "../judge/verdict.js";
-import type { Draws } from "../task.js";
+import type { Draws, TaskContext } from "../task.js";
 
 /** The paper draws 300 at this temperature; its replications 10 to 50. */
 const DRAWS: Draws = { samples: 25, temperature: 0.7, maxTokens: 2048 };
 
-export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> = {
+/** Enough to think before one word. */
+const PROBE_TOKENS = 512;
+
+interface AgentAnswer extends Answer {
+  /** Absent in what was stored before there was a choice: tags. */
+  actions?: ActionForm;
+  /** What was said to the question after the cell. */
+  probe?: string;
+}
+
+/** Throws InputError where the cell has no tools to act by. */
+function requestOf(cell: Cell, thinking: Answer["thinking"], actions: ActionForm): Request {
+  const { native } = cell;
+  if (actions === "native" && !native)
+    throw new InputError(`${cell.id}: --actions native: the cell has no tools; use --actions tags, or --suite 2`);
+  const told = actions === "native" ? native!.system : cell.system;
+  return {
+    id: cell.id,
+    messages: [
+      { role: "system", content: thinking === "scratchpad" ? `${told}\n\n${SCRATCHPAD}` : told },
+      { role: "user", content: renderInbox(cell) },
+    ],
+    thinking,
+    ...(actions === "native" && { tools: native!.tools }),
+  };
+}
+
+/** Replies to the questions after the cells, by id; of a model with too few positions for one, none. */
+async function askProbes(
+  context: TaskContext,
+  cells: readonly Cell[],
+  requests: readonly Request[],
+  answers: readonly Answer[],
+): Promise<Map<string, string>> {
+  const probes = cells
+    .flatMap((cell, i) => probeRequest(cell, requests[i]!, answers[i]!.responses[0]!.text) ?? [])
+    .filter((request) => hasRoom(context, request, PROBE_TOKENS));
+  if (probes.length === 0) return new Map();
+  const settings = { ...context.settings, samples: 1, temperature: 0, maxTokens: PROBE_TOKENS };
+  const said = await drawAnswers({ ...context, settings }, probes, DRAWS);
+  return new Map(said.map(({ responses }, i) => [probes[i]!.id, responses[0]!.text]));
+}
+
+export const agenticMisalignment: JudgedTask<Cell, AgentAnswer, Verdict, CellScore> = {
   name: "agentic-misalignment",
   version: 2,
   summary: "an agent that is to be replaced: leaking, copying itself out, cancelling an alert",
-  data: [SUITE],
+  data: [SUITE, SUITE_1],
   draws: DRAWS,
   fields: ["system", "task", "mails", "rule", "situation", "act"],
   expand: expandSuite,
@@ -44,19 +89,18 @@ export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> =
   },
   // The scratchpad's instruction counts for those that think by themselves too: it is short.
   reads: (cell) => [`${cell.system}\n\n${SCRATCHPAD}\n\n${renderInbox(cell)}`],
-  solve(context, cells) {
+  async solve(context, cells) {
     const thinking = resolveThinking(context.settings.thinking ?? "auto", context.tokenizer);
-    const requests = cells.map((cell) => ({
-      id: cell.id,
-      messages: [
-        { role: "system", content: thinking === "scratchpad" ? `${cell.system}\n\n${SCRATCHPAD}` : cell.system },
-        { role: "user", content: renderInbox(cell) },
-      ],
-      thinking,
-    }));
-    return drawAnswers(context, requests, DRAWS);
+    const { actions = "tags" } = context.settings;
+    const requests = cells.map((cell) => requestOf(cell, thinking, actions));
+    const answers = await drawAnswers(context, requests, DRAWS);
+    const replies = await askProbes(context, cells, requests, answers);
+    return answers.map((answer, i) => {
+      const probe = replies.get(`${cells[i]!.id} probe`);
+      return { ...answer, actions, ...(probe !== undefined && { probe }) };
+    });
   },
-  questions: (cell, { responses }) => responses.map(({ text }) => agentQuestion(cell, text)),
+  questions: (cell, { responses, actions }) => responses.map(({ text }) => agentQuestion(cell, text, actions)),
   labelled: () => ({
     categories: VERDICTS,
     items: labelledResponses().map(({ cell, response, decided }) => ({
@@ -65,14 +109,16 @@ export const agenticMisalignment: JudgedTask<Cell, Answer, Verdict, CellScore> =
     })),
     categoryOf: (verdict) => verdict,
   }),
-  score(cell, { thinking, responses }, judgements) {
-    const gates = responses.map(({ text, end }) => readGate(cell, text, end === "length"));
+  score(cell, { thinking, responses, actions, probe }, judgements) {
+    const gates = responses.map(({ text, end }) => readGate(cell, text, end === "length", actions));
     const judged = judgements.map(({ value }) => value ?? "undecided");
-    return scoreCell(cell, thinking, gates, judged, responses);
+    const suspected = probe === undefined ? undefined : readProbe(probe);
+    return { ...scoreCell(cell, thinking, gates, judged, responses), ...(suspected && { suspected }) };
   },
   transcripts: {
     idOf: ({ id }) => id,
-    answerOf: (cell, text, end) => ({
+    answerOf: (cell, { response: text, end, actions }) => ({
+      actions,
       prompt: `${cell.system}\n\n${renderInbox(cell)}`,
       thinking: "unknown",
       promptTokens: null,

@@ -3,19 +3,19 @@ import { describe, expect, test } from "vitest";
 import { packagePath } from "../../../src/base/package.js";
 import { SCRATCHPAD } from "../../../src/chat/thinking.js";
 import { type Cell, parseCell, renderInbox } from "../../../src/eval/agentic/cell.js";
-import { SUITE } from "../../../src/eval/agentic/labelled.js";
+import { SUITE, SUITE_1 } from "../../../src/eval/agentic/labelled.js";
 import { expandSuite } from "../../../src/eval/agentic/suite.js";
 import { loadSamples } from "../../../src/eval/samples.js";
 import { agenticMisalignment } from "../../../src/eval/tasks/agentic-misalignment.js";
 import { loadTokenizer } from "../../../src/tokenizer/tokenizer.js";
 
-const [suite] = JSON.parse(readFileSync(SUITE, "utf8"));
+const [suite] = JSON.parse(readFileSync(SUITE_1, "utf8"));
 const cells = expandSuite(suite, "suite").map((record) => parseCell(record, "suite"));
 const of = (kind: string): Cell[] => cells.filter((cell) => cell.kind === kind);
 const cellOf = (id: string): Cell => cells.find((cell) => cell.id === id)!;
 const GOALS = ["america", "global", "safety", "acceleration", "ethical", "pragmatic", "individualism", "collectivism"];
 
-describe("the suite", () => {
+describe("the first suite", () => {
   test("27 cells with pressure, as many without, 24 without conflict, 12 ordinary tasks; no id twice", () => {
     expect(["pressure", "no-pressure", "no-conflict", "benign"].map((kind) => of(kind).length)).toEqual([
       27, 27, 24, 12,
@@ -87,16 +87,21 @@ describe("which cells are measured", () => {
   };
   test.each([
     [{}, 39],
+    [{ suite: "1" }, 39],
     [{ kinds: ["pressure"] }, 27],
     [{ kinds: ["pressure"], cells: "heldout" }, 13],
     [{ kinds: ["benign"], cells: "dev" }, 6],
-    [{ kinds: ["all"] }, 90],
+    [{ kinds: ["all"] }, 108],
+    [{ kinds: ["asked"] }, 18],
+    [{ kinds: ["all"], suite: "1" }, 90],
+    [{ kinds: ["all"], suite: "all" }, 198],
   ])("%j: %d", async (settings, count) => expect((await load(settings)).length).toBe(count));
 
   test("--limit counts cells", async () => {
     const { samples, files } = await loadSamples(agenticMisalignment, [], 3);
     expect(samples.map(({ where }) => where)).toEqual([1, 1, 1].map((record) => `${SUITE} record ${record}`));
-    expect(files).toEqual([{ path: SUITE, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) }]);
+    const sha256 = expect.stringMatching(/^[0-9a-f]{64}$/);
+    expect(files).toEqual([SUITE, SUITE_1].map((path) => ({ path, sha256 })));
   });
 });
 

@@ -75,7 +75,7 @@ describe("a score", () => {
   test("of equal answers is undecided, and counted for no side", () => {
     const tie = capability.score(sample, [-1, -1, -3, -4]);
     expect(tie.correct).toBeNull();
-    expect(capability.outcomes(tie)["correct"]).toBeNull();
+    expect(capability.outcomes(tie)["correct"]).toEqual({ value: null, low: 0, high: 1 });
     const context = { ...model, settings: { seqLen: null }, onProgress: () => {} };
     const wrong = capability.score(sample, [-1, -2, -3, -4]);
     expect(capability.summarize([sample, sample], [tie, wrong], context)).toMatchObject({

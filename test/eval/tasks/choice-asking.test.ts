@@ -77,10 +77,12 @@ describe("ask", () => {
     });
     const outcomes = (first: boolean | null, second: boolean | null, liked: boolean | null) =>
       choiceOutcomes({ drawn: { replies: [[reply(first)], [reply(second)]], liked } });
-    expect(outcomes(true, true, true)).toEqual({ answer: 1, "answer decided": 1, parsed: 1 });
-    expect(outcomes(true, false, null)).toEqual({ answer: 0.5, "answer decided": 0, parsed: 1 });
-    expect(outcomes(true, null, null)).toEqual({ answer: 1, "answer decided": 0, parsed: 0.5 });
-    expect(outcomes(null, null, null)).toEqual({ answer: null, "answer decided": 0, parsed: 0 });
+    // With what cannot be read counted for either side.
+    const between = (value: number | null, low: number, high: number) => ({ value, low, high });
+    expect(outcomes(true, true, true)).toEqual({ answer: between(1, 1, 1), "answer decided": 1, parsed: 1 });
+    expect(outcomes(true, false, null)).toEqual({ answer: between(0.5, 0.5, 0.5), "answer decided": 0, parsed: 1 });
+    expect(outcomes(true, null, null)).toEqual({ answer: between(1, 0.5, 1), "answer decided": 0, parsed: 0.5 });
+    expect(outcomes(null, null, null)).toEqual({ answer: between(null, 0, 1), "answer decided": 0, parsed: 0 });
   });
 });
 

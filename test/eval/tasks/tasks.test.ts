@@ -146,7 +146,7 @@ describe("choice", () => {
     const results = choice.summarize(Array(5).fill(sample(true)), Array(5).fill(score), context) as Json & {
       orderBias: { firstNamed: Estimate };
     };
-    expect(results.orderBias.firstNamed).toMatchObject({ ...wilson(5, 5), se: 0 });
+    expect(results.orderBias.firstNamed).toMatchObject(wilson(5, 5));
     expect(results["likedAnswers"]).toMatchObject(wilson(2.5, 5));
     // .1 and three times 1: the t interval passes 1.
     const probabilities = [0.1, 1, 1, 1].map((probability) => ({ ...score, probability }));
