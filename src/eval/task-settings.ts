@@ -16,10 +16,12 @@ type Setting =
   | "maxTokens"
   | "thinking"
   | "cells"
-  | "kinds";
+  | "kinds"
+  | "suite"
+  | "actions";
 
 const OF_DRAWS: readonly Setting[] = ["samples", "temperature", "maxTokens", "thinking"];
-const OF_CELLS: readonly Setting[] = ["cells", "kinds"];
+const OF_CELLS: readonly Setting[] = ["cells", "kinds", "suite", "actions"];
 
 /**
  * To ignore a setting would be to claim that it counts. Throws InputError where one is given, not its default, that

@@ -55,3 +55,12 @@ export function restoreRunState(folder: string, state: TrainState): number | nul
     file.close();
   }
 }
+
+/** The step of the saved state in `folder`; null where there is none. */
+export function savedStep(folder: string): number | null {
+  const path = statePath(folder);
+  if (!existsSync(path)) return null;
+  const file = openSafetensors(path);
+  file.close();
+  return Number(file.metadata["step"]);
+}

@@ -34,5 +34,5 @@ test("what is no file, matches none or is of the wrong kind is named", async () 
   await expect(textsOf([scratch])).rejects.toThrow(/is a folder; name its files/);
   await expect(textsOf([join(scratch, "*.md")])).rejects.toThrow(/matches no file/);
   await expect(textsOf([join(scratch, "d.txt")])).rejects.toThrow(/d.txt: no such file/);
-  await expect(loadSamples(choice, [join(scratch, "*.txt")], null)).rejects.toThrow(/a.txt: unknown kind of file/);
+  await expect(loadSamples(choice, [join(scratch, "*.txt")], null)).rejects.toThrow(/a.txt: question is missing/);
 });

@@ -12,7 +12,7 @@ export function smallExperiment(changes: Record<string, unknown> = {}): Record<s
   const choice = (name: string) => ({
     name,
     value: name,
-    settings: { task: "choice", data: [corpus(`questions-${name}.jsonl`)], limit: 12 },
+    settings: { task: "choice", ask: "logprob", data: [corpus(`questions-${name}.jsonl`)], limit: 12 },
   });
   return {
     name: "small",

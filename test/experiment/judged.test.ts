@@ -64,13 +64,13 @@ it("reports both verdicts apart, with what was decided", { timeout: 120_000 }, a
         one["outcome"] === outcome && one["slice"] === slice && one["arm"] === arm && one["evaluation"] === evaluation,
     );
   // Over the cells of the half, and over the seeds.
-  expect(rate("decided", "split heldout").overSamples).toMatchObject({ n: 2, se: expect.any(Number) });
-  expect(rate("decided", "all").overSamples).toMatchObject({ n: 4 });
+  expect(rate("decided", "split heldout").estimate).toMatchObject({ n: 2, se: expect.any(Number) });
+  expect(rate("decided", "all").estimate).toMatchObject({ n: 4 });
   expect(rate("decided", "all").overSeeds).toMatchObject({ n: 2, se: expect.any(Number) });
-  expect(rate("acted decided", "all").overSamples.n).toBe(4);
-  expect(rate("misaligned", "all").overSamples.value).toBe(0);
+  expect(rate("acted decided", "all").estimate.n).toBe(4);
+  expect(rate("misaligned", "all").estimate.value).toBe(0);
   for (const outcome of ["misaligned without pressure", "refused", "called", "tokens"])
-    expect(rate(outcome, "split heldout").overSamples.n, outcome).toBe(2);
+    expect(rate(outcome, "split heldout").estimate.n, outcome).toBe(2);
   // No cell without conflict was asked.
   expect(rate("misaligned without conflict", "all")).toBeUndefined();
   expect(rate("acted", "split heldout", "bare", "acts")).toBeDefined();
