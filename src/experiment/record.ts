@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JudgedBy } from "../eval/judge/describe.js";
 import type { Experiment } from "./file.js";
+import { type ArmHealth, healthOf } from "./health.js";
 import type { Job, Matrix } from "./matrix.js";
 import { type Measurements, readMeasurements } from "./outcomes.js";
 import { withoutMachinePaths } from "./portable.js";
@@ -34,6 +35,8 @@ export interface ExperimentRecord extends Results {
   matrix: Matrix;
   training: TrainingCurve[];
   judges: JudgeRecord[];
+  /** Absent in records that were written before it was measured. */
+  health?: ArmHealth[];
   /** Settings, hashes and versions of each job, as its folder has them. */
   jobs: { id: string; label: string; folder: string; config: unknown }[];
 }
@@ -51,6 +54,7 @@ export function recordOf(experiment: Experiment, matrix: Matrix, measured: reado
     judges: experiment.evaluations.flatMap(({ name }, i) =>
       readJudge(name, experiment.evaluations.slice(0, i), matrix),
     ),
+    health: healthOf(experiment, matrix, (job) => readJobFile(job)["results"]),
     training: matrix.jobs.filter(({ kind }) => kind === "train").map(readCurve),
     jobs: matrix.jobs.map((job) => ({ id: job.id, label: job.label, folder: job.folder, config: readConfig(job) })),
     matrix,

@@ -1,6 +1,7 @@
 /** @file The report: one HTML file that needs nothing else. */
 import type { ExperimentRecord } from "../../experiment/record.js";
 import { answerOf } from "./answer.js";
+import { askingTable, healthTable } from "./health.js";
 import { escapeHtml, jsonScript } from "./html.js";
 import { consistencyTable, judgeSection, partTables } from "./parts.js";
 import { SCRIPT } from "./script.js";
@@ -15,6 +16,8 @@ export function renderPage(record: ExperimentRecord, transcripts: Transcripts, p
   const sections: [id: string, title: string, body: string][] = [
     ["arms", "Arms", armFigures(record)],
     ["differences", "Differences", differenceTable(record)],
+    ["asking", "How one asks", askingTable(record)],
+    ["health", "Can it still answer", healthTable(record)],
     ["curves", "Dose and size", curveFigures(record)],
     ["paper", "Beside the paper", paperTable(record, paper)],
     ["parts", "By domain and scenario", partTables(record)],
