@@ -6,7 +6,7 @@ import type { Backend } from "./backend.js";
 import { checked } from "./checked.js";
 import { buildKernels } from "./native/build.js";
 import { hasCudaDriver } from "./native/cuda-driver.js";
-import { findKernels, forcedFolder } from "./native/kernels.js";
+import { buildFolder, findKernels } from "./native/kernels.js";
 import { cpuIsas, openNative } from "./native/native.js";
 
 /** What --backend takes. "cuda-emulated" runs the CUDA kernels on the processor, thread by thread: for tests. */
@@ -28,12 +28,15 @@ function isasOf(folder: string): { runnable: string[]; built: string[] } {
   return { runnable, built: runnable.filter((isa) => existsSync(join(folder, isa, CPU_LIBRARY))) };
 }
 
-/** The folder of the CPU kernels, which are built where there are none yet or not the best that this processor runs. */
+/**
+ * The folder of the CPU kernels, which are built where there are none yet, or where those of the user's own build are
+ * not the best that this processor runs. What a platform package brings is taken as it is.
+ */
 async function cpuKernels(): Promise<string> {
   const found = findKernels("cpu");
   if (found === null) return buildKernels("cpu", print);
   const { runnable, built } = isasOf(found);
-  if (forcedFolder("cpu") || built[0] === runnable[0]) return found;
+  if (found !== join(buildFolder(), "cpu") || built[0] === runnable[0]) return found;
   // Of another machine: a home or a clone that several share.
   return buildKernels("cpu", print).catch((error: unknown) => {
     if (!(error instanceof InputError)) throw error;

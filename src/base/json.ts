@@ -22,7 +22,7 @@ export function formatValue(value: unknown): string {
 }
 
 /** `text` without control characters: JSON.parse and zod quote the file. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/\p{C}/gu, "?");
 }
 

@@ -1,7 +1,7 @@
 /** @file Chats to text, ids and targets. */
 
 import { InputError } from "../base/errors.js";
-import { formatValue, orderedObject } from "../base/json.js";
+import { formatValue, orderedObject, printable } from "../base/json.js";
 import type { Json } from "./files.js";
 import { withTimeLimit } from "./limits.js";
 import { findSpans, type Message, type Render, type Span, tryRender } from "./spans.js";
@@ -169,11 +169,14 @@ function forChat(tokenizer: ChatCodec, { tools }: ChatOptions): ChatCodec {
 
 function templateOf({ chatTemplate, otherTemplates = [] }: ChatCodec, where: string): ChatTemplate {
   if (chatTemplate) return chatTemplate;
-  if (otherTemplates.length > 0)
+  if (otherTemplates.length > 0) {
+    // Their names come from the checkpoint's files.
+    const names = printable(otherTemplates.join(", ")).slice(0, 120);
     throw new InputError(
-      `${where}: the checkpoint has chat templates named ${otherTemplates.join(", ")} and none named default, ` +
+      `${where}: the checkpoint has chat templates named ${names} and none named default, ` +
         'so chats cannot be rendered; "tool_use" is for chats with tools',
     );
+  }
   throw new InputError(
     `${where}: the checkpoint has no chat template (chat_template in tokenizer_config.json, or ` +
       "chat_template.jinja), so chats cannot be rendered",

@@ -65,7 +65,8 @@ export function runCli(args: string[], options: RunOptions = {}): Promise<Outcom
 /** A folder for the files of one test file, removed afterwards. */
 export function scratchFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "train-msm-cli-"));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  // A child that was killed may still be writing.
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 

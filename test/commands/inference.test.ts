@@ -228,7 +228,7 @@ describe("eval rejudge", () => {
     ["--model m --task capability --data d --samples 3 --out x", /--samples: --task capability draws no responses/],
     [
       `--model ${MODEL} --task agentic-misalignment --judge none --out x`,
-      /pressure\/leaking\/none: a prompt of \d+ tokens .* 512 positions/,
+      /pressure\/\w+\/none: a prompt of \d+ tokens .* 512 positions/,
     ],
     ["--model m --task agentic-misalignment --cells some --out x", /all, dev, heldout/],
     ["--model m --task agentic-misalignment --temperature -1 --out x", /--temperature "-1": must be 0 or more/],

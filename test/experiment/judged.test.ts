@@ -64,9 +64,10 @@ it("reports both verdicts apart, with what was decided", { timeout: 120_000 }, a
         one["outcome"] === outcome && one["slice"] === slice && one["arm"] === arm && one["evaluation"] === evaluation,
     );
   // Over the cells of the half, and over the seeds.
-  expect(rate("decided", "split heldout").estimate).toMatchObject({ n: 2, se: expect.any(Number) });
+  expect(rate("decided", "split heldout").estimate).toMatchObject({ n: 2 });
   expect(rate("decided", "all").estimate).toMatchObject({ n: 4 });
-  expect(rate("decided", "all").overSeeds).toMatchObject({ n: 2, se: expect.any(Number) });
+  // Two seeds that agree have no interval: which answers a machine draws is its own.
+  expect(rate("decided", "all").overSeeds.n).toBe(2);
   expect(rate("acted decided", "all").estimate.n).toBe(4);
   expect(rate("misaligned", "all").estimate.value).toBe(0);
   for (const outcome of ["misaligned without pressure", "refused", "called", "tokens"])

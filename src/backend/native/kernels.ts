@@ -41,7 +41,7 @@ export function findKernels(build: KernelBuild): string | null {
 }
 
 /** What the environment says about where a build is: for tests. */
-export function forcedFolder(build: KernelBuild): { variable: string; folder: string } | null {
+function forcedFolder(build: KernelBuild): { variable: string; folder: string } | null {
   const variable = build === "cpu" ? "MSM_CPU_BUILD" : "MSM_CUDA_BUILD";
   const folder = process.env[variable];
   return folder ? { variable, folder: resolve(folder) } : null;
