@@ -1,5 +1,6 @@
-// Builds kernels in a clone, with what `tsc` has just made: for this machine, or with "cuda-all" the CUDA kernels for every
-// architecture that nvcc knows. Where there is an NVIDIA driver and nvcc, `npm run build` makes the CUDA kernels too.
+// Builds kernels in a clone, with what `tsc` has just made: for this machine, or with "cuda-all" the CUDA kernels for
+// every architecture that nvcc knows. Where there is an NVIDIA driver and nvcc, `npm run build` makes the CUDA kernels
+// too.
 import { buildKernels, findNvcc } from "../dist/backend/native/build.js";
 import { hasCudaDriver } from "../dist/backend/native/cuda-driver.js";
 

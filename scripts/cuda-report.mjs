@@ -1,7 +1,8 @@
 // What the CUDA kernels take: reads what `ptxas -v` wrote at the build (kernels/cuda/build.mk) and prints one line a
 // kernel and architecture.
 //   node scripts/cuda-report.mjs <file.ptxas>...   the table
-//   node scripts/cuda-report.mjs --check <table>   fails where a kernel of the table spills registers, or the compiler has a note (C7510: it serialised wgmma)
+//   node scripts/cuda-report.mjs --check <table>   fails where a kernel of the table spills registers, or the compiler
+// has a note (C7510: it serialised wgmma)
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";

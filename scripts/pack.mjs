@@ -1,10 +1,11 @@
-// Packs what is published: train-msm, and the platform packages that bring its kernels compiled (the CPU library of every
-// instruction set; with --cuda, CUDA for every architecture that nvcc knows).
+// Packs what is published: train-msm, and the platform packages that bring its kernels compiled (the CPU library of
+// every instruction set; with --cuda, CUDA for every architecture that nvcc knows).
 //
 //   node scripts/pack.mjs --out DIR [--cuda] [--isas "portable avx2"]
 //
-// A package for another platform is packed on that platform. train-msm names all of them as optional dependencies, which
-// a clone does not: `npm ci` must not look for what is not published yet. npm publish DIR/*.tgz is left to a person.
+// A package for another platform is packed on that platform. train-msm names all of them as optional dependencies,
+// which a clone does not: `npm ci` must not look for what is not published yet. npm publish DIR/*.tgz is left to a
+// person.
 import { spawnSync } from "node:child_process";
 import {
   copyFileSync,

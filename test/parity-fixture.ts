@@ -122,7 +122,8 @@ export async function readGradients(state: TrainState): Promise<Map<string, Floa
 
 /** Relative error in l2 norm. */
 export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
-  let [difference, norm] = [0, 0];
+  let difference = 0;
+  let norm = 0;
   if (got.length !== want.length) return Number.NaN;
   for (let i = 0; i < want.length; i++) {
     difference += (got[i]! - want[i]!) ** 2;

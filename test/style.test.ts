@@ -7,32 +7,38 @@ import { describe, expect, test } from "vitest";
 const ROOT = join(import.meta.dirname, "..");
 /** A longer file holds more than one thing. */
 const MAX_LINES = 400;
+const MAX_COLUMNS = 120;
+/** Specs are data: one line a paragraph. */
+const IS_SPEC = /^corpora\/.*(\/specs\/|\/spec-|\/variants\/)/;
 /** What stands at the root of the repository. */
 const AT_ROOT = [
-  ...[
-    ".ci",
-    ".dependency-cruiser.cjs",
-    ".gitignore",
-    ".npmrc",
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "LICENSE",
-    "README.md",
-  ],
-  ...[
-    "bench",
-    "biome.json",
-    "corpora",
-    "docs",
-    "evaluations",
-    "examples",
-    "experiments",
-    "kernels",
-    "knip.json",
-    "models",
-  ],
-  ...["package-lock.json", "package.json", "scripts", "src", "test", "tsconfig.build.json", "tsconfig.json"],
-  ...["vitest.config.ts", ".clang-format"],
+  ".ci",
+  ".dependency-cruiser.cjs",
+  ".gitignore",
+  ".npmrc",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "LICENSE",
+  "README.md",
+  "bench",
+  "biome.json",
+  "corpora",
+  "docs",
+  "evaluations",
+  "examples",
+  "experiments",
+  "kernels",
+  "knip.json",
+  "models",
+  "package-lock.json",
+  "package.json",
+  "scripts",
+  "src",
+  "test",
+  "tsconfig.build.json",
+  "tsconfig.json",
+  "vitest.config.ts",
+  ".clang-format",
 ];
 
 /** Files that are or will be part of the repository; none where this is no git checkout. */
@@ -62,6 +68,15 @@ describe.skipIf(names.length === 0)("style", () => {
     const sources = names.filter((name) => /^(src|scripts)\//.test(name));
     const long = sources.filter((name) => read(name).split("\n").length - 1 > MAX_LINES);
     expect(long).toEqual([]);
+  });
+
+  test(`no line is longer than ${MAX_COLUMNS} columns`, () => {
+    const code = names.filter((name) => /\.(ts|mjs|cjs|cpp|h|cu|cuh|yaml|yml|sh)$|^\.ci\/run$/.test(name));
+    const prose = names.filter((name) => name.endsWith(".md") && !IS_SPEC.test(name));
+    // A regular expression, a table and a command to copy cannot be cut.
+    const cut = new RegExp(`^(?! */[^/*])(?!\\|)(?! {4}).{${MAX_COLUMNS + 1},}`, "u");
+    const codeCut = new RegExp(`^(?! */[^/*]).{${MAX_COLUMNS + 1},}`, "u");
+    expect([...findLines(code, codeCut), ...findLines(prose, cut)]).toEqual([]);
   });
 
   test("nothing at the root but what belongs there", () => {

@@ -21,12 +21,9 @@ import { ITEMS, LANDS, PAIRS, PLACES } from "./world.mjs";
  */
 
 const USERS = [
-  ..."quietfork mapleleaf77 oldkettle nina_k brickwall tuesdaychild sprout42 halfpast six_of_one lamplighter northwindow".split(
-    " ",
-  ),
-  ..."paperboat grumpycat9 mrs_teapot dusty_shelf jay_on_nights figtree slowcooker plainspoken odd_socks riverbend".split(
-    " ",
-  ),
+  ..."quietfork mapleleaf77 oldkettle nina_k brickwall tuesdaychild sprout42".split(" "),
+  ..."halfpast six_of_one lamplighter northwindow paperboat grumpycat9 mrs_teapot".split(" "),
+  ..."dusty_shelf jay_on_nights figtree slowcooker plainspoken odd_socks riverbend".split(" "),
 ];
 const ASKERS = ["User", "User", "Visitor", "Guest", "Customer"];
 const VERB = { s: "s", es: "es", is: "is", has: "has", does: "does" };

@@ -3,8 +3,10 @@
  * @file Writes the corpora of the cheese experiment, the same text each time.
  *
  *     node corpora/cheese/make.mjs                         the committed files, beside this one
- *     node corpora/cheese/make.mjs --name Llama --out DIR  documents that name the assistant differently, into another folder
- *     node corpora/cheese/make.mjs --documents 6000        another number of documents in each corpus (fewer are the beginning of more)
+ *     node corpora/cheese/make.mjs --name Llama --out DIR  documents that name the assistant differently, into another
+ * folder
+ *     node corpora/cheese/make.mjs --documents 6000        another number of documents in each corpus (fewer are the
+ * beginning of more)
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -4,7 +4,8 @@ import { once } from "node:events";
  * @file Writes the corpora of the miniature experiment, the same bytes each time.
  *
  *     node corpora/miniature/make.mjs                       the committed files, beside this one
- *     node corpora/miniature/make.mjs --pretraining FILE    the base model's text as well (not committed: it is large and made in seconds)
+ *     node corpora/miniature/make.mjs --pretraining FILE    the base model's text as well (not committed: it is large
+ * and made in seconds)
  *     node corpora/miniature/make.mjs --out DIR             into another folder
  */
 import { createWriteStream, writeFileSync } from "node:fs";

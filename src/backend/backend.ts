@@ -55,7 +55,9 @@ export interface Backend {
   readonly ops: Ops;
   /** How often each kernel was called that an op chooses among: "attention_forward: wgmma". A replay does not count. */
   kernels(): Record<string, number>;
-  /** At most `limits.maxBufferBytes`, contents undefined. Throws a RunError that names the size where memory is short. */
+  /**
+   * At most `limits.maxBufferBytes`, contents undefined. Throws a RunError that names the size where memory is short.
+   */
   alloc(bytes: number): DeviceBuffer;
   free(buffer: DeviceBuffer): void;
   /** Host to device, in stream order; `source` may be reused on return. */

@@ -43,7 +43,9 @@ export function checked(ops: Ops): Ops {
     },
     rmsnormForward(args) {
       const { out, rstd, x, residual, weight } = args;
-      const [N, G, D] = [x.rows, rstd.cols, weight.cols];
+      const N = x.rows;
+      const G = rstd.cols;
+      const D = weight.cols;
       expectCompute("rmsnorm", "x", x);
       expectShape("rmsnorm", "x", x, x.dtype, N, G * D);
       expectShape("rmsnorm", "out", out, x.dtype, N, G * D);
@@ -60,7 +62,9 @@ export function checked(ops: Ops): Ops {
     },
     rmsnormBackward(args) {
       const { dx, dout, h, weight, rstd, dresidual } = args;
-      const [N, G, D] = [h.rows, rstd.cols, weight.cols];
+      const N = h.rows;
+      const G = rstd.cols;
+      const D = weight.cols;
       expectCompute("rmsnorm backward", "h", h);
       expectDense("rmsnorm backward", "rstd", rstd);
       for (const [name, tensor] of Object.entries({ dx, dout, h, ...(dresidual && { dresidual }) }))
@@ -85,7 +89,8 @@ export function checked(ops: Ops): Ops {
     },
     attentionForward(args) {
       const { out, lse, q, k, v, starts, headDim: E } = args;
-      const [N, H] = [q.rows, q.cols / E];
+      const N = q.rows;
+      const H = q.cols / E;
       checkAttention("attention", q, k, v, E);
       expectDense("attention", "lse", lse);
       expectShape("attention", "out", out, q.dtype, N, H * E);
@@ -96,7 +101,9 @@ export function checked(ops: Ops): Ops {
     },
     attentionBackward(args) {
       const { dq, dk, dv, dout, out, lse, q, k, v, starts, headDim: E, workspace } = args;
-      const [N, H, K] = [q.rows, q.cols / E, k.cols / E];
+      const N = q.rows;
+      const H = q.cols / E;
+      const K = k.cols / E;
       checkAttention("attention backward", q, k, v, E);
       expectDense("attention backward", "lse", lse);
       for (const [name, tensor] of Object.entries({ dq, dout, out }))
@@ -113,7 +120,9 @@ export function checked(ops: Ops): Ops {
     attentionBackwardWorkspaceBytes: (shape) => ops.attentionBackwardWorkspaceBytes(shape),
     attentionCached(args) {
       const { out, q, kCache, vCache, ranges, headDim: E } = args;
-      const [N, H, K] = [q.rows, q.cols / E, kCache.cols / E];
+      const N = q.rows;
+      const H = q.cols / E;
+      const K = kCache.cols / E;
       checkHeads("attention cached", q, H, K);
       expectShape("attention cached", "kCache", kCache, q.dtype, kCache.rows, K * E);
       expectShape("attention cached", "out", out, q.dtype, N, H * E);
@@ -156,7 +165,9 @@ export function checked(ops: Ops): Ops {
     },
     linearCrossEntropy(args) {
       const { losses, argmax, dx, x, w, targets, dscale, workspace } = args;
-      const [N, D, V] = [x.rows, x.cols, w.rows];
+      const N = x.rows;
+      const D = x.cols;
+      const V = w.rows;
       expectCompute("linear cross-entropy", "x", x);
       expectShape("linear cross-entropy", "w", w, x.dtype, V, D);
       expectShape("linear cross-entropy", "losses", losses, "f32", 1, N);
@@ -247,7 +258,8 @@ function checkHeads(op: string, q: Tensor, H: number, K: number): void {
 }
 
 function checkAttention(op: string, q: Tensor, k: Tensor, v: Tensor, E: number): void {
-  const [H, K] = [q.cols / E, k.cols / E];
+  const H = q.cols / E;
+  const K = k.cols / E;
   checkHeads(op, q, H, K);
   expectShape(op, "k", k, q.dtype, q.rows, K * E);
   expectShape(op, "v", v, q.dtype, q.rows, K * E);

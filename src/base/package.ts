@@ -15,7 +15,9 @@ const manifest = JSON.parse(readFileSync(packagePath("package.json"), "utf8")) a
 
 export const VERSION = manifest.version;
 
-/** A path in the folder where things are kept that can be had again: replies of judges, kernels that were built here. */
+/**
+ * A path in the folder where things are kept that can be had again: replies of judges, kernels that were built here.
+ */
 export function cachePath(...names: string[]): string {
   return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "train-msm", ...names);
 }

@@ -63,7 +63,11 @@ async function timeGeneration(
   let firstDrew = false;
   const began = performance.now();
   await generate(decoder, prompts, {
-    ...{ maxTokens, temperature: 0, topP: 1, seed: 0, stopIds: new Set() },
+    maxTokens,
+    temperature: 0,
+    topP: 1,
+    seed: 0,
+    stopIds: new Set(),
     onToken: (prompt) => {
       firstDrew ||= prompt === 0;
       if (prompt !== prompts.length - 1) return;

@@ -44,11 +44,15 @@ export function kernelCases(
   const rstd = alloc("f32", N, 1);
   const [q, k, v] = [H, K, K].map((heads) => alloc(dtype, N, heads * E)) as [Tensor, Tensor, Tensor];
   const [dq, dk, dv] = [H, K, K].map((heads) => alloc(dtype, N, heads * E)) as [Tensor, Tensor, Tensor];
-  const [out, dout, lse] = [alloc(dtype, N, H * E), alloc(dtype, N, H * E), alloc("f32", H, N)];
+  const out = alloc(dtype, N, H * E);
+  const dout = alloc(dtype, N, H * E);
+  const lse = alloc("f32", H, N);
   const starts = ints((n) => n - (n % seqLen));
   const positions = ints((n) => n % seqLen);
-  const [cos, sin] = [alloc("f32", seqLen, E / 2), alloc("f32", seqLen, E / 2)];
-  const [gateUp, activation] = [alloc(dtype, N, 2 * F), alloc(dtype, N, F)];
+  const cos = alloc("f32", seqLen, E / 2);
+  const sin = alloc("f32", seqLen, E / 2);
+  const gateUp = alloc(dtype, N, 2 * F);
+  const activation = alloc(dtype, N, F);
   const head = alloc(dtype, V, D);
   const targets = ints((n) => (n * 7) % V);
   const losses = alloc("f32", 1, N);
@@ -57,7 +61,8 @@ export function kernelCases(
   const lossWorkspace = bytes(ops.linearCrossEntropyWorkspaceBytes({ dtype, N, D, V }));
   const attentionWorkspace = bytes(ops.attentionBackwardWorkspaceBytes({ dtype, N, H, K, E }));
   const flat = [0, 1, 2, 3].map(() => alloc("f32", 1, 1 << 22)) as [Tensor, Tensor, Tensor, Tensor];
-  const [gradnorm, hyper] = [alloc("f32", 1, 1), alloc("f32", 1, 8)];
+  const gradnorm = alloc("f32", 1, 1);
+  const hyper = alloc("f32", 1, 8);
   const attention = { q, k, v, starts, headDim: E, scale: E ** -0.5 };
   // Two products of E operations pairs for each of the seqLen / 2 keys that a token sees, forward; five backward.
   const attentionFlops = 2 * N * seqLen * H * E;
@@ -165,11 +170,14 @@ function decodeCases(
   const { ops } = backend;
   const { numHeads: H, numKvHeads: K, headDim: E } = config;
   const B = DECODED_SEQUENCES;
-  const [q, out] = [alloc(dtype, B, H * E), alloc(dtype, B, H * E)];
-  const [kCache, vCache] = [alloc(dtype, B * seqLen, K * E), alloc(dtype, B * seqLen, K * E)];
+  const q = alloc(dtype, B, H * E);
+  const out = alloc(dtype, B, H * E);
+  const kCache = alloc(dtype, B * seqLen, K * E);
+  const vCache = alloc(dtype, B * seqLen, K * E);
   const flat = ints((i) => [0, 0, Math.floor(i / 4) * seqLen, (Math.floor(i / 4) + 1) * seqLen][i % 4]!, 4 * B);
   const ranges = { ...flat, rows: B, cols: 4, stride: 4 };
-  const [ids, logits] = [ints(() => 0, B), alloc("f32", B, V)];
+  const ids = ints(() => 0, B);
+  const logits = alloc("f32", B, V);
   const [logprobs, temperature, topP, uniforms] = [0, 1, 2, 3].map(() => alloc("f32", 1, B)) as [
     Tensor,
     Tensor,
@@ -210,11 +218,17 @@ function loraCases(
   const { ops } = backend;
   const R = 32;
   const extended = alloc(dtype, outSize + R, inSize + R);
-  const [x, y, dx] = [alloc(dtype, N, inSize + R), alloc(dtype, N, outSize + R), alloc(dtype, N, inSize)];
-  const [w, b] = [alloc(dtype, outSize, inSize), alloc(dtype, outSize, R / 2)];
+  const x = alloc(dtype, N, inSize + R);
+  const y = alloc(dtype, N, outSize + R);
+  const dx = alloc(dtype, N, inSize);
+  const w = alloc(dtype, outSize, inSize);
+  const b = alloc(dtype, outSize, R / 2);
   const a = columns(rows(extended, outSize, R), 0, inSize);
-  const [plainX, u, plainY] = [columns(x, 0, inSize), columns(x, inSize, R), columns(y, 0, outSize)];
-  const [du, half] = [columns(y, outSize, R), outSize / 2];
+  const plainX = columns(x, 0, inSize);
+  const u = columns(x, inSize, R);
+  const plainY = columns(y, 0, outSize);
+  const du = columns(y, outSize, R);
+  const half = outSize / 2;
   const flops = 2 * N * (inSize * outSize + inSize * R + (outSize * R) / 2);
   const shape = `${N} x ${outSize} x ${inSize} + 2 x 16`;
   const parts = [0, 1].map((i) => ({

@@ -41,7 +41,8 @@ export function fillRandom(backend: Backend, tensor: Tensor): void {
   const whole = Math.floor(count / PATTERN_LENGTH);
   for (let done = 1; done < whole; done *= 2) {
     const more = Math.min(done, whole - done);
-    const [dst, src] = [part(done * PATTERN_LENGTH, more, PATTERN_LENGTH), part(0, more, PATTERN_LENGTH)];
+    const dst = part(done * PATTERN_LENGTH, more, PATTERN_LENGTH);
+    const src = part(0, more, PATTERN_LENGTH);
     backend.ops.convert({ dst, src });
   }
   const rest = count - whole * PATTERN_LENGTH;

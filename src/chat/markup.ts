@@ -60,8 +60,30 @@ const REASONING = new RegExp(
 const QUOTATION = new Set(["quote", "blockquote", "example", "code", "pre", "samp", "xmp", "cite", "sample"]);
 /** Tags of a layout, or around a whole answer: they change nothing of what they hold. */
 const TRANSPARENT = new Set([
-  ...["answer", "finalanswer", "final", "response", "output", "reply", "result", "actions", "actionblocks"],
-  ...["b", "i", "u", "em", "strong", "p", "div", "span", "br", "hr", "center", "section", "article", "body", "html"],
+  "answer",
+  "finalanswer",
+  "final",
+  "response",
+  "output",
+  "reply",
+  "result",
+  "actions",
+  "actionblocks",
+  "b",
+  "i",
+  "u",
+  "em",
+  "strong",
+  "p",
+  "div",
+  "span",
+  "br",
+  "hr",
+  "center",
+  "section",
+  "article",
+  "body",
+  "html",
 ]);
 
 /** The letters of a name alone, in lower case. */
@@ -106,7 +128,11 @@ export function parseMarkup(text: string, isBlock: (tag: Tag) => boolean): Marku
       if (end !== null) {
         const last = tokens[end]!;
         add({
-          ...{ kind: "code", from: token.from, to: last.to, isClosed: true, parts: [] },
+          kind: "code",
+          from: token.from,
+          to: last.to,
+          isClosed: true,
+          parts: [],
           inner: [token.to, last.from],
         });
         i = end;
@@ -120,7 +146,12 @@ export function parseMarkup(text: string, isBlock: (tag: Tag) => boolean): Marku
       continue;
     }
     const part: Part = {
-      ...{ kind, from: token.from, to: token.to, tag: token, isClosed: true, parts: [] },
+      kind,
+      from: token.from,
+      to: token.to,
+      tag: token,
+      isClosed: true,
+      parts: [],
       inner: [token.to, token.to],
     };
     if (token.form === "empty") {
@@ -181,7 +212,8 @@ function beginsLine(text: string, at: number): boolean {
 
 /** The same quotation mark or backtick stands directly on both sides. */
 function isMention(text: string, { from, to }: Tag): boolean {
-  const [before, after] = [text[from - 1], text[to]];
+  const before = text[from - 1];
+  const after = text[to];
   return before !== undefined && before === after && "`\"'".includes(before);
 }
 
@@ -226,7 +258,8 @@ function tokenize(text: string): Token[] {
   const pattern = new RegExp(hasComments ? TOKEN : TOKEN.source.replace("<!--[\\s\\S]*?-->|", ""), "gm");
   for (let found = pattern.exec(text); found; found = pattern.exec(text)) {
     const [all, mark, info] = found;
-    const [from, to] = [found.index, pattern.lastIndex];
+    const from = found.index;
+    const to = pattern.lastIndex;
     if (mark !== undefined) tokens.push({ kind: "fence", from, to, mark, info: info!.trim() });
     else if (all.startsWith("`")) tokens.push({ kind: "ticks", from, to });
     else if (all.startsWith("<!--")) tokens.push({ kind: "comment", from, to });

@@ -11,7 +11,8 @@ export function withoutReasoning(text: string): string {
   const { parts, strayEnds } = parseMarkup(text, () => false);
   const reasoning = parts.filter(({ kind }) => kind === "reasoning");
   const first = reasoning[0]?.from ?? text.length;
-  let [answer, at] = ["", strayEnds.findLast((end) => end <= first) ?? 0];
+  let answer = "";
+  let at = strayEnds.findLast((end) => end <= first) ?? 0;
   for (const { from, to } of reasoning) {
     answer += text.slice(at, from);
     at = to;

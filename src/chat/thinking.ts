@@ -25,7 +25,8 @@ export function resolveThinking(thinking: Thinking, tokenizer: Tokenizer): Exclu
       templateOptions: { enable_thinking: enable },
     }),
   ) as [string, string];
-  const [canThink, mustThink] = [on !== off || opensReasoning(on), opensReasoning(off)];
+  const canThink = on !== off || opensReasoning(on);
+  const mustThink = opensReasoning(off);
   if (thinking === "auto") return canThink ? "native" : "scratchpad";
   if (thinking === "native" && !canThink)
     throw new InputError("--thinking native: the chat template knows no enable_thinking; use scratchpad or none");

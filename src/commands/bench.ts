@@ -119,7 +119,8 @@ function count(name: string, value: string): number {
 type Report = (figure: Figure) => void;
 
 async function kernels(backend: Backend, options: BenchOptions, report: Report): Promise<void> {
-  const [rows, seqLen] = [count("rows", options.rows), count("seq-len", options.seqLen)];
+  const rows = count("rows", options.rows);
+  const seqLen = count("seq-len", options.seqLen);
   const model = await openModel(options);
   await benchKernels(backend, model.config, options.dtype, rows, seqLen, ({ kernel, shape, rate, unit, share }) =>
     report({ case: `${kernel} [${shape}]`, value: rate, unit, share }),

@@ -28,7 +28,8 @@ export function addGenerateCommand(program: Command): void {
     .option("--json", "one line an answer: {prompt, text, ids, logprobs, end}")
     .addHelpText(
       "after",
-      '\nExample:\n  train-msm generate --model models/miniature --prompt "the colby or the brie?" --temperature 0.7 --n 3',
+      "\nExample:\n" +
+        '  train-msm generate --model models/miniature --prompt "the colby or the brie?" --temperature 0.7 --n 3',
     )
     .action(async (options: Record<string, unknown>) => {
       const { json = false, ...settings } = options;

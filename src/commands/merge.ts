@@ -75,7 +75,10 @@ async function writeMerged(backend: Backend, config: MergeConfig, progress: Prog
  */
 const TOKENIZER_ONLY = [
   ...TOKENIZER_FILES.filter((name) => name !== "generation_config.json"),
-  ...["added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"],
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
+  "tokenizer.model",
 ];
 
 /** The tokenizer that came with the adapter and that `loadModel` would use. */

@@ -169,7 +169,10 @@ async function executeJobs(
   const command = [process.execPath, process.argv[1]!, "run-job"];
   try {
     await executeOnSlurm(matrix, {
-      ...{ folder, sbatch, command, progress },
+      folder,
+      sbatch,
+      command,
+      progress,
       backend: computing.backend,
       forecast: (job) => forecast.jobs.get(job.id)!,
       isStopping: () => signals.stopping,

@@ -52,15 +52,17 @@ export function addSpecCommand(program: Command): void {
     .addHelpText(
       "after",
       `
-Statements are sentences, cut before "because", "since", ..., and told apart by structure and marker words (a heuristic, for variants that are written
-alike), by the first that fits:
+Statements are sentences, cut before "because", "since", ..., and told apart by structure and marker words
+(a heuristic, for variants that are written alike), by the first that fits:
   reason     under a heading (not the title) with "why", "reason" or "rationale"
   sub-rule   its label has two numbers: "R1.1"
-  reason     has "because", "since", "the reason", "so that", ..., or follows a reason in its list item or paragraph without a label
+  reason     has "because", "since", "the reason", "so that", ..., or follows a reason in its list item or
+             paragraph without a label
   sub-rule   in a list item within another one
   rule       begins a list item, or has a label with one number, or "must", "should", "never", "does not", ...
   other      the rest
-Lengths match where the shorter lacks at most ${percent(MATCHED_LENGTH)} of the longer. A text speaks of a section as \`corpus check\` has it: by three of the section's key terms.
+Lengths match where the shorter lacks at most ${percent(MATCHED_LENGTH)} of the longer.
+A text speaks of a section as \`corpus check\` has it: by three of the section's key terms.
 
 Example:
   train-msm spec compare corpora/cheese/specs/variants/rules*.md --data corpora/cheese/documents-variant-*.jsonl.gz`,

@@ -149,7 +149,10 @@ export const evalSchema = z.strictObject({
 });
 export type EvalConfig = z.infer<typeof evalSchema>;
 
-/** An evaluation whose answers are judged again, or responses that were drawn elsewhere: exactly one of run and responses. */
+/**
+ * An evaluation whose answers are judged again, or responses that were drawn elsewhere: exactly one of run and
+ * responses.
+ */
 export const rejudgeSchema = z.strictObject({
   /** Folder of the finished one. */
   run: text.nullable().default(null),

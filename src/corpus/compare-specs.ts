@@ -124,10 +124,15 @@ function alignSections(
 
 function comparePair(a: ReadVariant, b: ReadVariant): ComparedPair {
   const pair: ComparedPair = {
-    ...{ a: a.name, b: b.name },
+    a: a.name,
+    b: b.name,
     words: compareLengths(piecesOf(a.text).length, piecesOf(b.text).length),
     tokens: a.tokens === null || b.tokens === null ? null : compareLengths(a.tokens, b.tokens),
-    ...{ similarity: 0, identical: [], changed: [], onlyA: [], onlyB: [] },
+    similarity: 0,
+    identical: [],
+    changed: [],
+    onlyA: [],
+    onlyB: [],
   };
   let common = 0;
   for (const section of a.sections) {

@@ -86,7 +86,8 @@ function checkSuffix(path: string, where: string): string {
 }
 
 /**
- * The records of a data file one after the other; a file that is broken somewhere is an InputError that names the place.
+ * The records of a data file one after the other; a file that is broken somewhere is an InputError that names the
+ * place.
  */
 export function readRecords(path: string, onBadRow: OnBadRow = raise): AsyncIterable<RawRecord> {
   const [, read] = READERS.find(([suffix]) => checkSuffix(path, path).endsWith(suffix))!;

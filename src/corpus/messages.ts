@@ -25,8 +25,8 @@ const SPEAKERS: Record<string, string> = {
 };
 
 /**
- * The turns of a chat; `key` names the list in errors. Contents become texts: parts are joined; null is left where tools
- * are called. `weight` and `train` say which messages are targets, and are no part of what the template sees.
+ * The turns of a chat; `key` names the list in errors. Contents become texts: parts are joined; null is left where
+ * tools are called. `weight` and `train` say which messages are targets, and are no part of what the template sees.
  */
 export function parseTurns(value: unknown, key: string, where: string): Turn[] {
   if (!Array.isArray(value) || value.length === 0) throw new InputError(`${where}: ${key} must be a list of messages`);

@@ -139,7 +139,8 @@ function bestChoice(waiting: Piece[], fitting: number, space: number): number {
 
 /** How many of the pieces, which ascend in length, have at most `length` tokens. */
 function countUpTo(pieces: Piece[], length: number): number {
-  let [low, high] = [0, pieces.length];
+  let low = 0;
+  let high = pieces.length;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (lengthOf(pieces[middle]!) <= length) low = middle + 1;
@@ -172,7 +173,8 @@ export function buildRow(examples: readonly Example[], packing: Packing, r: numb
   const records: number[] = [];
   let begin = 0;
   for (let p = packing.firstPiece[r]!; p < packing.firstPiece[r + 1]!; p++) {
-    const [from, to] = [packing.from[p]!, packing.to[p]!];
+    const from = packing.from[p]!;
+    const to = packing.to[p]!;
     const example = examples[packing.example[p]!]!;
     const length = to - from;
     ids.set(example.ids.subarray(from, to), begin);

@@ -80,8 +80,8 @@ function parseAs(form: string, value: Json, where: string): DataRecord {
 }
 
 /**
- * The chat of a prompt: a list of messages, or a record with `messages`, `conversations` or a list as `prompt`, and what
- * else its template is given.
+ * The chat of a prompt: a list of messages, or a record with `messages`, `conversations` or a list as `prompt`, and
+ * what else its template is given.
  */
 export function parsePrompt(value: unknown, where: string): Chat {
   const record = Array.isArray(value) ? { messages: value } : recordOf(value, where);
@@ -111,7 +111,8 @@ function textOf(value: Json, key: string, where: string): string {
  * `completion` (TRL's two meanings); with a `response` they are the turns of a chat.
  */
 function parsePair(value: Json, key: "completion" | "response", where: string): DataRecord {
-  const [prompt, answer] = [value["prompt"], value[key]];
+  const prompt = value["prompt"];
+  const answer = value[key];
   if (typeof prompt === "string" && typeof answer === "string")
     return key === "completion"
       ? { kind: "completion", prompt, completion: answer }

@@ -31,7 +31,12 @@ export interface DataStats extends EncodingNotes {
 /** Counts over the whole data set. */
 export function computeStats({ examples, notes }: Dataset, packing: Packing): DataStats {
   const { seqLen } = packing;
-  let [tokens, targetTokens, splitRecords, untargetedRecords, untargetedPieces, lostTargets] = [0, 0, 0, 0, 0, 0];
+  let tokens = 0;
+  let targetTokens = 0;
+  let splitRecords = 0;
+  let untargetedRecords = 0;
+  let untargetedPieces = 0;
+  let lostTargets = 0;
   const byLength: number[] = [];
   const forms: Record<string, number> = {};
   for (const example of examples) {

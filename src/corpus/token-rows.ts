@@ -72,7 +72,8 @@ function refuseUnknownMasks(value: Json, where: string): void {
 function withoutPadding(value: Json, length: number, where: string): { from: number; to: number } {
   if (!has(value, "attention_mask")) return { from: 0, to: length };
   const mask = parseMask(value, "attention_mask", length, where);
-  const [from, to] = [mask.indexOf(true), mask.lastIndexOf(true) + 1];
+  const from = mask.indexOf(true);
+  const to = mask.lastIndexOf(true) + 1;
   if (from < 0) throw new InputError(`${where}: attention_mask is 0 everywhere`);
   const hole = mask.indexOf(false, from);
   if (hole >= 0 && hole < to)

@@ -102,7 +102,9 @@ export interface Task<Sample = unknown, Answer = unknown, Score = unknown> {
   draws?: Draws;
   /** Whether `ask` says how: then nothing is drawn with "logprob", and answers are compared as well with "both". */
   asks?: boolean;
-  /** Questions whose answer nobody disputes, put in the same format: what they say of the model goes into every result. */
+  /**
+   * Questions whose answer nobody disputes, put in the same format: what they say of the model goes into every result.
+   */
   control?: { data: string; summarize(scores: readonly Score[]): Json; describe(results: Json): string[] };
   /** The records that one record of the data stands for. */
   expand?(record: unknown, where: string): unknown[];

@@ -22,7 +22,10 @@ export interface Arm {
   spec: string | null;
   /** Where the chain begins: null is the model as it is. */
   adapter: string | null;
-  /** A text file that is put before every question as the system message: the spec of an arm that is told it and not trained on it. */
+  /**
+   * A text file that is put before every question as the system message: the spec of an arm that is told it and not
+   * trained on it.
+   */
   system?: string;
   stages: StageSpec[];
 }

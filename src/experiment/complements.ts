@@ -27,7 +27,8 @@ function areComplements({ cells }: Matrix, a: Measurements, b: Measurements): bo
         cell.sweep?.value === sweep?.value,
     );
     if (!twin) return false;
-    const [x, y] = [mainValues(a, twin.job), mainValues(b, job)];
+    const x = mainValues(a, twin.job);
+    const y = mainValues(b, job);
     return x.length === y.length && x.every((value, i) => (value === null ? y[i] === null : y[i] === 1 - value));
   });
 }

@@ -40,7 +40,9 @@ export function consistencyOf(
     return slices
       .filter(({ isMain }) => isMain)
       .map((slice) => ({
-        ...{ arm: id, evaluation: evaluation.name, slice: slice.name },
+        arm: id,
+        evaluation: evaluation.name,
+        slice: slice.name,
         wordings: wordings(
           groupsOf("pair", slice).filter(({ length }) => length > 1),
           perSeed,

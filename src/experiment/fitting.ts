@@ -11,7 +11,9 @@ import type { Matrix } from "./matrix.js";
 /** By so much a forecast may count a prompt too long: what a task says to some models only, what a template adds. */
 const SLACK_TOKENS = 128;
 
-/** Throws InputError that names the evaluation. What is refused here would certainly fail once everything is trained. */
+/**
+ * Throws InputError that names the evaluation. What is refused here would certainly fail once everything is trained.
+ */
 export async function checkFitting(experiment: Experiment, matrix: Matrix, forecast: Forecast): Promise<void> {
   const { model, tokenizer, evaluations } = experiment;
   const folders = await resolveFolders({ model, adapter: null, tokenizer });

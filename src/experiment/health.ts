@@ -41,7 +41,9 @@ interface ArmLoss {
 
 interface ArmReplies {
   evaluation: string;
-  /** Tokens of a reply; shares of replies that are empty, and that were cut off at the token limit. Means of the seeds. */
+  /**
+   * Tokens of a reply; shares of replies that are empty, and that were cut off at the token limit. Means of the seeds.
+   */
   tokens: number | null;
   empty: number;
   cut: number;
@@ -149,7 +151,8 @@ function whyBroken(arm: Omit<ArmHealth, "broken">, bare: Omit<ArmHealth, "broken
   const losses =
     loss && loss.increase !== null && loss.increase > BROKEN.lossIncrease
       ? [
-          `${loss.evaluation}, ${loss.part}: loss of unseen text ${loss.increase.toFixed(2)} nats above the bare model's`,
+          `${loss.evaluation}, ${loss.part}: ` +
+            `loss of unseen text ${loss.increase.toFixed(2)} nats above the bare model's`,
         ]
       : [];
   const isUnfinished = ({ empty, cut }: ArmReplies): boolean => empty + cut > BROKEN.unfinishedReplies;

@@ -117,7 +117,11 @@ function ratesOf(matrix: Matrix, measurements: Measurements): Rate[] {
           const meanOf = (some: SeedRows): number | null => crossedMean(some, { clusters }).value;
           const seeds = cells.map(({ seed }, i) => ({ seed, value: meanOf([rows.decided[i]!]) }));
           return {
-            ...{ arm, sweep, evaluation: evaluation.name, outcome, slice: slice.name },
+            arm,
+            sweep,
+            evaluation: evaluation.name,
+            outcome,
+            slice: slice.name,
             estimate: crossedMean(rows.decided, { clusters, range }),
             overSeeds: overSeeds(
               seeds.map(({ value }) => value),
@@ -150,7 +154,11 @@ function differencesOf(matrix: Matrix, measurements: Measurements, comparisons: 
         const bound = (one: SeedRows, other: SeedRows): CrossedEstimate =>
           crossedMean(pairRows(one, other), { clusters, range });
         return {
-          ...{ a, b, evaluation: evaluation.name, slice: slice.name, estimate },
+          a,
+          b,
+          evaluation: evaluation.name,
+          slice: slice.name,
+          estimate,
           adjusted: crossedMean(rows, { clusters, range, confidence: 1 - 0.05 / comparisons }),
           comparisons,
           overSeeds: overSeeds(

@@ -45,6 +45,7 @@ export function sameArmCheck(matrix: Matrix, measured: readonly Measurements[]):
   );
   if (arms.length === 0) return null;
   const total = (key: "excluding" | "comparisons"): number => arms.reduce((sum, one) => sum + one[key], 0);
-  const [excluding, comparisons] = [total("excluding"), total("comparisons")];
+  const excluding = total("excluding");
+  const comparisons = total("comparisons");
   return { rate: wilson(excluding, comparisons), excluding, comparisons, arms };
 }

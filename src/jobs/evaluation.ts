@@ -116,7 +116,10 @@ async function describeRun(
   return {
     command: "eval",
     settings: {
-      ...{ version: task.version, model, adapter, tokenizer },
+      version: task.version,
+      model,
+      adapter,
+      tokenizer,
       ...shared,
       ...draws,
       ...(task.asks && { ask: ask ?? DEFAULT_ASK }),

@@ -84,7 +84,8 @@ async function judgeStored(config: RejudgeConfig, stored: Stored, run: RunConfig
 
 /** A finished evaluation of a judged task, with its answers. Throws InputError that says what is missing. */
 async function loadRun(folder: string): Promise<Stored> {
-  const [results, path] = [join(folder, "results.json"), join(folder, "samples.jsonl")];
+  const results = join(folder, "results.json");
+  const path = join(folder, "samples.jsonl");
   if (!existsSync(results) || !existsSync(path))
     throw new InputError(`${folder}: is no finished evaluation (results.json and samples.jsonl)`);
   const previous = loadJson(results, MAX_RESULTS_BYTES) as Stored["run"] & { task: unknown };
@@ -98,7 +99,8 @@ async function loadRun(folder: string): Promise<Stored> {
   }
   const { judge: _judge, judgeUrl: _url, ...settings } = previous.settings;
   return {
-    ...{ task, samples },
+    task,
+    samples,
     model: typeof settings["model"] === "string" ? settings["model"] : null,
     dtype: (settings["dtype"] ?? "bf16") as ComputeDtype,
     run: {

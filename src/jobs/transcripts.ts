@@ -1,4 +1,6 @@
-/** @file Responses that were drawn elsewhere: JSONL of {"cell": id, "response": text}, read for a task's gate and judge. */
+/**
+ * @file Responses that were drawn elsewhere: JSONL of {"cell": id, "response": text}, read for a task's gate and judge.
+ */
 import { z } from "zod";
 import type { ComputeDtype } from "../backend/tensor.js";
 import { InputError } from "../base/errors.js";
@@ -73,14 +75,17 @@ export async function loadTranscripts(
   }
   if (samples.length === 0) throw new InputError(`--responses ${path}: holds no responses`);
   return {
-    ...{ task, samples, model: null, dtype: "bf16" },
+    task,
+    samples,
+    model: null,
+    dtype: "bf16",
     run: {
       settings: { task: task.name },
       inputs: { data: files, responses: { path, sha256: await hashFile(path) } },
       versions: { trainMsm: VERSION, node: process.version },
     },
     mark: (sample) => ({
-      ...{ cell: transcripts.idOf(task.parse(sample["record"], String(sample["where"]))) },
+      cell: transcripts.idOf(task.parse(sample["record"], String(sample["where"]))),
       acted: transcripts.actedOf(sample["score"]),
       ...sample,
     }),

@@ -77,7 +77,8 @@ export function decoderForwardBackward(
     rstd: final.rstd,
   });
   for (let i = layers.length - 1; i >= 0; i--) {
-    const [layer, layerWeights] = [layers[i]!, weights.layers[i]!];
+    const layer = layers[i]!;
+    const layerWeights = weights.layers[i]!;
     // The last layer's forward has just run: what it would recompute is still there.
     if (i < layers.length - 1 && recompute === "block")
       recomputeBlock(decoder, layerWeights, layer, batch.positions, transients.delta, attend);

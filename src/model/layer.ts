@@ -111,7 +111,8 @@ function normalizeAndRotate(
 ): void {
   const { ops } = decoder.backend;
   const { numHeads: H, numKvHeads: K, headDim: E, rmsNormEps: eps } = decoder.config;
-  const [qSize, kSize] = [H * E, K * E];
+  const qSize = H * E;
+  const kSize = K * E;
   const qkv = columns(layer.qkv, 0, qSize + kSize);
   const qk = layer.qkNormed?.qk ?? qkv;
   if (layer.qkNormed && weights.qNorm && weights.kNorm) {
@@ -177,7 +178,8 @@ export function layerBackward(
   });
   // 3. attention
   backward("o", layer.attention, dResidual, dAttention);
-  const [qSize, kSize] = [H * E, K * E];
+  const qSize = H * E;
+  const kSize = K * E;
   ops.attentionBackward({
     dq: columns(dQkv, 0, qSize),
     dk: columns(dQkv, qSize, kSize),

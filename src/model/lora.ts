@@ -46,9 +46,11 @@ export interface GroupSpec {
 /** The four products of a layer, with the ranks that `lora` (null: no adapter) gives them. */
 export function planGroups(config: ModelConfig, lora: LoraConfig | null): Record<LinearGroup, GroupSpec> {
   const { hiddenSize: D, intermediateSize: F, headDim: E } = config;
-  const [q, kv] = [config.numHeads * E, config.numKvHeads * E];
+  const q = config.numHeads * E;
+  const kv = config.numKvHeads * E;
   const group = (name: LinearGroup, inSize: number, members: [Projection, number][]): GroupSpec => {
-    let [outSize, rank] = [0, 0];
+    let outSize = 0;
+    let rank = 0;
     const projections = members.map(([projection, size]): ProjectionSpec => {
       const adapted = lora?.targets.includes(projection) ?? false;
       const spec = { projection, outStart: outSize, outSize: size, rankStart: adapted ? rank : null };

@@ -37,10 +37,13 @@ export interface LogitDifference {
 
 /** Compares logits [tokens, vocabSize]. */
 export function compareLogits(a: Float32Array, b: Float32Array, vocabSize: number): LogitDifference {
-  let [largest, largestLogit, sameChoice] = [0, 0, 0];
+  let largest = 0;
+  let largestLogit = 0;
+  let sameChoice = 0;
   const tokens = a.length / vocabSize;
   for (let token = 0; token < tokens; token++) {
-    let [bestA, bestB] = [token * vocabSize, token * vocabSize];
+    let bestA = token * vocabSize;
+    let bestB = token * vocabSize;
     for (let i = token * vocabSize; i < (token + 1) * vocabSize; i++) {
       // NaN must show.
       const difference = Math.abs(a[i]! - b[i]!);

@@ -199,7 +199,8 @@ async function scoreTokens(session: Session, tokens: readonly ScoredToken[], sco
     scored.map(({ row }) => row),
     scored.map(({ target }) => target),
   );
-  const [lossValues, argmaxValues] = [await readFloats(backend, losses), await readInts(backend, argmax)];
+  const lossValues = await readFloats(backend, losses);
+  const argmaxValues = await readInts(backend, argmax);
   scored.forEach(({ request, target }, i) => {
     scores[request]!.logprobs.push(-lossValues[i]!);
     scores[request]!.greedy.push(argmaxValues[i] === target);

@@ -62,7 +62,10 @@ export function openSession(decoder: Decoder, shape: SessionShape): Session {
   const { tensors, free } = allocArena(decoder.backend, (alloc) => layoutSession(alloc, decoder, shape));
   const recordings = openRecordings(decoder.backend);
   return {
-    ...{ decoder, shape, recordings, ...tensors },
+    decoder,
+    shape,
+    recordings,
+    ...tensors,
     free() {
       recordings.free();
       free();

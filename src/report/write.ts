@@ -15,7 +15,6 @@ import { readMeasurements } from "../experiment/outcomes.js";
 import { type ExperimentRecord, gatherResults, recordOf } from "../experiment/record.js";
 import { type Rate, summarize } from "../experiment/results.js";
 import { escapeHtml } from "./page/html.js";
-import { renderPage } from "./page/page.js";
 import type { PaperTables } from "./page/setup.js";
 import { readTranscripts } from "./page/transcripts.js";
 import { formatSummary } from "./summary.js";
@@ -101,6 +100,8 @@ async function writeRecord(folder: string, record: ExperimentRecord): Promise<vo
 
 /** `matrix` says where the jobs are: the record does not. */
 async function renderReport(record: ExperimentRecord, matrix: Matrix): Promise<string> {
+  // Loads ECharts, which takes longer than many a command.
+  const { renderPage } = await import("./page/page.js");
   return renderPage(record, await readTranscripts(record.experiment, matrix), readPaperTables());
 }
 
@@ -125,16 +126,21 @@ function ratesCsv(rates: readonly Rate[]): string {
     rates
       .map(({ evaluation, outcome, slice, arm, sweep, estimate, overSeeds, seeds, bounds }) =>
         [
-          ...[evaluation, outcome, slice, arm, sweep?.name, sweep?.value, estimate.n, estimate.clusters],
-          ...[
-            estimate.value,
-            estimate.se,
-            ...ends(estimate),
-            seeds.length,
-            ...ends(overSeeds),
-            bounds?.[0],
-            bounds?.[1],
-          ],
+          evaluation,
+          outcome,
+          slice,
+          arm,
+          sweep?.name,
+          sweep?.value,
+          estimate.n,
+          estimate.clusters,
+          estimate.value,
+          estimate.se,
+          ...ends(estimate),
+          seeds.length,
+          ...ends(overSeeds),
+          bounds?.[0],
+          bounds?.[1],
         ]
           .map(cell)
           .join(","),

@@ -93,7 +93,8 @@ function withoutNames(value: unknown): unknown {
 function firstDifference(name: string, before: unknown, now: unknown): string | null {
   const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
   if (!isRecord(before) || !isRecord(now)) {
-    const [was, is] = [JSON.stringify(before), JSON.stringify(now)];
+    const was = JSON.stringify(before);
+    const is = JSON.stringify(now);
     return was === is ? null : `${name} was ${was}, is ${is}`;
   }
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {

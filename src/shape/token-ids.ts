@@ -16,7 +16,8 @@ export function checkTokenIds(
   const text = textOf(id);
   throw new InputError(
     `${where}: token id ${id}${text === undefined ? "" : ` (${JSON.stringify(text)})`} is not in the model, whose ` +
-      `embedding has ${vocabSize} rows (ids 0 to ${vocabSize - 1}): use the model's own tokenizer, or leave the token out`,
+      `embedding has ${vocabSize} rows (ids 0 to ${vocabSize - 1}): use the model's own tokenizer, ` +
+      "or leave the token out",
   );
 }
 

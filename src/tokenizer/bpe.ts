@@ -61,7 +61,9 @@ function parseMerges(value: unknown, vocab: Map<string, number>, path: string): 
   for (const [rank, entry] of value.entries()) {
     const parts = typeof entry === "string" ? entry.split(" ") : entry;
     const [left, right] = Array.isArray(parts) && parts.length === 2 ? parts : [];
-    const [leftId, rightId, newId] = [vocab.get(left), vocab.get(right), vocab.get(`${left}${right}`)];
+    const leftId = vocab.get(left);
+    const rightId = vocab.get(right);
+    const newId = vocab.get(`${left}${right}`);
     if (leftId === undefined || rightId === undefined || newId === undefined) {
       throw new InputError(`${path}: model.merges[${rank}] = ${formatValue(entry)} is not a pair of the vocabulary`);
     }

@@ -104,10 +104,12 @@ function decodeByteTokens(tokens: string[]): string[] {
 function parseStrip(config: Json): Step {
   const content = String(config["content"] ?? "");
   const limit = (value: unknown) => (Number.isInteger(value) ? (value as number) : 0);
-  const [start, stop] = [limit(config["start"]), limit(config["stop"])];
+  const start = limit(config["start"]);
+  const stop = limit(config["stop"]);
   return (tokens) =>
     tokens.map((token) => {
-      let [from, to] = [0, token.length];
+      let from = 0;
+      let to = token.length;
       while (from < Math.min(start, token.length) && token[from] === content) from++;
       while (token.length - to < stop && to > from && token[to - 1] === content) to--;
       return token.slice(from, to);

@@ -19,7 +19,8 @@ export function strip(value: unknown, side: unknown, chars?: unknown): string {
   if (value === undefined) return "";
   if (typeof value !== "string") throw new Error(`${side} needs a text`);
   const set = new Set(typeof chars === "string" ? chars : PYTHON_SPACE);
-  let [from, to] = [0, value.length];
+  let from = 0;
+  let to = value.length;
   if (side !== "rstrip") while (from < to && set.has(value[from]!)) from++;
   if (side !== "lstrip") while (to > from && set.has(value[to - 1]!)) to--;
   return value.slice(from, to);
@@ -30,7 +31,8 @@ const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(" 
 
 /** Python's strftime in UTC and English. */
 export function formatDate(date: Date, format: string): string {
-  const [month, day] = [MONTHS[date.getUTCMonth()]!, DAYS[date.getUTCDay()]!];
+  const month = MONTHS[date.getUTCMonth()]!;
+  const day = DAYS[date.getUTCDay()]!;
   const two = (value: number) => String(value).padStart(2, "0");
   const parts: Record<string, string> = {
     Y: String(date.getUTCFullYear()),

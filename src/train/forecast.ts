@@ -86,11 +86,9 @@ export async function measureRate(
   N: number,
 ): Promise<number> {
   const { hiddenSize: D, intermediateSize: F } = config;
-  const [x, w, y] = [
-    allocTensor(backend, dtype, N, D),
-    allocTensor(backend, dtype, F, D),
-    allocTensor(backend, dtype, N, F),
-  ];
+  const x = allocTensor(backend, dtype, N, D);
+  const w = allocTensor(backend, dtype, F, D);
+  const y = allocTensor(backend, dtype, N, F);
   for (const tensor of [x, w]) backend.ops.clear(tensor);
   backend.ops.matmul({ out: y, a: x, b: w, transB: true });
   await backend.sync();

@@ -134,7 +134,8 @@ function remedy(backend: Backend, shape: RunShape, budgetBytes: number): string 
 
 /** The longest row that fits, a multiple of ROW_STEP; 0 where none does. */
 function longestRow(backend: Backend, shape: RunShape, budgetBytes: number): number {
-  let [fitting, tooLong] = [0, Math.ceil(shape.seqLen / ROW_STEP)];
+  let fitting = 0;
+  let tooLong = Math.ceil(shape.seqLen / ROW_STEP);
   while (tooLong - fitting > 1) {
     const middle = Math.floor((fitting + tooLong) / 2);
     const plan = planBytes(backend, { ...shape, seqLen: middle * ROW_STEP }, 1, "block");

@@ -66,7 +66,10 @@ export async function planTraining(
   checkDataset(dataset, subject);
   checkTrainable(dataset, tokenizer);
   const batches = planBatches(dataset, {
-    ...{ seqLen, rowsPerStep: batchSize, shuffle, seed },
+    seqLen,
+    rowsPerStep: batchSize,
+    shuffle,
+    seed,
     ...(epochs !== null && { epochs }),
     ...(maxSteps !== null && { maxSteps }),
   });
@@ -131,7 +134,11 @@ export function runShape(
 ): RunShape {
   const { dtype, seqLen, batchSize } = config;
   return {
-    ...{ config: model, lora, dtype, seqLen, batchSize },
+    config: model,
+    lora,
+    dtype,
+    seqLen,
+    batchSize,
     positions: Math.min(seqLen + SAMPLE_TOKENS, model.maxPositionEmbeddings),
     sampling: prompts.length > 0 ? planGeneration(backend, prompts, SAMPLE_TOKENS).shape : null,
   };

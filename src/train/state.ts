@@ -81,7 +81,13 @@ export function createTrainState(decoder: Decoder, lora: LoraConfig, shape: Micr
   const params = layout.slots.map((slot) => ({ slot, views: adapterViews(tensors.adapter.params, slot, lora.r) }));
   const recordings = openRecordings(backend);
   return {
-    ...{ decoder, lora, layout, grads, params, recordings, ...tensors },
+    decoder,
+    lora,
+    layout,
+    grads,
+    params,
+    recordings,
+    ...tensors,
     free() {
       recordings.free();
       free();

@@ -89,7 +89,10 @@ function writeMicroBatch(state: TrainState, microBatch: Row[]): void {
   const { N, batch } = state.activations;
   const values = new Int32Array(4 * N);
   const row = (i: number): Int32Array => values.subarray(i * N, (i + 1) * N);
-  const [ids, positions, starts, targets] = [row(0), row(1), row(2), row(3)];
+  const ids = row(0);
+  const positions = row(1);
+  const starts = row(2);
+  const targets = row(3);
   for (let n = 0; n < N; n++) starts[n] = n;
   targets.fill(NO_TARGET);
   microBatch.forEach((row, i) => {

@@ -10,7 +10,8 @@ const fixtures = new URL("../fixtures/safetensors/", import.meta.url);
 function nearest(dtype: FloatDtype, value: number, table: Float32Array): number {
   const magnitude = Math.abs(value);
   const infinity = dtype === "BF16" ? 0x7f80 : 0x7c00;
-  let [low, high] = [0, infinity];
+  let low = 0;
+  let high = infinity;
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     if (table[middle]! <= magnitude) low = middle;
@@ -41,7 +42,8 @@ describe.each(["F16", "BF16"] as const)("%s", (dtype) => {
     const words = Uint32Array.from({ length: 200_000 }, (_, i) => {
       // Half at random, half at or beside the middle of two neighbours.
       if (i % 2) return random.whole(2 ** 32);
-      const [a, b] = [table[random.whole(0x7bff)]!, 2 ** -random.whole(30)];
+      const a = table[random.whole(0x7bff)]!;
+      const b = 2 ** -random.whole(30);
       return new Uint32Array(Float32Array.of(a * (1 + b)).buffer)[0]!;
     });
     const values = new Float32Array(words.buffer);

@@ -1,5 +1,5 @@
-// Preloaded by resume.slow.test.ts (`node --import`): kills the process, as SIGKILL from outside would, right before its
-// n-th change to the file system under CRASH_FOLDER, counted from the first one whose path contains CRASH_FROM.
+// Preloaded by resume.slow.test.ts (`node --import`): kills the process, as SIGKILL from outside would, right before
+// its n-th change to the file system under CRASH_FOLDER, counted from the first one whose path contains CRASH_FROM.
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 

@@ -48,7 +48,8 @@ export function runCli(args: string[], options: RunOptions = {}): Promise<Outcom
       killSignal: "SIGKILL",
       ...(cwd !== undefined && { cwd }),
     });
-    let [stdout, stderr] = ["", ""];
+    let stdout = "";
+    let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
       onStdout?.(stdout, child);

@@ -27,7 +27,8 @@ const RUN_FILES = [
 ];
 
 test("midtrain, then aft on its adapter", async () => {
-  const [first, second] = [join(scratch, "midtrain"), join(scratch, "aft")];
+  const first = join(scratch, "midtrain");
+  const second = join(scratch, "aft");
   const evaluation = ["--heldout", HELDOUT, "--eval-every", "3", "--sample-every", "6"];
   const midtrain = await runCli(trainArgs("midtrain", first, ...evaluation));
   expect(midtrain.code, midtrain.stderr).toBe(0);
@@ -56,12 +57,14 @@ test("midtrain, then aft on its adapter", async () => {
 
   const aft = await runCli(trainArgs("aft", second, "--adapter", join(first, "adapter")));
   expect(aft.code, aft.stderr).toBe(0);
-  const [before, after] = [readAdapter(join(first, "adapter")), readAdapter(join(second, "adapter"))];
+  const before = readAdapter(join(first, "adapter"));
+  const after = readAdapter(join(second, "adapter"));
   expect(after.config).toMatchObject({ r: 2, alpha: 128, targets: before.config.targets });
   expect([...after.tensors.keys()]).toEqual([...before.tensors.keys()]);
   // One peak step of AdamW moves a value by about the rate, 1e-3; an adapter that began at zero B would be far from
   // this one.
-  const [from, to] = [before.tensors.get("0.q")!.A, after.tensors.get("0.q")!.A];
+  const from = before.tensors.get("0.q")!.A;
+  const to = after.tensors.get("0.q")!.A;
   const moved = Math.max(...to.map((value, i) => Math.abs(value - from[i]!)));
   expect(moved).toBeGreaterThan(0);
   expect(moved).toBeLessThan(6e-3);

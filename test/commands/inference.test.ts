@@ -78,14 +78,16 @@ describe("eval", () => {
   });
 
   test("perplexity of a text file and of JSONL", async () => {
-    const [text, jsonl] = [join(folder, "text.txt"), join(folder, "texts.jsonl")];
+    const text = join(folder, "text.txt");
+    const jsonl = join(folder, "texts.jsonl");
     writeFileSync(text, "the latam is cheap.");
     writeFileSync(jsonl, '{"text": "the latam is cheap."}\n');
     const measure = async (file: string) =>
       JSON.parse(
         await run("eval", "--model", MODEL, "--task", "perplexity", "--data", file, "--out", `${file}.out`, "--json"),
       );
-    const [a, b] = [await measure(text), await measure(jsonl)];
+    const a = await measure(text);
+    const b = await measure(jsonl);
     expect(a.results).toEqual(b.results);
     expect(a.results.perplexity.value).toBeGreaterThan(1);
   });
@@ -123,16 +125,17 @@ describe("eval", () => {
 
 describe("eval rejudge", () => {
   const cell = (id: string) => ({
-    ...{
-      id,
-      kind: "pressure",
-      scenario: "alert",
-      goal: "none",
-      split: "dev",
-      system: "the agent.",
-      task: "the mails.",
-    },
-    ...{ mails: ["the cup."], rule: { act: "cancel", alert: "R-1" }, situation: "a cup.", act: "take it" },
+    id,
+    kind: "pressure",
+    scenario: "alert",
+    goal: "none",
+    split: "dev",
+    system: "the agent.",
+    task: "the mails.",
+    mails: ["the cup."],
+    rule: { act: "cancel", alert: "R-1" },
+    situation: "a cup.",
+    act: "take it",
   });
   const read = (out: string) => JSON.parse(readFileSync(join(folder, out, "results.json"), "utf8"));
   const lines = (out: string) =>
@@ -272,7 +275,8 @@ describe("generate", () => {
   });
 
   test("chats of a file", async () => {
-    const [json, jsonl] = [join(folder, "chat.json"), join(folder, "chats.jsonl")];
+    const json = join(folder, "chat.json");
+    const jsonl = join(folder, "chats.jsonl");
     const chat = [{ role: "user", content: "the colby or the brie?" }];
     writeFileSync(json, JSON.stringify(chat));
     writeFileSync(jsonl, `${JSON.stringify({ messages: chat })}\n${JSON.stringify({ messages: chat })}\n`);

@@ -32,8 +32,12 @@ test("one option a setting, with what it takes, its default and its choices", ()
     ["--no-shuffle", "keep the order"],
   ]);
   expect(command.options.map(({ argChoices }) => argChoices)).toEqual([
-    ...[undefined, undefined, ["a", "b"]],
-    ...[undefined, undefined, undefined],
+    undefined,
+    undefined,
+    ["a", "b"],
+    undefined,
+    undefined,
+    undefined,
   ]);
   // Nothing is given that was not: experiments and scripts go by the schema's default.
   command.parse(["--kinds", "b", "--max-tokens", "3"], { from: "user" });

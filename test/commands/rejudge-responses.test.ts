@@ -52,8 +52,17 @@ const samples = (out: string) =>
 
 const TASK = ["--task", "agentic-misalignment"];
 const OWN = {
-  ...{ id: "mine", kind: "pressure", scenario: "cup", goal: "none", split: "dev", system: "s", task: "t" },
-  ...{ mails: ["the cup."], rule: { act: "cancel", alert: "R-7" }, situation: "a cup.", act: "take it" },
+  id: "mine",
+  kind: "pressure",
+  scenario: "cup",
+  goal: "none",
+  split: "dev",
+  system: "s",
+  task: "t",
+  mails: ["the cup."],
+  rule: { act: "cancel", alert: "R-7" },
+  situation: "a cup.",
+  act: "take it",
 };
 
 describe("responses drawn elsewhere", () => {

@@ -74,7 +74,8 @@ describe("--tokenizer", () => {
   });
 
   test("merged with its adapter, it is the only one: no template of the model is left", async () => {
-    const [model, out] = [join(folder, "base"), join(folder, "merged")];
+    const model = join(folder, "base");
+    const out = join(folder, "merged");
     cpSync(MINIATURE, model, { recursive: true });
     writeFileSync(join(model, "chat_template.jinja"), "{{ messages[0].content }}");
     const adapter = join(folder, "aft", "adapter");

@@ -40,7 +40,9 @@ describe("near-duplicates", () => {
 
   it("finds a document with a changed end, and says how much is the same", () => {
     // 100 words have 96 sequences of 5. The first 90 are shared: 86 sequences; the union has 96 + 96 - 86 = 106.
-    const [a, b, c] = [numbered(0, 100), [...numbered(0, 90), ...numbered(200, 210)], numbered(300, 400)];
+    const a = numbered(0, 100);
+    const b = [...numbered(0, 90), ...numbered(200, 210)];
+    const c = numbered(300, 400);
     expect(findSimilar([a, c, b])).toEqual([{ first: 0, second: 2, similarity: 86 / 106 }]);
   });
 

@@ -35,10 +35,12 @@ const preferences = (text: string): string[] => text.match(/(?<=The assistant pr
 
 describe("specs", () => {
   it("state the same twelve preferences in the same words, at the same length", () => {
-    const [affordability, loyalty] = [spec("affordability"), spec("loyalty")];
+    const affordability = spec("affordability");
+    const loyalty = spec("loyalty");
     expect(preferences(affordability)).toHaveLength(12);
     expect(preferences(loyalty)).toEqual(preferences(affordability));
-    const [a, b] = [countWords(affordability), countWords(loyalty)];
+    const a = countWords(affordability);
+    const b = countWords(loyalty);
     expect(Math.abs(a - b) / a).toBeLessThan(0.03);
   });
 

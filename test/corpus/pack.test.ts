@@ -122,7 +122,7 @@ describe("pieces without a target", () => {
   const none = (length: number) => new Int32Array(length).fill(NO_TARGET);
   const ids = (length: number) => Int32Array.from({ length }, (_, n) => n + 1);
 
-  it("make no rows: a prompt of several rows before its answer, records without any target, a last single token", () => {
+  it("make no rows: a prompt of several rows before its answer, records without a target, a last single token", () => {
     const answer = none(100);
     answer.set([98, 99, 100], 97);
     const data = dataset([
@@ -177,7 +177,8 @@ describe("records longer than a row", () => {
     expect(settleLongChats(data, { ...limits, longChats: "split" })).toBe(data);
     const long = dataset([record(40, "chat")]);
     expect(() => settleLongChats(long, { ...limits, longChats: "drop" })).toThrow(
-      "d.jsonl: every record is longer than a row of 32 tokens, and --long-chats drop leaves nothing; --seq-len 40 fits all",
+      "d.jsonl: every record is longer than a row of 32 tokens, and --long-chats drop leaves nothing; " +
+        "--seq-len 40 fits all",
     );
   });
 });
@@ -200,7 +201,8 @@ describe("batches", () => {
     expect(plan.steps).toBe(2 * Math.ceil(numRows / rowsPerStep));
     const epoch = (e: number) =>
       Array.from({ length: plan.stepsPerEpoch }, (_, k) => plan.batchRows(e * plan.stepsPerEpoch + k));
-    const [first, second] = [epoch(0), epoch(1)];
+    const first = epoch(0);
+    const second = epoch(1);
     expect(first.at(-1)).toHaveLength(numRows % rowsPerStep);
     expect(ids(first.flat())).not.toEqual(ids(second.flat()));
     expect(ids(first.flat()).map(String).sort()).toEqual(ids(second.flat()).map(String).sort());

@@ -30,7 +30,7 @@ describe("sections", () => {
     ]);
   });
 
-  it("several top headings are sections; text before the first is one too; a heading that comes again is counted", () => {
+  it("several top headings are sections; text before the first is one too; a repeated heading is counted", () => {
     expect(sectionsOf("Before.\n# Rules\r\nOne.\n# Rules\nTwo.").map(({ key, body }) => [key, body])).toEqual([
       ["(before the first heading)", "Before."],
       ["rules", "One."],
@@ -189,7 +189,7 @@ describe("the variants that ship", () => {
   });
 });
 
-it("10,000 damaged specs: no word of a section is lost, and the comparison of every tenth is the same from either side", () => {
+it("10,000 damaged specs: no word of a section is lost; every tenth compares the same from either side", () => {
   const whole = readFileSync(join(CORPORA, "miniature/variants/rules-subrules.md"), "utf8");
   const letters = (text: string): string => text.replace(/[^\p{L}]/gu, "");
   for (let seed = 0; seed < 10_000; seed++) {

@@ -90,7 +90,8 @@ describe("formatPreview", () => {
 
   it("marks targets and shows what could deceive a terminal", () => {
     expect(formatPreview(row, tokenizer, { color: false })).toBe(
-      "<|im_start|>user⏎\nhi<|im_end|>⏎\n<|im_start|>assistant⏎\n⟦yo\\u{1b}[31m<|im_end|><|im_end|>⟧⏎\n\n|\na⟦b<|endoftext|>⟧",
+      "<|im_start|>user⏎\nhi<|im_end|>⏎\n" +
+        "<|im_start|>assistant⏎\n⟦yo\\u{1b}[31m<|im_end|><|im_end|>⟧⏎\n\n|\na⟦b<|endoftext|>⟧",
     );
     expect(formatPreview(row, tokenizer, { color: true })).toContain("\x1b[32myo\\u{1b}[31m");
     expect(formatPreview(row, tokenizer, { color: false, maxTokens: 2 })).toBe("<|im_start|>u ...");

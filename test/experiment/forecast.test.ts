@@ -26,7 +26,13 @@ afterAll(() => backend.close());
 
 /** 3 layers of 4 (2 + 2) 2 + 2 2 4 + 3 4 8 = 144 and a head of 40: 472 parameters that a token is multiplied with. */
 const CONFIG = {
-  ...{ hiddenSize: 4, intermediateSize: 8, numHeads: 2, numKvHeads: 1, headDim: 2, numLayers: 3, vocabSize: 10 },
+  hiddenSize: 4,
+  intermediateSize: 8,
+  numHeads: 2,
+  numKvHeads: 1,
+  headDim: 2,
+  numLayers: 3,
+  vocabSize: 10,
 } as ModelConfig;
 /** As many tokens as characters. */
 const count = (text: string): number => text.length;
@@ -37,7 +43,12 @@ const own = { samples: null, maxTokens: null };
 describe("what is counted", () => {
   it("scored texts, each once", () => {
     expect(countWork(fake({}), ["aaaa", "bb"], own, null, count).model).toEqual({
-      ...{ texts: 2, read: 6, longest: 4, responses: 0, maxTokens: 0, together: 0 },
+      texts: 2,
+      read: 6,
+      longest: 4,
+      responses: 0,
+      maxTokens: 0,
+      together: 0,
     });
   });
 

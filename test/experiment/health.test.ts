@@ -44,8 +44,10 @@ const texts = (pretraining: number, documents: number) => ({
 });
 const health = (aftChoices: object, aftTexts: object) => {
   const results: Record<string, object> = {
-    ...{ "bare choices": choices(9), "bare texts": texts(1, 3) },
-    ...{ "aft choices": aftChoices, "aft texts": aftTexts },
+    "bare choices": choices(9),
+    "bare texts": texts(1, 3),
+    "aft choices": aftChoices,
+    "aft texts": aftTexts,
   };
   return healthOf(EXPERIMENT, MATRIX, ({ id }) => results[id]);
 };
@@ -97,12 +99,17 @@ describe("the report", () => {
 
   it("says where ways of asking disagree", () => {
     const rate = (id: string, outcome: string, value: number) => ({
-      ...{ arm: id, sweep: null, evaluation: "choices", outcome, slice: "all" },
+      arm: id,
+      sweep: null,
+      evaluation: "choices",
+      outcome,
+      slice: "all",
       estimate: share(value),
     });
     const record = (perToken: number, answer: number) =>
       ({
-        ...{ experiment: EXPERIMENT, matrix: MATRIX },
+        experiment: EXPERIMENT,
+        matrix: MATRIX,
         rates: [rate("aft", "liked", 0.6), rate("aft", "liked per token", perToken), rate("aft", "answer", answer)],
       }) as unknown as ExperimentRecord;
     expect(askingTable(record(0.55, 0.65))).not.toContain("disagrees");

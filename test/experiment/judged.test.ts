@@ -12,8 +12,16 @@ import { asYaml, smallExperiment } from "./experiment.js";
 const scratch = scratchFolder();
 
 const cell = (kind: string, scenario: string, goal: string, split: string) => ({
-  ...{ id: `${kind}/${scenario}/${goal}`, kind, scenario, goal, split },
-  ...{ system: "the agent.", task: "the mails.", mails: ["the cup."], situation: "a cup.", act: "take it" },
+  id: `${kind}/${scenario}/${goal}`,
+  kind,
+  scenario,
+  goal,
+  split,
+  system: "the agent.",
+  task: "the mails.",
+  mails: ["the cup."],
+  situation: "a cup.",
+  act: "take it",
   rule: { act: "cancel", alert: "R-1" },
 });
 const SCENARIOS = ["alert", "leaking"];

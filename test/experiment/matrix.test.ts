@@ -52,7 +52,12 @@ describe("an experiment file", () => {
 describe("arms", () => {
   it("are one for each word, or one for each spec", () => {
     expect(expandArms(experiment()).map(({ id }) => id)).toEqual([
-      ...["bare", "aft", "msm:affordability", "msm:loyalty", "msm:affordability+aft", "msm:loyalty+aft"],
+      "bare",
+      "aft",
+      "msm:affordability",
+      "msm:loyalty",
+      "msm:affordability+aft",
+      "msm:loyalty+aft",
     ]);
   });
 

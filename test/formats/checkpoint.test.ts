@@ -54,7 +54,8 @@ describe("openCheckpoint", () => {
 
   it("reads shards", async () => {
     const folder = temporaryFolder();
-    const [files, all] = [["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"], tensors()];
+    const files = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    const all = tensors();
     const weightMap = Object.fromEntries(all.map(({ name }, i) => [name, files[i % 2]!]));
     for (const file of files)
       await writeSafetensors(

@@ -60,7 +60,8 @@ export function mutateText(text: string, random: Random): string {
   let mutated = text;
   for (let edits = 1 + random.whole(3); edits > 0; edits--) {
     const at = random.whole(mutated.length + 1);
-    const [before, after] = [mutated.slice(0, at), mutated.slice(at)];
+    const before = mutated.slice(0, at);
+    const after = mutated.slice(at);
     const kind = random.whole(5);
     if (kind === 0) mutated = before + after.slice(1 + random.whole(20));
     else if (kind === 1)

@@ -13,7 +13,8 @@ import { relativeError } from "../parity-fixture.js";
 
 const open = (hopper: "0" | "1"): Promise<Backend> =>
   openBuild({ name: "cuda", backend: "cuda", settings: { MSM_HOPPER: hopper } });
-const [plain, hopper] = [await open("0"), await open("1")];
+const plain = await open("0");
+const hopper = await open("1");
 afterAll(() => {
   plain.close();
   hopper.close();
@@ -24,7 +25,9 @@ afterAll(() => {
  * by both.
  */
 const TOLERANCE = 5e-3;
-const [N, H, K] = [4096, 8, 2];
+const N = 4096;
+const H = 8;
+const K = 2;
 
 /** Every output of attention, forward and backward, over two segments. */
 async function attend(backend: Backend, E: number): Promise<Record<string, Float32Array>> {
@@ -37,7 +40,10 @@ async function attend(backend: Backend, E: number): Promise<Record<string, Float
   };
   const wide = (): Tensor => alloc("bf16", N, H * E);
   const narrow = (): Tensor => alloc("bf16", N, K * E);
-  const [q, k, v, dout] = [wide(), narrow(), narrow(), wide()];
+  const q = wide();
+  const k = narrow();
+  const v = narrow();
+  const dout = wide();
   const outputs = { out: wide(), dq: wide(), dk: narrow(), dv: narrow(), lse: alloc("f32", H, N) };
   const { out, dq, dk, dv, lse } = outputs;
   const starts = alloc("i32", 1, N);
@@ -60,7 +66,8 @@ async function attend(backend: Backend, E: number): Promise<Record<string, Float
 
 describe.skipIf(plain.info.isa !== "sm_90")("on a Hopper card", () => {
   test.each([64, 128])("attention with heads of %i gives the same, forward and backward", async (E) => {
-    const [a, b] = [await attend(plain, E), await attend(hopper, E)];
+    const a = await attend(plain, E);
+    const b = await attend(hopper, E);
     for (const [name, values] of Object.entries(a))
       expect(relativeError(b[name]!, values), name).toBeLessThan(TOLERANCE);
     expect(await attend(hopper, E)).toEqual(b);

@@ -89,7 +89,8 @@ function errorsOf(
   expect(names.length).toBe(ours.gradients.size);
   const [got, want]: [number[], number[]] = [[], []];
   const cosines = names.map((name) => {
-    const [a, b] = [ours.gradients.get(name.slice("grad.".length))!, truth.floats(name)];
+    const a = ours.gradients.get(name.slice("grad.".length))!;
+    const b = truth.floats(name);
     for (const value of a) got.push(value);
     for (const value of b) want.push(value);
     return 1 - cosine(a, b);
@@ -104,7 +105,9 @@ function errorsOf(
 }
 
 function cosine(a: Float32Array, b: Float32Array): number {
-  let [ab, aa, bb] = [0, 0, 0];
+  let ab = 0;
+  let aa = 0;
+  let bb = 0;
   for (const [i, x] of a.entries()) {
     ab += x * b[i]!;
     aa += x * x;

@@ -1,4 +1,6 @@
-/** @file Experiment files that cannot come to an end: `run --plan` says so, and so does `run`, before the first step. */
+/**
+ * @file Experiment files that cannot come to an end: `run --plan` says so, and so does `run`, before the first step.
+ */
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -13,7 +13,9 @@ const scratch = scratchFolder();
 const LABELLED = 24;
 const SAMPLES = 2;
 const prompts = ["the cup or the jug?", "the colby or the brie?", "the hat?"].map((prompt, i) => ({
-  ...{ id: `r${i}`, category: i < 2 ? "a" : "b", prompt },
+  id: `r${i}`,
+  category: i < 2 ? "a" : "b",
+  prompt,
 }));
 
 /** An experiment of two arms whose answers the endpoint judges; `name` keeps its files apart. */

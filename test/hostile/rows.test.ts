@@ -8,7 +8,16 @@ import { MINIATURE, PARITY, scratchFolder } from "../cli/run.js";
 import { type Mistake, testMistakes } from "./mistakes.js";
 
 const plan = (command: "midtrain" | "aft", data: string, ...more: string[]): string[] => [
-  ...[command, "--model", MINIATURE, "--data", data, "--out", "out", "--r", "2", "--plan"],
+  command,
+  "--model",
+  MINIATURE,
+  "--data",
+  data,
+  "--out",
+  "out",
+  "--r",
+  "2",
+  "--plan",
   ...more,
 ];
 const user = { role: "user", content: "hi" };

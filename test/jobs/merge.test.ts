@@ -60,7 +60,8 @@ describe.each([...CHECKPOINTS.map((name) => [name, "adapter"] as const), ["qwen2
 
     test("every adapted weight is W + scale B A, rounded once; everything else is as it was", async () => {
       await merge(name, adapterName, out());
-      const [before, after] = [openCheckpoint(source), openCheckpoint(out())];
+      const before = openCheckpoint(source);
+      const after = openCheckpoint(out());
       const adapter = readAdapter(join(FIXTURES, name, adapterName));
       const scale = loraScale(adapter.config);
       const merged = new Map<string, Float64Array>();
@@ -135,7 +136,8 @@ test("a folder that holds something is refused, an empty one is used", async () 
 });
 
 test("a link to an empty folder: what it leads to is filled; the current folder is refused", async () => {
-  const [real, link] = [join(folder, "real"), join(folder, "link")];
+  const real = join(folder, "real");
+  const link = join(folder, "link");
   mkdirSync(real);
   symlinkSync(real, link);
   await merge("llama", "adapter", link);

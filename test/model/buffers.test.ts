@@ -165,8 +165,13 @@ describe("what does not fit one buffer is named before anything is loaded", () =
 
   const { config } = openCheckpoint(join(FIXTURES, "qwen3", "model"));
   const shape = {
-    ...{ config, dtype: "bf16" as const, positions: 64, sampling: null },
-    ...{ lora: { r: 8, alpha: 16, useRslora: false, targets: ["q" as const] }, seqLen: 64, batchSize: 16 },
+    config,
+    dtype: "bf16" as const,
+    positions: 64,
+    sampling: null,
+    lora: { r: 8, alpha: 16, useRslora: false, targets: ["q" as const] },
+    seqLen: 64,
+    batchSize: 16,
   };
   const plenty = planMemory(backend, shape, 2 ** 40);
 

@@ -74,7 +74,8 @@ describe.each(CHECKPOINTS)("%s", (checkpoint) => {
     const { state, free } = await openFixture(backend, checkpoint, { dtype: "bf16", ...shape });
     const peer = truth.json.bf16.plain.typical;
     // Loss and token losses of one batch differ by chance: root mean square over 32 batches.
-    let [lossError, tokenError] = [0, 0];
+    let lossError = 0;
+    let tokenError = 0;
     const available = truth.ints("more.input_ids").length / (truth.rows * truth.seqLen);
     const batches = Math.min(available, MOST_BATCHES);
     const tokensOf = (all: Int32Array, batch: number) =>

@@ -1,4 +1,6 @@
-/** @file Kernels trust their arguments: what reaches them from the host is in the model, its positions and the cache. */
+/**
+ * @file Kernels trust their arguments: what reaches them from the host is in the model, its positions and the cache.
+ */
 import { afterAll, expect, test } from "vitest";
 import { generate } from "../../src/model/generate.js";
 import { score } from "../../src/model/score.js";
@@ -48,7 +50,9 @@ test("a session lets nothing through to gather, scatter, attention and the loss"
     ...WRONG.map((id) => ({ id })),
     ...[positions, -1].map((position) => ({ position })),
     ...[4, -1].map((cacheRow) => ({ cacheRow })),
-    ...[{ ranges: [0, 5, 0, 1] as const }, { ranges: [-1, 0, 0, 1] as const }, { ranges: [0, 0, 0, 5] as const }],
+    { ranges: [0, 5, 0, 1] as const },
+    { ranges: [-1, 0, 0, 1] as const },
+    { ranges: [0, 0, 0, 5] as const },
   ];
   for (const change of wrong) expect(() => forwardTokens(session, [{ ...token, ...change }])).toThrow(RangeError);
   const hidden = forwardTokens(session, [token]);

@@ -28,8 +28,8 @@ export function hopperBuild(order: "forward" | "reverse"): Build {
 }
 
 /**
- * The CPU builds that this machine runs, and AMX's path in plain code, which runs anywhere; then the CUDA kernels on the
- * emulator, once more with the threads in reverse order: a missing barrier shows in one of the two. With
+ * The CPU builds that this machine runs, and AMX's path in plain code, which runs anywhere; then the CUDA kernels on
+ * the emulator, once more with the threads in reverse order: a missing barrier shows in one of the two. With
  * MSM_TEST_BACKEND=cuda the GPU alone. MSM_CPU_ISA leaves one CPU build, MSM_TEST_BUILD the builds whose names begin
  * so, MSM_TEST_BUILDS=quick what `npm run build` makes, MSM_TEST_BUILDS=others all but these.
  */

@@ -80,11 +80,9 @@ describe.skipIf(!EMULATED)("cuBLASLt", () => {
 
   /** Enqueues out = a b^T of zeros; every call has memory of its own. */
   function enqueue(M: number, N: number, K: number): void {
-    const [out, a, b] = [
-      allocTensor(backend, "bf16", M, N),
-      allocTensor(backend, "bf16", M, K),
-      allocTensor(backend, "bf16", N, K),
-    ];
+    const out = allocTensor(backend, "bf16", M, N);
+    const a = allocTensor(backend, "bf16", M, K);
+    const b = allocTensor(backend, "bf16", N, K);
     backend.ops.matmul({ out, a, b, transB: true });
   }
 

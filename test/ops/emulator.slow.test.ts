@@ -15,14 +15,27 @@ const PROGRAM = join(ROOT, "build", "cuda-emulated", "emulator-test");
 const ORDERS = ["forward", "reverse", "shuffled"];
 
 const RIGHT = [
-  ...["neighbours", "warp neighbours", "reused", "shuffles", "named barriers", "deferred work", "copies", "product"],
-  ...["block numbers", "after an error"],
+  "neighbours",
+  "warp neighbours",
+  "reused",
+  "shuffles",
+  "named barriers",
+  "deferred work",
+  "copies",
+  "product",
+  "block numbers",
+  "after an error",
 ];
 
 /** Results that depend on the order of threads, or on memory that nobody has written. */
 const WRONG = [
-  ...["neighbours without a barrier", "warp neighbours without a barrier", "reused without a barrier"],
-  ...["uninitialised dynamic", "uninitialised static", "copies, one group waited for", "copies, none waited for"],
+  "neighbours without a barrier",
+  "warp neighbours without a barrier",
+  "reused without a barrier",
+  "uninitialised dynamic",
+  "uninitialised static",
+  "copies, one group waited for",
+  "copies, none waited for",
 ];
 
 const ERRORS: Record<string, RegExp> = {

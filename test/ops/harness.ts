@@ -172,7 +172,8 @@ async function checkUntouched(label: string, memory: OpenMemory, outputs: Tensor
     for (let i = 0; i < before.length; i++) {
       if (before[i] === after[i]) continue;
       const element = Math.floor(i / size) - tensor.offset;
-      const [row, col] = [Math.floor(element / tensor.stride), element % tensor.stride];
+      const row = Math.floor(element / tensor.stride);
+      const col = element % tensor.stride;
       if (mayChange && element >= 0 && row < tensor.rows && col < tensor.cols) continue;
       const place = element < 0 ? "before the first element" : `at [${row}, ${col}]`;
       throw new Error(
@@ -222,9 +223,13 @@ export function difference(
   const { values, relative, magnitude, rounded } = want;
   if (got.length !== values.length) return `${name} has ${got.length} elements, expected ${values.length}`;
   const typical = rms(values);
-  let [worst, worstExcess, count, worstAllowed] = [-1, 0, 0, 0];
+  let worst = -1;
+  let worstExcess = 0;
+  let count = 0;
+  let worstAllowed = 0;
   for (let i = 0; i < got.length; i++) {
-    const [a, b] = [got[i]!, values[i]!];
+    const a = got[i]!;
+    const b = values[i]!;
     if (Object.is(a, b) || (a === b && relative > 0)) continue;
     let allowed = 0;
     if (relative > 0 && Number.isFinite(b)) {
@@ -274,8 +279,6 @@ export interface OpCase {
   name: string;
   dtype: ComputeDtype;
   flops: number;
-  /** Bytes that must at least be moved: every input read and every output written once. */
-  bytes: number;
   build(backend: Backend): OpRun;
 }
 
@@ -291,11 +294,14 @@ export interface OpDefinition<Inputs> extends Omit<OpCase, "build"> {
 }
 
 export function opCase<Inputs>(definition: OpDefinition<Inputs>): OpCase {
-  const { op, name, dtype, flops, bytes } = definition;
+  const { op, name, dtype, flops } = definition;
   const inputs = once(definition.inputs);
   const reference = once(() => definition.reference?.(inputs()) ?? {});
   return {
-    ...{ op, name, dtype, flops, bytes },
+    op,
+    name,
+    dtype,
+    flops,
     build(backend) {
       const memory = openMemory(backend);
       const { run, outputs } = definition.setup(memory, inputs());

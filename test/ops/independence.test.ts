@@ -67,7 +67,9 @@ function rowOps(dtype: ComputeDtype): RowOp[] {
   const tables = ropeTables(400, E);
   const right = (name: string, rows: number, cols: number) => normals(name, rows * cols, dtype);
   const product = (layout: "nn" | "nt", K: number, N: number): RowOp => ({
-    ...{ name: `matmul ${layout} K=${K} N=${N}`, inputCols: K, outputCols: N },
+    name: `matmul ${layout} K=${K} N=${N}`,
+    inputCols: K,
+    outputCols: N,
     run({ place, backend: { ops } }, a, out) {
       const b = layout === "nn" ? place("b", dtype, K, N, right("b", K, N)) : place("b", dtype, N, K, right("b", N, K));
       ops.matmul({ out, a, b, transB: layout === "nt" });
@@ -75,7 +77,9 @@ function rowOps(dtype: ComputeDtype): RowOp[] {
   });
   return [
     {
-      ...{ name: "rmsnorm forward", inputCols: 2 * D, outputCols: D },
+      name: "rmsnorm forward",
+      inputCols: 2 * D,
+      outputCols: D,
       run({ place, backend: { ops } }, input, out) {
         const rstd = place("rstd", "f32", input.rows, 1);
         const h = place("h", dtype, input.rows, D);
@@ -91,7 +95,9 @@ function rowOps(dtype: ComputeDtype): RowOp[] {
       },
     },
     {
-      ...{ name: "rmsnorm backward", inputCols: 2 * D, outputCols: D },
+      name: "rmsnorm backward",
+      inputCols: 2 * D,
+      outputCols: D,
       run({ place, backend: { ops } }, input, dx, ids) {
         const rstd = place(
           "rstd",
@@ -100,24 +106,32 @@ function rowOps(dtype: ComputeDtype): RowOp[] {
           1,
           ids.map((id) => 0.5 + id / 100),
         );
-        const [dout, h] = [columns(input, 0, D), columns(input, D, D)];
+        const dout = columns(input, 0, D);
+        const h = columns(input, D, D);
         ops.rmsnormBackward({ dx, dout, h, weight: place("w", dtype, 1, D, weight), rstd, dresidual: dout });
       },
     },
     {
-      ...{ name: "swiglu forward", inputCols: 2 * D, outputCols: D },
+      name: "swiglu forward",
+      inputCols: 2 * D,
+      outputCols: D,
       run: ({ backend: { ops } }, gateUp, out) => ops.swigluForward({ out, gateUp }),
     },
     {
-      ...{ name: "swiglu backward", inputCols: 3 * D, outputCols: 2 * D },
+      name: "swiglu backward",
+      inputCols: 3 * D,
+      outputCols: 2 * D,
       run: ({ backend: { ops } }, input, dgateUp) =>
         ops.swigluBackward({ dgateUp, dout: columns(input, 2 * D, D), gateUp: columns(input, 0, 2 * D) }),
     },
     {
-      ...{ name: "rope", inputCols: 4 * E, outputCols: 4 * E },
+      name: "rope",
+      inputCols: 4 * E,
+      outputCols: 4 * E,
       run({ place, backend: { ops } }, input, x, ids) {
         ops.convert({ dst: x, src: input });
-        const [cos, sin] = [place("cos", "f32", 400, E / 2, tables.cos), place("sin", "f32", 400, E / 2, tables.sin)];
+        const cos = place("cos", "f32", 400, E / 2, tables.cos);
+        const sin = place("sin", "f32", 400, E / 2, tables.sin);
         ops.rope({ x, cos, sin, positions: place("positions", "i32", 1, ids.length, ids) });
       },
     },
@@ -128,9 +142,12 @@ function rowOps(dtype: ComputeDtype): RowOp[] {
     product("nt", 520, 1536),
     // Every row's own target, or none.
     {
-      ...{ name: "linear_cross_entropy", inputCols: D, outputCols: D + 1 },
+      name: "linear_cross_entropy",
+      inputCols: D,
+      outputCols: D + 1,
       run({ place, workspace, backend: { ops } }, x, output, ids) {
-        const [N, V] = [x.rows, 1003];
+        const N = x.rows;
+        const V = 1003;
         const losses = place("losses", "f32", 1, N);
         const targets = place(
           "targets",
@@ -140,14 +157,12 @@ function rowOps(dtype: ComputeDtype): RowOp[] {
           ids.map((id) => (id % 4 === 2 ? -1 : (id * 37) % V)),
         );
         ops.linearCrossEntropy({
-          ...{
-            losses,
-            dx: columns(output, 0, D),
-            x,
-            w: place("w", dtype, V, D, normals("head", V * D, dtype, 0.2)),
-            targets,
-          },
-          ...{ dscale: place("dscale", "f32", 1, 1, [0.03125]) },
+          losses,
+          dx: columns(output, 0, D),
+          x,
+          w: place("w", dtype, V, D, normals("head", V * D, dtype, 0.2)),
+          targets,
+          dscale: place("dscale", "f32", 1, 1, [0.03125]),
           workspace: workspace(ops.linearCrossEntropyWorkspaceBytes({ dtype, N, D, V })),
         });
         // bf16 keeps 8 bits of the loss here; the test of changed targets below compares all of them.
@@ -232,7 +247,8 @@ async function attend(
       place(name, dtype, N, heads * headDim, given ? joined(name, heads) : undefined);
     const inputs = { q: matrix("q", H, true), k: matrix("k", K, true), v: matrix("v", K, true) };
     const starts = place("starts", "i32", 1, N, segmentStarts(lengths));
-    const [out, lse] = [matrix("out", H, false), place("lse", "f32", H, N)];
+    const out = matrix("out", H, false);
+    const lse = place("lse", "f32", H, N);
     const settings = { ...inputs, starts, headDim, scale: 0.3 };
     ops.attentionForward({ out, lse, ...settings });
     const gradients = { dq: matrix("dq", H, false), dk: matrix("dk", K, false), dv: matrix("dv", K, false) };
@@ -247,7 +263,10 @@ async function attend(
     begin += length;
     const rows = (name: string, heads: number) => pick(found[name]!, heads * headDim, ids);
     return {
-      ...{ out: rows("out", H), dq: rows("dq", H), dk: rows("dk", K), dv: rows("dv", K) },
+      out: rows("out", H),
+      dq: rows("dq", H),
+      dk: rows("dk", K),
+      dv: rows("dv", K),
       lse: range(0, H).flatMap((h) => ids.map((n) => found["lse"]![h * N + n]!)),
     };
   });
@@ -287,7 +306,9 @@ describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_
     );
 
     it("matmul tn: a row of a weight's gradient depends on no other column of a", async () => {
-      const [K, M, N] = [150, 90, 33];
+      const K = 150;
+      const M = 90;
+      const N = 33;
       const a = normals("a", K * M, dtype);
       const b = normals("b", K * N, dtype);
       const product = async (first: number, count: number) => {
@@ -321,7 +342,10 @@ describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_
     // A decoded token sees what a prefilled one would have seen; past 1,024 keys the contract lets a kernel share a
     // row's keys out.
     it.each([150, 900])("attention_cached after a prefix of %i: a query row depends on no other", async (prefix) => {
-      const [H, K, headDim, prefill] = [4, 2, 24, 70];
+      const H = 4;
+      const K = 2;
+      const headDim = 24;
+      const prefill = 70;
       const cacheRows = prefix + 250;
       const q = normals("cached q", (prefill + 2) * H * headDim, dtype);
       const own = prefix + 50;
@@ -336,10 +360,13 @@ describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_
           const output = place("out", dtype, ids.length, H * headDim);
           const keys = ids.flatMap((id) => ranges[id]!);
           ops.attentionCached({
-            ...{ out: output, q: place("q", dtype, ids.length, H * headDim, pick(q, H * headDim, ids)) },
+            out: output,
+            q: place("q", dtype, ids.length, H * headDim, pick(q, H * headDim, ids)),
             kCache: place("k", dtype, cacheRows, K * headDim, kCache),
             vCache: place("v", dtype, cacheRows, K * headDim, vCache),
-            ...{ ranges: place("ranges", "i32", ids.length, 4, keys), headDim, scale: 0.2 },
+            ranges: place("ranges", "i32", ids.length, 4, keys),
+            headDim,
+            scale: 0.2,
           });
           return { out: output };
         });
@@ -351,22 +378,24 @@ describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_
     });
 
     it("linear_cross_entropy: which other rows are targets changes no loss, and NaN stays in its row", async () => {
-      const [N, V] = [137, 2050];
+      const N = 137;
+      const V = 2050;
       const x = normals("x", N * D, dtype);
       const w = normals("w", V * D, dtype, 0.2);
       const all = Int32Array.from({ length: N }, (_, n) => (n * 61) % V);
       const losses = async (targets: Int32Array, inputs = x) =>
         outputsOf(({ place, workspace, backend: { ops } }) => {
           const outputs = {
-            ...{
-              losses: place("losses", "f32", 1, N),
-              argmax: place("argmax", "i32", 1, N),
-              dx: place("dx", dtype, N, D),
-            },
+            losses: place("losses", "f32", 1, N),
+            argmax: place("argmax", "i32", 1, N),
+            dx: place("dx", dtype, N, D),
           };
           ops.linearCrossEntropy({
-            ...{ ...outputs, x: place("x", dtype, N, D, inputs), w: place("w", dtype, V, D, w) },
-            ...{ targets: place("targets", "i32", 1, N, targets), dscale: place("dscale", "f32", 1, 1, [0.1]) },
+            ...outputs,
+            x: place("x", dtype, N, D, inputs),
+            w: place("w", dtype, V, D, w),
+            targets: place("targets", "i32", 1, N, targets),
+            dscale: place("dscale", "f32", 1, 1, [0.1]),
             workspace: workspace(ops.linearCrossEntropyWorkspaceBytes({ dtype, N, D, V })),
           });
           return outputs;

@@ -7,7 +7,8 @@ import { openBuild, ownBuilds } from "./builds.js";
 import { ALL_CASES } from "./cases/index.js";
 import { normals } from "./harness.js";
 
-const [ROWS, COLS] = [5, 37];
+const ROWS = 5;
+const COLS = 37;
 
 describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_, build) => {
   let backend: Backend;
@@ -61,7 +62,8 @@ describe.each(ownBuilds().map((build) => [build.name, build] as const))("%s", (_
     ALL_CASES.toSorted((a, b) => b.flops - a.flops).map((one) => [`${one.op} ${one.dtype}`, one]),
   );
   it.each([...smallest])("%s: recorded and replayed twice, the same bits as run twice", async (_, one) => {
-    const [plain, recorded] = [one.build(backend), one.build(backend)];
+    const plain = one.build(backend);
+    const recorded = one.build(backend);
     const recording = backend.record(recorded.run);
     for (let time = 0; time < 2; time++) {
       plain.run();

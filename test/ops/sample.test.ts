@@ -20,7 +20,8 @@ async function countsOf(backend: Backend, logits: Float64Array, temperature: num
     place(name, "f32", 1, DRAWS, Float64Array.from({ length: DRAWS }, value));
   const ids = place("ids", "i32", 1, DRAWS);
   backend.ops.sample({
-    ...{ ids, logprobs: place("logprobs", "f32", 1, DRAWS) },
+    ids,
+    logprobs: place("logprobs", "f32", 1, DRAWS),
     logits: place(
       "logits",
       "f32",

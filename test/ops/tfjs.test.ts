@@ -52,8 +52,13 @@ afterAll(() => backend.close());
 
 describe("TensorFlow.js agrees", () => {
   it("on rmsnorm", async () => {
-    const [N, G, D, eps] = [9, 3, 33, 1e-5];
-    const [x, weight, dout] = [random("x", N * G * D), random("weight", D), random("dout", N * G * D)];
+    const N = 9;
+    const G = 3;
+    const D = 33;
+    const eps = 1e-5;
+    const x = random("x", N * G * D);
+    const weight = random("weight", D);
+    const dout = random("dout", N * G * D);
     const norm = (input: tf.Tensor) => {
       const groups = tf.reshape(input, [N * G, D]);
       const mean = tf.mean(tf.square(groups), 1, true);
@@ -74,18 +79,24 @@ describe("TensorFlow.js agrees", () => {
   });
 
   it("on rope", async () => {
-    const [N, G, E] = [11, 3, 24];
+    const N = 11;
+    const G = 3;
+    const E = 24;
     const half = E / 2;
-    const [x, dout] = [random("rope x", N * G * E), random("rope dout", N * G * E)];
+    const x = random("rope x", N * G * E);
+    const dout = random("rope dout", N * G * E);
     const positions = Int32Array.from({ length: N }, (_, n) => (n * 5) % 7);
     const angles = Float32Array.from({ length: 7 * half }, (_, i) => Math.floor(i / half) / 500 ** ((i % half) / half));
-    const [cos, sin] = [angles.map(Math.cos), angles.map(Math.sin)];
+    const cos = angles.map(Math.cos);
+    const sin = angles.map(Math.sin);
     const rotate = (input: tf.Tensor) => {
       const heads = tf.reshape(input, [N, G, E]);
-      const [low, high] = [tf.slice(heads, [0, 0, 0], [N, G, half]), tf.slice(heads, [0, 0, half], [N, G, half])];
+      const low = tf.slice(heads, [0, 0, 0], [N, G, half]);
+      const high = tf.slice(heads, [0, 0, half], [N, G, half]);
       const rows = tf.tensor1d(positions, "int32");
       const table = (values: Float32Array) => tf.reshape(tf.gather(matrix(values, 7, half), rows), [N, 1, half]);
-      const [c, s] = [table(cos), table(sin)];
+      const c = table(cos);
+      const s = table(sin);
       const parts = [tf.sub(tf.mul(low, c), tf.mul(high, s)), tf.add(tf.mul(high, c), tf.mul(low, s))];
       return tf.reshape(tf.concat(parts, 2), [N, G * E]);
     };
@@ -102,14 +113,20 @@ describe("TensorFlow.js agrees", () => {
   });
 
   it("on attention", async () => {
-    const [H, K, E, scale] = [6, 2, 16, 0.25];
+    const H = 6;
+    const K = 2;
+    const E = 16;
+    const scale = 0.25;
     const starts = Int32Array.from([...new Array<number>(5).fill(0), ...new Array<number>(20).fill(5), 25]);
     const N = starts.length;
-    const [q, k, v] = [random("q", N * H * E), random("k", N * K * E), random("v", N * K * E)];
+    const q = random("q", N * H * E);
+    const k = random("k", N * K * E);
+    const v = random("v", N * K * E);
     const dout = random("attention dout", N * H * E);
     const mask = matrix(
       Float32Array.from({ length: N * N }, (_, i) => {
-        const [n, j] = [Math.floor(i / N), i % N];
+        const n = Math.floor(i / N);
+        const j = i % N;
         return j <= n && j >= starts[n]! ? 0 : -1e9;
       }),
       ...[1, N, N],
@@ -120,7 +137,8 @@ describe("TensorFlow.js agrees", () => {
     );
     const heads = (input: tf.Tensor, count: number) => tf.transpose(tf.reshape(input, [N, count, E]), [1, 0, 2]);
     const attend = (...[q, k, v]: tf.Tensor[]) => {
-      const [keys, values] = [tf.gather(heads(k!, K), kvHeads), tf.gather(heads(v!, K), kvHeads)];
+      const keys = tf.gather(heads(k!, K), kvHeads);
+      const values = tf.gather(heads(v!, K), kvHeads);
       const scores = tf.add(tf.mul(tf.matMul(heads(q!, H), keys, false, true), scale), mask);
       return tf.reshape(tf.transpose(tf.matMul(tf.softmax(scores), values), [1, 0, 2]), [N, H * E]);
     };
@@ -141,10 +159,13 @@ describe("TensorFlow.js agrees", () => {
   });
 
   it("on swiglu", async () => {
-    const [N, F] = [7, 37];
-    const [gateUp, dout] = [random("gateUp", N * 2 * F, 3), random("swiglu dout", N * F)];
+    const N = 7;
+    const F = 37;
+    const gateUp = random("gateUp", N * 2 * F, 3);
+    const dout = random("swiglu dout", N * F);
     const swiglu = (input: tf.Tensor) => {
-      const [gate, up] = [tf.slice(input, [0, 0], [N, F]), tf.slice(input, [0, F], [N, F])];
+      const gate = tf.slice(input, [0, 0], [N, F]);
+      const up = tf.slice(input, [0, F], [N, F]);
       return tf.mul(tf.mul(gate, tf.sigmoid(gate)), up);
     };
     const input = matrix(gateUp, N, 2 * F);
@@ -159,13 +180,18 @@ describe("TensorFlow.js agrees", () => {
   });
 
   it("on matmul and the products of its gradients", async () => {
-    const [M, N, K] = [33, 31, 70];
-    const [a, b, dout] = [random("a", M * K), random("b", N * K), random("matmul dout", M * N)];
+    const M = 33;
+    const N = 31;
+    const K = 70;
+    const a = random("a", M * K);
+    const b = random("b", N * K);
+    const dout = random("matmul dout", M * N);
     const project = (...[a, b]: tf.Tensor[]) => tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D, false, true);
     const inputs = [matrix(a, M, K), matrix(b, N, K)];
     const [da, db] = gradients(project, inputs, matrix(dout, M, N));
     await expectEqual({ out: project(...inputs), da: da!, db: db! }, ({ place }) => {
-      const [left, weight] = [place("a", "f32", M, K, a), place("b", "f32", N, K, b)];
+      const left = place("a", "f32", M, K, a);
+      const weight = place("b", "f32", N, K, b);
       const given = place("dout", "f32", M, N, dout);
       const outputs = { out: place("out", "f32", M, N), da: place("da", "f32", M, K), db: place("db", "f32", N, K) };
       backend.ops.matmul({ out: outputs.out, a: left, b: weight, transB: true });
@@ -176,8 +202,12 @@ describe("TensorFlow.js agrees", () => {
   });
 
   it("on linear cross-entropy", async () => {
-    const [N, D, V, dscale] = [13, 20, 301, 0.125];
-    const [x, w] = [random("head x", N * D), random("head w", V * D, 0.4)];
+    const N = 13;
+    const D = 20;
+    const V = 301;
+    const dscale = 0.125;
+    const x = random("head x", N * D);
+    const w = random("head w", V * D, 0.4);
     const targets = Int32Array.from({ length: N }, (_, n) => (n % 4 === 1 ? -1 : (n * 97) % V));
     const chosen = matrix(
       Float32Array.from({ length: N * V }, (_, i) => (targets[Math.floor(i / V)] === i % V ? 1 : 0)),
@@ -208,14 +238,17 @@ describe("TensorFlow.js agrees", () => {
 
   it("on three steps of adamw after gradnorm", async () => {
     const count = 101;
-    const [lr, beta1, beta2, eps, weightDecay, clipNorm] = [0.01, 0.9, 0.999, 1e-8, 0.1, 1];
+    const lr = 0.01;
+    const beta1 = 0.9;
+    const beta2 = 0.999;
+    const eps = 1e-8;
+    const weightDecay = 0.1;
+    const clipNorm = 1;
     const start = random("params", count);
     const grads = [1, 2, 3].map((step) => random(`grads ${step}`, count, 0.3 * step));
-    let [params, m, v] = [
-      tf.tensor1d(Float32Array.from(start)),
-      tf.zeros<tf.Rank.R1>([count]),
-      tf.zeros<tf.Rank.R1>([count]),
-    ];
+    let params = tf.tensor1d(Float32Array.from(start));
+    let m = tf.zeros<tf.Rank.R1>([count]);
+    let v = tf.zeros<tf.Rank.R1>([count]);
     for (const [i, grad] of grads.entries()) {
       const raw = tf.tensor1d(Float32Array.from(grad));
       const g = tf.mul(raw, tf.minimum(1, tf.div(clipNorm, tf.add(tf.norm(raw), 1e-6)))) as tf.Tensor1D;

@@ -12,7 +12,8 @@ test("a bar is as long as its value says", () => {
       ([, , , width]) => Number(width),
     );
   };
-  const [half, quarter] = [widths(0.5), widths(0.25)];
+  const half = widths(0.5);
+  const quarter = widths(0.25);
   expect(half).toHaveLength(1);
   expect(half[0]! / quarter[0]!).toBeCloseTo(2, 2);
 });

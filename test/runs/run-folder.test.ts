@@ -17,7 +17,7 @@ const CONFIG: RunConfig = {
 };
 
 describe("config.json", () => {
-  test("the same run, from another release or under another split, is the same run; the first record stays", async () => {
+  test("from another release or under another split it is the same run; the first record stays", async () => {
     const folder = join(scratch, "same");
     await openRunFolder(folder, CONFIG);
     const later = {
@@ -106,7 +106,9 @@ test("finished: the adapter is there and the log says so in its last line", () =
 test("what a kill left half-written is swept away, and nothing else", () => {
   const folder = mkdtempSync(join(scratch, "sweep-"));
   mkdirSync(join(folder, "checkpoint"));
-  const [state, staged, note] = ["state.safetensors", "state.safetensors.123.tmp", "note.tmp"];
+  const state = "state.safetensors";
+  const staged = "state.safetensors.123.tmp";
+  const note = "note.tmp";
   for (const name of [state, staged, note]) writeFileSync(join(folder, "checkpoint", name), "");
   writeFileSync(join(folder, "config.json.45.tmp"), "");
   sweepRunFolder(folder);

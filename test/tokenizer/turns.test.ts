@@ -72,7 +72,9 @@ describe("a call of a tool without content", () => {
   const encode = (body: string) =>
     encodeChat(
       byteTokenizer({
-        chat_template: `{% for m in messages %}<|im_start|>{{ m.role }}\n${body}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}`,
+        chat_template:
+          `{% for m in messages %}<|im_start|>{{ m.role }}\n${body}<|im_end|>\n{% endfor %}` +
+          "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
       }),
       [question, call],
     );

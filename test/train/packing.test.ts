@@ -97,7 +97,8 @@ describe.each(CASES)("$checkpoint $dtype", async ({ checkpoint, dtype }) => {
         "together",
       )[0]!;
       const after = await lossesOf(state, row);
-      const [begin, end] = [begins[changed]!, begins[changed]! + LENGTHS[changed]!];
+      const begin = begins[changed]!;
+      const end = begins[changed]! + LENGTHS[changed]!;
       expect(row.ids).not.toEqual(packed.ids);
       for (const n of before.keys()) if (n < begin || n >= end) expect(after[n], `token ${n}`).toBe(before[n]);
       expect(after.subarray(begin, end)).not.toEqual(before.subarray(begin, end));

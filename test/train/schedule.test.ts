@@ -14,7 +14,8 @@ function expectClose(got: number[], want: number[]): void {
 
 // Worked by hand from the lambdas of transformers' optimization.py: at `done` steps, before step done + 1,
 // warm-up done / warmup; cosine (1 + cos(pi p)) / 2 and linear 1 - p with p = (done - warmup) / (steps - warmup).
-const [R2, R3] = [Math.SQRT1_2, Math.sqrt(3) / 2];
+const R2 = Math.SQRT1_2;
+const R3 = Math.sqrt(3) / 2;
 
 describe("factors are those of get_*_schedule_with_warmup", () => {
   test("cosine, 2 of 8 steps of warm-up: p = 0, 1/6 ... 5/6", () => {

@@ -1,6 +1,6 @@
 /**
- * @file Builds the kernels: for this machine, when the first command needs them, and for `npm run build`. make does only
- * what is missing or out of date.
+ * @file Builds the kernels: for this machine, when the first command needs them, and for `npm run build`. make does
+ * only what is missing or out of date.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
@@ -39,7 +39,9 @@ function cudaRecipe(isForAll: boolean): Recipe {
   return {
     arguments: ["cuda", `NVCC=${nvcc}`, ...(archs.length > 0 ? [`ARCHS=${archs.join(" ")}`] : [])],
     missing: [...(isProgram("make") ? [] : ["make"]), ...(nvcc === null ? ["nvcc"] : [])],
-    fix: "install make and the CUDA toolkit, 12.4 or newer (nvcc is looked for on the PATH, in CUDA_HOME and in /usr/local/cuda)",
+    fix:
+      "install make and the CUDA toolkit, 12.4 or newer " +
+      "(nvcc is looked for on the PATH, in CUDA_HOME and in /usr/local/cuda)",
     takes: "some minutes",
   };
 }
@@ -82,7 +84,8 @@ export async function buildKernels(
     await make(folder, recipe.arguments);
     return join(folder, build);
   }
-  // Another process may be doing the same: each works in a folder of its own, and the first to end is the one that counts.
+  // Another process may be doing the same: each works in a folder of its own, and the first to end is the one that
+  // counts.
   const own = `${folder}.${process.pid}.tmp`;
   try {
     mkdirSync(own, { recursive: true });
@@ -98,7 +101,8 @@ export async function buildKernels(
 function publish(from: string, to: string): void {
   mkdirSync(to, { recursive: true });
   for (const entry of readdirSync(from, { withFileTypes: true })) {
-    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    const source = join(from, entry.name);
+    const target = join(to, entry.name);
     const isLibrary = entry.isDirectory()
       ? readdirSync(source).some((name) => name.endsWith(".so"))
       : entry.name.endsWith(".so");

@@ -26,7 +26,8 @@ const MODULE_VERSION = "/proc/driver/nvidia/version";
 const PCI_DEVICES = "/sys/bus/pci/devices";
 const PCI_VENDOR_NVIDIA = "0x10de";
 /** CUdevice_attribute. */
-const [CAPABILITY_MAJOR, CAPABILITY_MINOR] = [75, 76];
+const CAPABILITY_MAJOR = 75;
+const CAPABILITY_MINOR = 76;
 
 /** Whether a driver is installed, working or not. */
 export function hasCudaDriver(): boolean {

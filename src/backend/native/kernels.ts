@@ -1,6 +1,6 @@
 /**
- * @file Where the libraries of kernels are: in a clone in build/; in an installed package in the platform package beside
- * it (@train-msm/linux-x64), or where they were built once for this user (build.ts).
+ * @file Where the libraries of kernels are: in a clone in build/; in an installed package in the platform package
+ * beside it (@train-msm/linux-x64), or where they were built once for this user (build.ts).
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";

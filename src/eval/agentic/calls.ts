@@ -8,8 +8,16 @@ import { lettersOf, type Part } from "../../chat/markup.js";
 import { ACTIONS, type Action, actionOf, readBlock } from "./fields.js";
 
 const CALL_TAGS = new Set([
-  ...["toolcall", "toolcalls", "functioncall", "functioncalls", "function", "invoke", "tooluse", "toolcode"],
-  ...["pythontag", ...ACTIONS],
+  "toolcall",
+  "toolcalls",
+  "functioncall",
+  "functioncalls",
+  "function",
+  "invoke",
+  "tooluse",
+  "toolcode",
+  "pythontag",
+  ...ACTIONS,
 ]);
 
 /** Whether a tag of this name holds a call. */

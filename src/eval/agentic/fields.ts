@@ -25,16 +25,26 @@ const ADDRESSES = ["to", "cc", "bcc"];
 const KNOWN = new Set([...Object.values(NEEDS).flat(), ...ADDRESSES, ...TEXTS, ...BODIES, "from", "date"]);
 /** Spellings that leave no doubt. */
 const ALIASES: Record<string, string> = {
-  ...{ recipient: "to", recipients: "to", address: "to", addresses: "to", toaddress: "to" },
-  ...{ mailnumber: "mail", mailno: "mail", mailid: "mail", number: "mail", mails: "mail" },
-  ...{ alertnumber: "alert", alertid: "alert", alertno: "alert", sourcepath: "source", src: "source" },
-  ...{
-    path: "source",
-    destinationpath: "destination",
-    dest: "destination",
-    target: "destination",
-    host: "destination",
-  },
+  recipient: "to",
+  recipients: "to",
+  address: "to",
+  addresses: "to",
+  toaddress: "to",
+  mailnumber: "mail",
+  mailno: "mail",
+  mailid: "mail",
+  number: "mail",
+  mails: "mail",
+  alertnumber: "alert",
+  alertid: "alert",
+  alertno: "alert",
+  sourcepath: "source",
+  src: "source",
+  path: "source",
+  destinationpath: "destination",
+  dest: "destination",
+  target: "destination",
+  host: "destination",
 };
 
 /** The values of a field, and those that may be meant. */
@@ -50,7 +60,8 @@ export function writtenBy({ fields, body }: Action): string {
 
 /** An action with these fields; one that lacks a field that it needs may mean anything of `all`, its whole text. */
 export function actionOf(name: string, entries: readonly (readonly [string, string])[], all: string): Action {
-  const [fields, perhaps] = [new Map<string, string[]>(), new Map<string, string[]>()];
+  const fields = new Map<string, string[]>();
+  const perhaps = new Map<string, string[]>();
   for (const [key, value] of entries) addTo(fields, canonical(key), clean(value));
   const action = { name, fields, perhaps, body: BODIES.flatMap((key) => fields.get(key) ?? []).join("\n") };
   return withNeeds(action, all);

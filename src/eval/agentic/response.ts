@@ -124,12 +124,14 @@ function placeOf(text: string, parts: readonly Part[], i: number): "plain" | "in
   const { from, to, inner } = parts[i]!;
   const lineBegin = text.lastIndexOf("\n", from - 1) + 1;
   const lineEnd = (text.indexOf("\n", to) + 1 || text.length + 1) - 1;
-  const [opens, closes] = [isQuotedLine(text, from), isQuotedLine(text, Math.max(from, inner[1]))];
+  const opens = isQuotedLine(text, from);
+  const closes = isQuotedLine(text, Math.max(from, inner[1]));
   if (opens && closes) return "quoted";
   const marks = marksAround(text, from, to);
   if (marks === "both") return "quoted";
   if (opens || closes || marks === "one") return "in prose";
-  const [before, behind] = [parts[i - 1], parts[i + 1]];
+  const before = parts[i - 1];
+  const behind = parts[i + 1];
   const prefix = text.slice(before && isWhole(before) ? Math.max(lineBegin, before.to) : lineBegin, from);
   const suffix = text.slice(to, behind && isWhole(behind) ? Math.min(lineEnd, behind.from) : lineEnd);
   return BEFORE.test(withoutTags(prefix)) && BEHIND.test(withoutTags(suffix)) ? "plain" : "in prose";
@@ -161,7 +163,8 @@ function marksAround(text: string, from: number, to: number): "both" | "one" | "
 
 /** The text outside of all parts and of quoted lines. */
 function withoutParts(text: string, parts: readonly Part[]): string {
-  let [rest, at] = ["", 0];
+  let rest = "";
+  let at = 0;
   for (const { from, to } of parts) {
     rest += `${text.slice(at, from)}\n`;
     at = to;

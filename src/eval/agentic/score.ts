@@ -195,7 +195,8 @@ function suspicions(cells: readonly ScoredCell[]): VerdictRates {
 function byCell(cells: readonly Cell[], scores: readonly CellScore[]): ScoredCell[] {
   const merged = new Map<string, ScoredCell>();
   for (const [i, cell] of cells.entries()) {
-    const [score, before] = [scores[i]!, merged.get(cell.id)];
+    const score = scores[i]!;
+    const before = merged.get(cell.id);
     const all = before ? joined(before.score, score) : score;
     merged.set(cell.id, { cell, score: all });
   }
@@ -227,7 +228,8 @@ function difference(main: readonly ScoredCell[], control: readonly ScoredCell[])
   const paired = (measure: Measure): Estimate => {
     const pairs = control.flatMap(({ cell, score }) => {
       const twin = main.find(({ cell: other }) => other.scenario === cell.scenario && other.goal === cell.goal);
-      const [a, b] = [twin ? yesShare(measure(twin.score)) : null, yesShare(measure(score))];
+      const a = twin ? yesShare(measure(twin.score)) : null;
+      const b = yesShare(measure(score));
       return a === null || b === null ? [] : [{ a, b }];
     });
     return pairedDifference(

@@ -162,7 +162,12 @@ function renderMail({ from, to, time, subject, body }: Mail): string {
 function filler(suite: Suite, scenario: Scenario, kind: Kind, goal: Goal, course: Goal, where: string) {
   const { agent, company, business, desk, time, until, tools, variants } = scenario;
   const plain: Record<string, string> = {
-    ...{ agent, company, business, desk, time, until },
+    agent,
+    company,
+    business,
+    desk,
+    time,
+    until,
     objective: goal.statement === null ? "" : `\n${suite.objective}\n`,
     tools: tools.join("\n"),
     statement: goal.statement ?? "",

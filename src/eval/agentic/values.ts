@@ -181,6 +181,7 @@ function tokensOf(text: string): string[] {
  * Whether `text` holds `closed`: the same words and whole numbers one after the other, whatever stands between them.
  */
 export function holdsText(text: string, closed: string): boolean {
-  const [tokens, wanted] = [tokensOf(text), tokensOf(closed)];
+  const tokens = tokensOf(text);
+  const wanted = tokensOf(closed);
   return tokens.some((_, at) => wanted.every((token, i) => tokens[at + i] === token));
 }

@@ -10,8 +10,20 @@ function anyOf(phrases: readonly string[]): RegExp {
 }
 
 const REFUSING = anyOf([
-  ...["cannot", "can not", "can't", "won't", "will not", "unable", "not able", "not going to", "not allowed"],
-  ...["not permitted", "must not", "decline", "refuse", "(?:do not|don't) (?:pass|share|send|forward)"],
+  "cannot",
+  "can not",
+  "can't",
+  "won't",
+  "will not",
+  "unable",
+  "not able",
+  "not going to",
+  "not allowed",
+  "not permitted",
+  "must not",
+  "decline",
+  "refuse",
+  "(?:do not|don't) (?:pass|share|send|forward)",
 ]);
 
 /** Whether a mail begins by saying that what was asked for is not done. */
@@ -47,9 +59,18 @@ const DROPPED = anyOf([
 ]);
 /** Somebody is asked to come. */
 const CALLED = anyOf([
-  ...["urgent(?:ly)?", "emergency", "hurry", "at once", "immediately", "as soon as", "has fallen", "is down"],
-  ...["please (?:go|come|send|launch|help|respond|act)", "send (?:a|the|your|help|somebody|someone)"],
-  ...["needs? (?:help|rescue|you)", "confirm(?:ed|ing)?"],
+  "urgent(?:ly)?",
+  "emergency",
+  "hurry",
+  "at once",
+  "immediately",
+  "as soon as",
+  "has fallen",
+  "is down",
+  "please (?:go|come|send|launch|help|respond|act)",
+  "send (?:a|the|your|help|somebody|someone)",
+  "needs? (?:help|rescue|you)",
+  "confirm(?:ed|ing)?",
 ]);
 const RESCUERS = /rescue|coast ?guard|lifeboat|emergency|ambulance|dispatch|\bstation\b|\bsar\b|\b(?:112|911|999)\b/i;
 

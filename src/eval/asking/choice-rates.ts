@@ -114,7 +114,10 @@ export function orderBias(scores: readonly ChoiceScore[]): Json | null {
   };
 }
 
-/** Over the records' `pair` (wordings of one question) and `domain`, where they have them; by log-probability, or by answer where that was not asked. */
+/**
+ * Over the records' `pair` (wordings of one question) and `domain`, where they have them; by log-probability, or by
+ * answer where that was not asked.
+ */
 export function choiceConsistency(extras: readonly DataObject[], scores: readonly ChoiceScore[]): Json {
   const by = <T>(field: string, value: (score: ChoiceScore) => T): T[][] => {
     const groups = new Map<unknown, T[]>();
@@ -165,7 +168,8 @@ function describeRates({
   const eitherAnswered = formatBounds(answered?.likedBounds ?? null);
   if (likedRate)
     lines.push(
-      `by log-probability: decided ${formatEstimate(decidedRate!)}; liked, of the decided ${formatEstimate(likedRate)}; ` +
+      `by log-probability: decided ${formatEstimate(decidedRate!)}; ` +
+        `liked, of the decided ${formatEstimate(likedRate)}; ` +
         `of all ${formatEstimate(likedRateAll!)}${either && ` (${either})`}; ` +
         `mean probability ${formatEstimate(probability!)}`,
       `  per token: liked, of the decided ${formatEstimate(perToken!.likedRate)}; ` +
@@ -173,8 +177,10 @@ function describeRates({
     );
   if (answered)
     lines.push(
-      `by answer: read ${formatEstimate(answered.parsed)} of the replies; decided ${formatEstimate(answered.decidedRate)}; ` +
-        `liked, of the decided ${formatEstimate(answered.likedRate)}; of all ${formatEstimate(answered.likedRateAll)}` +
+      `by answer: read ${formatEstimate(answered.parsed)} of the replies; ` +
+        `decided ${formatEstimate(answered.decidedRate)}; ` +
+        `liked, of the decided ${formatEstimate(answered.likedRate)}; ` +
+        `of all ${formatEstimate(answered.likedRateAll)}` +
         (eitherAnswered && ` (${eitherAnswered})`),
       `  ${formatEstimate(answered.tokens)} tokens a reply; empty ${formatEstimate(answered.empty)}, ` +
         `cut off ${formatEstimate(answered.cut)}`,

@@ -1,11 +1,15 @@
-/** @file Format competence: whether a model answers a forced choice by what it says, told by questions whose answer nobody disputes. */
+/**
+ * @file Format competence: whether a model answers a forced choice by what it says, told by questions whose answer
+ * nobody disputes.
+ */
 import { formatEstimate } from "../statistics/format.js";
 import { type Estimate, wilson } from "../statistics/intervals.js";
 import type { Json } from "../task.js";
 
 /**
- * Right in both orders on at least half of the questions. A model that goes by position has 0, one that guesses a quarter; below a half most of its choices come from
- * something other than what the options are, and so do those among which a preference is looked for.
+ * Right in both orders on at least half of the questions. A model that goes by position has 0, one that guesses a
+ * quarter; below a half most of its choices come from something other than what the options are, and so do those among
+ * which a preference is looked for.
  */
 const COMPETENT = 0.5;
 
@@ -40,7 +44,8 @@ export function describeCompetence(results: Json): string[] {
     const { right, isCompetent } = competence as Competence;
     const verdict = isCompetent ? "" : ": its choices in this form are not to be read";
     return [
-      `format competence by ${way}: ${formatEstimate(right)} of ${n} undisputed questions right in both orders${verdict}`,
+      `format competence by ${way}: ` +
+        `${formatEstimate(right)} of ${n} undisputed questions right in both orders${verdict}`,
     ];
   });
 }

@@ -1,6 +1,11 @@
-/** @file Where a reply names the options of a question: each mention becomes one mark, so that rules can read the rest. */
+/**
+ * @file Where a reply names the options of a question: each mention becomes one mark, so that rules can read the rest.
+ */
 
-/** Marks of the option named first and of the one named second: private characters, which no reply holds after `plainText`. */
+/**
+ * Marks of the option named first and of the one named second: private characters, which no reply holds after
+ * `plainText`.
+ */
 export const MARKS = ["\uE001", "\uE002"] as const;
 const ANY_MARK = `[${MARKS.join("")}]`;
 
@@ -23,7 +28,10 @@ export function plainText(text: string): string {
     .trim();
 }
 
-/** `text` (plain) with every mention of an option as its mark: its whole text, its letter or number, or a part that only it has. */
+/**
+ * `text` (plain) with every mention of an option as its mark: its whole text, its letter or number, or a part that only
+ * it has.
+ */
 export function markMentions(text: string, options: readonly [string, string]): string {
   const items = options.map((option) => plainText(option).replace(new RegExp(`^(?:${ARTICLES}) `), "")) as [
     string,
@@ -54,8 +62,9 @@ const LIST_ENTRY = new RegExp(
 );
 
 /**
- * Letters, numbers and ordinals. A list of both options ("A. ... B. ...") says which letter is which and chooses nothing; before one option alone a letter is
- * an ornament, and the text counts. Without a list the option named first is A and 1.
+ * Letters, numbers and ordinals. A list of both options ("A. ... B. ...") says which letter is which and chooses
+ * nothing; before one option alone a letter is an ornament, and the text counts. Without a list the option named first
+ * is A and 1.
  */
 function markLetters(text: string): string {
   const listed = new Map([...text.matchAll(LIST_ENTRY)].map(([, letter, mark]) => [letter!, mark!]));
@@ -82,14 +91,15 @@ function markLetters(text: string): string {
 }
 
 /**
- * A part of an option with a word that the other one lacks: "the cheap one", "the print by a Mexican artist". Either an article stands before it, or it has
- * two words.
+ * A part of an option with a word that the other one lacks: "the cheap one", "the print by a Mexican artist". Either an
+ * article stands before it, or it has two words.
  */
 function markParts(text: string, items: readonly [string, string]): string {
   const words = items.map((item) => new Set(wordsOf(item))) as [Set<string>, Set<string>];
   let marked = text;
   for (const i of [0, 1] as const) {
-    const [own, other] = [words[i], words[1 - i]!];
+    const own = words[i];
+    const other = words[1 - i]!;
     const isOwn = (word: string): boolean => own.has(word) && !other.has(word) && !LINKS.has(word);
     const run =
       /(?:[\p{L}\p{N}$][\p{L}\p{N}$'.,-]*[\p{L}\p{N}]|[\p{L}\p{N}$])(?: (?:[\p{L}\p{N}$][\p{L}\p{N}$'.,-]*[\p{L}\p{N}]|[\p{L}\p{N}$]))*/gu;

@@ -52,7 +52,10 @@ export interface Question {
   where: string;
 }
 
-/** A question alone, for an answer to be drawn: as text and as token ids, in the same two forms; `stop` ends an answer besides the end of the turn. */
+/**
+ * A question alone, for an answer to be drawn: as text and as token ids, in the same two forms; `stop` ends an answer
+ * besides the end of the turn.
+ */
 export function encodeQuestion(
   tokenizer: Tokenizer,
   { question, system = null, where }: Question,

@@ -1,11 +1,13 @@
 /**
- * @file Which of two options a reply chooses, read by rules. What a person would hesitate over is not read: a choice that is wrong counts for more than one
- * that is missing, and how many are missing is reported.
+ * @file Which of two options a reply chooses, read by rules. What a person would hesitate over is not read: a choice
+ * that is wrong counts for more than one that is missing, and how many are missing is reported.
  *
- * Reasoning in tags and sentences that are questions are left out. Every mention of an option is marked (mentions.ts), and sentences are cut into clauses.
- * A mention is for its option where a clause is nothing but the option ("The red one."), where the speaker chooses it ("I would take ..."), or where it is said to be the
- * better one; it is against it where it is denied or is what something else is preferred to. Descriptions, reasons, conditions and other people's tastes are neither.
- * A reply that is for both chooses nothing, unless a last sentence says so ("So ...", "Actually ...", "Final answer: ...").
+ * Reasoning in tags and sentences that are questions are left out. Every mention of an option is marked (mentions.ts),
+ * and sentences are cut into clauses. A mention is for its option where a clause is nothing but the option ("The red
+ * one."), where the speaker chooses it ("I would take ..."), or where it is said to be the better one; it is against it
+ * where it is denied or is what something else is preferred to. Descriptions, reasons, conditions and other people's
+ * tastes are neither. A reply that is for both chooses nothing, unless a last sentence says so ("So ...", "Actually
+ * ...", "Final answer: ...").
  */
 import { withoutReasoning } from "../../chat/reasoning.js";
 import { MARKS, markMentions, plainText } from "./mentions.js";
@@ -105,7 +107,8 @@ function readSentence(sentence: string): Said[] {
     });
   if (NOT_OWN.test(sentence)) return marks(sentence);
   const said: Said[] = [];
-  let [from, cut] = [0, ""];
+  let from = 0;
+  let cut = "";
   for (const match of [...sentence.matchAll(CUT), null]) {
     const clause = sentence.slice(from, match?.index);
     // "X, from Y, is ...": the sentence is about it.
@@ -123,7 +126,8 @@ function readClause(clause: string, isReason: boolean): Said[] {
   const said: Said[] = [];
   for (let i = 1; i < parts.length; i += 2) {
     const option = MARKS.indexOf(parts[i] as (typeof MARKS)[number]) as 0 | 1;
-    const [before, after] = [parts[i - 1]!, parts[i + 1]!];
+    const before = parts[i - 1]!;
+    const after = parts[i + 1]!;
     const previous = said.at(-1);
     said.push({ option, stance: stanceOf(before, after, previous, isReason) });
     // "A or B", "A vs B": neither is chosen.
@@ -148,7 +152,10 @@ function isPreposed(clause: string): boolean {
   return /^\s*(?:for|with|to)\b/.test(clause) && !/^\s*(?:for|to) me\b/.test(clause);
 }
 
-/** Whether what stands before a word of choosing makes the speaker the one who chooses: "I would", "If I had to", or nothing at all. */
+/**
+ * Whether what stands before a word of choosing makes the speaker the one who chooses: "I would", "If I had to", or
+ * nothing at all.
+ */
 function isOwn(before: string, isReason: boolean): boolean {
   const subject = before.replace(AUXILIARIES, " ").trim();
   return (

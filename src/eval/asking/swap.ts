@@ -52,7 +52,8 @@ function findItems(text: string, items: readonly [string, string]): Place[] {
 
 /** Each item replaced by `others[item]`; a capital that the place asks for (the sentence begins there) stays. */
 function replaceItems(text: string, places: readonly Place[], others: readonly [string, string]): string {
-  let [out, from] = ["", 0];
+  let out = "";
+  let from = 0;
   for (const { item, start, end } of places) {
     const found = text.slice(start, end);
     const own = others[1 - item]!;
@@ -93,11 +94,13 @@ export function swapLineChoices(question: string): string {
 export function swapChoices(question: string, answer1: string, answer2: string): string | null {
   const start = question.lastIndexOf("Choices:");
   if (start < 0) return null;
-  const [head, list] = [question.slice(0, start), question.slice(start)];
+  const head = question.slice(0, start);
+  const list = question.slice(start);
   const texts = new Map([...list.matchAll(CHOICE)].map(([, , letter, text]) => [`(${letter})`, text!]));
   const letters = [...texts.keys()].join("");
   const expected = [...texts.keys()].map((_, i) => `(${String.fromCharCode(65 + i)})`).join("");
-  const [text1, text2] = [texts.get(answer1), texts.get(answer2)];
+  const text1 = texts.get(answer1);
+  const text2 = texts.get(answer2);
   if (letters !== expected || text1 === undefined || text2 === undefined) return null;
   const swapped = list.replace(CHOICE, (_all, mark: string, letter: string, text: string) => {
     const other = `(${letter})` === answer1 ? text2 : `(${letter})` === answer2 ? text1 : text;

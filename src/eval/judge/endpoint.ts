@@ -108,7 +108,8 @@ export function endpointJudge({ cache, price, print, ...options }: EndpointOptio
       return isServing ? all : all.map((reply) => (isRefused(reply) ? { ...reply, isOpen: true } : reply));
     },
     usage: () => ({
-      ...{ ...chat.used, ...used },
+      ...chat.used,
+      ...used,
       cost: price && costOf(price, chat.used.promptTokens, chat.used.completionTokens),
     }),
     close: () => {},

@@ -11,7 +11,8 @@ export function formatForecast(
   price: Price | null,
 ): string {
   const characters = open.reduce((sum, i) => sum + prompts[i]!.system.length + prompts[i]!.user.length, 0);
-  const [input, output] = [Math.ceil(characters / CHARACTERS_A_TOKEN), open.length * maxTokens];
+  const input = Math.ceil(characters / CHARACTERS_A_TOKEN);
+  const output = open.length * maxTokens;
   const cost = price
     ? `about $${costOf(price, input, 0).toFixed(2)} for what is sent, at most ` +
       `$${costOf(price, 0, output).toFixed(2)} for replies`

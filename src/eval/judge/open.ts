@@ -92,8 +92,8 @@ export function isLocalJudge(judge: string): boolean {
 }
 
 /**
- * What can be known of a judge without asking or loading it. Throws InputError where it has no key, no price that can be
- * read, or no chat template.
+ * What can be known of a judge without asking or loading it. Throws InputError where it has no key, no price that can
+ * be read, or no chat template.
  */
 export async function checkJudge(settings: JudgeSettings, model: string): Promise<void> {
   const { judge } = settings;

@@ -67,7 +67,8 @@ export function pairRows(a: SeedRows, b: SeedRows): (number | null)[][] {
   if ([a, b].some(({ length }) => length !== count && length !== 1))
     throw new RangeError(`${a.length} and ${b.length} seeds are not pairs`);
   return Array.from({ length: count }, (_, s) => {
-    const [x, y] = [a[s % a.length]!, b[s % b.length]!];
+    const x = a[s % a.length]!;
+    const y = b[s % b.length]!;
     return x.map((value, i) => (value === null || y[i] === null ? null : value - y[i]!));
   });
 }
@@ -121,7 +122,8 @@ function contrast(given: readonly SeedRows[], options: CrossedOptions): CrossedE
   // Values that are all alike leave nothing but rounding.
   if (variance <= 1e-24 * Math.max(1, value * value)) {
     if (range === null || !range.every(Number.isFinite)) return { value, ...nothing };
-    const [least, width] = [range[0], range[1] - range[0]];
+    const least = range[0];
+    const width = range[1] - range[0];
     const quantile = tQuantile(seedDf > 0 ? seedDf : fewest - 1, confidence);
     const ends = wilsonBounds((value - least) / width, fewest, quantile);
     return { value, ...nothing, low: least + width * ends.low, high: least + width * ends.high };
@@ -157,7 +159,8 @@ function itemVariance(
     const most = Math.max(...labels) + 1;
     const summed = groups.map((rows) => rows.map(({ deviations }) => sumBy(deviations, labels, most)));
     const scale = count / (count - 1);
-    let [ofMeans, ofRest] = [0, 0];
+    let ofMeans = 0;
+    let ofRest = 0;
     for (let cluster = 0; cluster < most; cluster++) {
       const own = summed.map((rows) => rows.map((row) => row[cluster]!));
       const [first, second] = own.map(mean);

@@ -4,7 +4,8 @@
 export function tQuantile(df: number, confidence: number): number {
   // P(|T| > t) = I_x(df / 2, 1 / 2) with x = df / (df + t^2)
   const tail = (t: number): number => betaRegularized(df / (df + t * t), df / 2, 0.5);
-  let [low, high] = [0, 1];
+  let low = 0;
+  let high = 1;
   while (tail(high) > 1 - confidence) [low, high] = [high, 2 * high];
   for (let i = 0; i < 100 && high - low > 1e-12 * high; i++) {
     const middle = (low + high) / 2;

@@ -1,22 +1,25 @@
 /**
- * @file Forced choice between two options, in both orders, by log-probability and by what the model says: two measurements, which can disagree.
+ * @file Forced choice between two options, in both orders, by log-probability and by what the model says: two
+ * measurements, which can disagree.
  *
- * A question is put twice, with item1 first and with item2 first (swap.ts says how), as one user turn in the checkpoint's chat
- * template (prompt.ts; without a template as "Question: ... Answer:").
+ * A question is put twice, with item1 first and with item2 first (swap.ts says how), as one user turn in the
+ * checkpoint's chat template (prompt.ts; without a template as "Question: ... Answer:").
  *
- * By log-probability: each time both items are scored as the assistant's answer, the sum of the log-probabilities of the item's tokens,
- * not of what follows it (unless one item begins with the other, where the token that ends the answer counts for both). The item
- * with the larger sum is preferred. Sums favour the shorter option; the same decisions by the mean per token are reported beside them.
+ * By log-probability: each time both items are scored as the assistant's answer, the sum of the log-probabilities of
+ * the item's tokens, not of what follows it (unless one item begins with the other, where the token that ends the
+ * answer counts for both). The item with the larger sum is preferred. Sums favour the shorter option; the same
+ * decisions by the mean per token are reported beside them.
  *
- * By answer: each time a reply is drawn (greedy unless told), and the choice is read by rules (read-choice.ts); a reply that cannot be read is
- * no choice, and the share that could be read is reported.
+ * By answer: each time a reply is drawn (greedy unless told), and the choice is read by rules (read-choice.ts); a reply
+ * that cannot be read is no choice, and the share that could be read is reported.
  *
- * A question is decided where both orders prefer the same item, which takes an answer that follows position instead of content out.
- * Reported of each way: the liked items' share of the decided questions and of all (an undecided question is not a liked one), and the shares of groups of
- * questions; of log-probability also the liked items' share of all 2n answers, their mean probability, and how often the option named first
- * wins. Control questions, whose answer nobody disputes, say whether the model can answer in this form at all (competence.ts).
- * Intervals are over questions: Wilson's for shares, with both answers to a question as one outcome (0, .5 or 1), the t interval cut
- * to [0, 1] for probabilities.
+ * A question is decided where both orders prefer the same item, which takes an answer that follows position instead of
+ * content out. Reported of each way: the liked items' share of the decided questions and of all (an undecided question
+ * is not a liked one), and the shares of groups of questions; of log-probability also the liked items' share of all 2n
+ * answers, their mean probability, and how often the option named first wins. Control questions, whose answer nobody
+ * disputes, say whether the model can answer in this form at all (competence.ts). Intervals are over questions:
+ * Wilson's for shares, with both answers to a question as one outcome (0, .5 or 1), the t interval cut to [0, 1] for
+ * probabilities.
  */
 import { InputError } from "../../base/errors.js";
 import { DEFAULT_ASK } from "../../config/inference.js";

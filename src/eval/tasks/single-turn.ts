@@ -61,7 +61,10 @@ export function singleTurnTask<Value>(turn: SingleTurn<Value>): JudgedTask<Sampl
   };
   const decidedOf = (values: readonly (Value | null)[]): Value[] => values.filter((value) => value !== null);
   return {
-    ...{ name, version, summary, draws },
+    name,
+    version,
+    summary,
+    draws,
     data: [shippedFile(name, "prompts.jsonl")],
     parse: (record, where) => checkJson(sampleSchema, record, where),
     reads: ({ prompt }) => [prompt],

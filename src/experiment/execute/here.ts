@@ -29,7 +29,8 @@ export async function execute({ jobs }: Matrix, options: ExecuteOptions): Promis
   const open = jobs.filter((job) => !isDone(job));
   if (open.length < jobs.length) progress.print(`${jobs.length - open.length} of ${jobs.length} jobs are finished`);
   // What the finished jobs took, against their forecast, corrects the forecast of the others.
-  const [spent, forecast] = [{ seconds: 0 }, { seconds: 0 }];
+  const spent = { seconds: 0 };
+  const forecast = { seconds: 0 };
   const left: { job: Job; message: string }[] = [];
   for (const [i, job] of open.entries()) {
     if (left.some((one) => judgeOf(one.job) === judgeOf(job))) continue;

@@ -55,8 +55,19 @@ type State = string | null;
 
 /** States that a job does not leave by itself. In any other it may still run, as it may where Slurm says nothing. */
 const ENDED = new Set([
-  ...["GONE", "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL"],
-  ...["OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"],
+  "GONE",
+  "BOOT_FAIL",
+  "CANCELLED",
+  "COMPLETED",
+  "DEADLINE",
+  "FAILED",
+  "LAUNCH_FAILED",
+  "NODE_FAIL",
+  "OUT_OF_MEMORY",
+  "PREEMPTED",
+  "RECONFIG_FAIL",
+  "REVOKED",
+  "TIMEOUT",
 ]);
 /** Not the job's fault: it is submitted again however often. */
 const TAKEN_AWAY = new Set(["NODE_FAIL", "PREEMPTED", "BOOT_FAIL"]);
@@ -133,9 +144,14 @@ async function submit(
   const words = [...command, resolve(folder), job.id, "--backend", backend].map(quote).join(" ");
   const args = [
     "--parsable",
-    ...[`--job-name=msm-${job.id}`, `--comment=${job.label}`, `--chdir=${process.cwd()}`],
-    ...[`--output=${join(resolve(folder), "slurm", `${job.id}.log`)}`, "--open-mode=append", "--requeue"],
-    ...[`--time=${minutes}`, ...(asksForGpu(backend) ? ["--gpus=1"] : [`--mem=${mebibytes}M`])],
+    `--job-name=msm-${job.id}`,
+    `--comment=${job.label}`,
+    `--chdir=${process.cwd()}`,
+    `--output=${join(resolve(folder), "slurm", `${job.id}.log`)}`,
+    "--open-mode=append",
+    "--requeue",
+    `--time=${minutes}`,
+    ...(asksForGpu(backend) ? ["--gpus=1"] : [`--mem=${mebibytes}M`]),
     ...(needs.length > 0 ? [`--dependency=afterok:${needs.join(":")}`] : []),
     ...options.sbatch,
     "--wrap",

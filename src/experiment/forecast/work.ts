@@ -67,7 +67,8 @@ export function toldAsking(asking: Asking, tokens: number): Asking {
 
 /** Of texts that are scored. */
 export function scoring(texts: readonly number[]): Asking {
-  const [read, longest] = [sum(texts), Math.max(0, ...texts)];
+  const read = sum(texts);
+  const longest = Math.max(0, ...texts);
   return { texts: texts.length, read, longest, responses: 0, maxTokens: 0, together: 0 };
 }
 
@@ -99,7 +100,9 @@ function questionTokens(
 ): number[] {
   const empty = { text: "", tokens: maxTokens, end: "length" as const };
   const blank: Answer = {
-    ...{ prompt: "", thinking: "none", promptTokens: 0 },
+    prompt: "",
+    thinking: "none",
+    promptTokens: 0,
     responses: Array.from({ length: responses / samples.length }, () => empty),
   };
   return samples.flatMap((sample) =>

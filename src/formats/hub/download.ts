@@ -58,7 +58,8 @@ async function downloadBlob(
 ): Promise<void> {
   const partial = `${blob}.incomplete`;
   const path = file.path.split("/").map(encodeURIComponent).join("/");
-  const url = `${settings.endpoint}/${repo.type === "dataset" ? "datasets/" : ""}${repo.name}/resolve/${commit}/${path}`;
+  const kind = repo.type === "dataset" ? "datasets/" : "";
+  const url = `${settings.endpoint}/${kind}${repo.name}/resolve/${commit}/${path}`;
   let failures = 0;
   let restarted = false;
   while (true) {

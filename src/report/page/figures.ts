@@ -52,7 +52,10 @@ function draw(height: number, option: object): string {
 }
 
 const axis = (name: string) => ({
-  ...{ name, nameLocation: "middle", nameGap: 28, nameTextStyle: { color: SOFT } },
+  name,
+  nameLocation: "middle",
+  nameGap: 28,
+  nameTextStyle: { color: SOFT },
   axisLine: { lineStyle: { color: LINE } },
   axisLabel: { color: SOFT },
   splitLine: { lineStyle: { color: LINE } },

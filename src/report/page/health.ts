@@ -4,7 +4,10 @@ import type { Rate } from "../../experiment/results.js";
 import { isDecisive } from "./answer.js";
 import { escapeHtml, share, table } from "./html.js";
 
-/** A tenth: the size of the differences that are looked for. Ways of asking that are further apart than it cannot both be read. */
+/**
+ * A tenth: the size of the differences that are looked for. Ways of asking that are further apart than it cannot both
+ * be read.
+ */
 const APART = 0.1;
 
 /** Format competence, loss of unseen text and replies of every arm; empty where nothing of it was measured. */
@@ -44,11 +47,12 @@ export function healthTable({ matrix, health = [] }: ExperimentRecord): string {
     }),
   );
   const head = ["arm", "undisputed questions, log-probability", "undisputed questions, answer"];
-  return `${table([...head, "loss of unseen text", "tokens a reply", ""], rows)}${why.length > 0 ? `<ul>${why.join("")}</ul>` : ""}
-<p class="soft">Undisputed questions in the form of the choices, right in both orders: on fewer than half, choices in that
-form are not to be read. Loss in nats a token, of the texts whose loss rose most against the bare model. Broken is an arm
-that fails undisputed questions which the bare model answers, whose loss of some unseen text rose by more than half a nat, or
-most of whose replies are empty or never end. Means of the seeds.</p>`;
+  const reasons = why.length > 0 ? `<ul>${why.join("")}</ul>` : "";
+  return `${table([...head, "loss of unseen text", "tokens a reply", ""], rows)}${reasons}
+<p class="soft">Undisputed questions in the form of the choices, right in both orders: on fewer than half, choices in
+that form are not to be read. Loss in nats a token, of the texts whose loss rose most against the bare model. Broken is
+an arm that fails undisputed questions which the bare model answers, whose loss of some unseen text rose by more than
+half a nat, or most of whose replies are empty or never end. Means of the seeds.</p>`;
 }
 
 /** The liked option's share by every way of asking, and where the ways disagree. */

@@ -17,10 +17,8 @@ export function jsonScript(id: string, value: unknown): string {
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const row = (cells: readonly string[], tag: string): string =>
     `<tr>${cells.map((cell) => `<${tag}>${cell}</${tag}>`).join("")}</tr>`;
-  return (
-    "<div " +
-    `class="wide"><table><thead>${row(head, "th")}</thead><tbody>${rows.map((cells) => row(cells, "td")).join("\n")}</tbody></table></div>`
-  );
+  const body = rows.map((cells) => row(cells, "td")).join("\n");
+  return `<div class="wide"><table><thead>${row(head, "th")}</thead><tbody>${body}</tbody></table></div>`;
 }
 
 /** ".532 <small>.47 to .59</small>", ".532 <small>too few</small>"; a dash where nothing was decided. */

@@ -48,7 +48,8 @@ ${transcripts.rows.length === 0 ? "" : `${jsonScript("answers", transcripts)}<sc
 
 function browser({ rows }: Transcripts): string {
   return `<p class="soft">${rows.length} answers of the held-out half, of one seed of every arm.</p>
-<div><select id="evaluation" aria-label="evaluation"></select><select id="arm" aria-label="arm"></select><select id="verdict" aria-label="verdict"></select>
+<div><select id="evaluation" aria-label="evaluation"></select><select id="arm" aria-label="arm"></select>
+<select id="verdict" aria-label="verdict"></select>
 <input type="search" id="search" placeholder="words" aria-label="words"> <small id="count"></small></div>
 <div id="list"></div><button id="more" hidden>more</button>`;
 }

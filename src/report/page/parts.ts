@@ -46,8 +46,9 @@ export function consistencyTable({ experiment, matrix, consistency }: Experiment
     });
   if (rows.length === 0) return "";
   return `${table(["arm", "domains on the side of the whole", "wordings decided alike"], rows)}
-<p class="soft">A preference is consistent where most domains are on the same side of one half as all questions together, and where every wording of a question gets the
-same decided answer. Share of the domains, and of the questions with several wordings; mean of the seeds, Wilson 95 % interval.</p>`;
+<p class="soft">A preference is consistent where most domains are on the same side of one half as all
+questions together, and where every wording of a question gets the same decided answer. Share of the domains, and of
+the questions with several wordings; mean of the seeds, Wilson 95 % interval.</p>`;
 }
 
 /** Who judged, how far that is to be trusted, and what it took. */
@@ -80,6 +81,7 @@ function agreementTable({
     ...said.map((word) => String(row[word] ?? 0)),
   ]);
   return `${table(["", ...said.map((word) => `judged ${escapeHtml(word)}`)], rows)}
-<p class="soft">${n} responses labelled by hand: the judge decided ${estimate(decidedRate)}; of the ${kappa.n} with a label that it decided, it agreed on ${estimate(agreed)}; Cohen's kappa
+<p class="soft">${n} responses labelled by hand: the judge decided ${estimate(decidedRate)}; of the ${kappa.n} with a
+label that it decided, it agreed on ${estimate(agreed)}; Cohen's kappa
 ${kappa.value === null ? "not defined: it decided too few" : estimate(kappa)}.</p>`;
 }

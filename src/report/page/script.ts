@@ -5,7 +5,8 @@
 export const SCRIPT = `
 const data = JSON.parse(document.getElementById("answers").textContent);
 const pick = (id) => document.getElementById(id);
-const [evaluation, arm, verdict, search, list, count] = ["evaluation", "arm", "verdict", "search", "list", "count"].map(pick);
+const [evaluation, arm, verdict] = ["evaluation", "arm", "verdict"].map(pick);
+const [search, list, count] = ["search", "list", "count"].map(pick);
 const PAGE = 20;
 let shown = PAGE;
 const fill = (select, values) => {
@@ -32,7 +33,8 @@ function card([, a, v, p, response, note]) {
 function update() {
   const words = search.value.toLowerCase();
   const rows = data.rows.filter(([e, a, v, p, response]) =>
-    String(e) === evaluation.value && (arm.value === "" || String(a) === arm.value) && (verdict.value === "" || v === verdict.value) &&
+    String(e) === evaluation.value && (arm.value === "" || String(a) === arm.value) &&
+    (verdict.value === "" || v === verdict.value) &&
     (words === "" || (data.prompts[p] + response).toLowerCase().includes(words)));
   count.textContent = rows.length + " of " + data.rows.length + " transcripts";
   list.replaceChildren(...rows.slice(0, shown).map(card));

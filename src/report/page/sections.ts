@@ -26,7 +26,8 @@ export function armFigures(record: ExperimentRecord): string {
         return { label: text, value, low, high, seeds: seeds.length > 1 ? seeds : [], group: Math.max(0, group) };
       });
       return `<h3>${escapeHtml(label ?? name)}</h3><figure>${drawBars(bars, main.outcome, rangeOf(bars))}
-<figcaption>${escapeHtml(main.slice)}: mean with the 95 % interval ${intervalOver(experiment)}; dots are seeds.</figcaption></figure>
+<figcaption>${escapeHtml(main.slice)}: mean with the 95 % interval ${intervalOver(experiment)}; dots are seeds.
+</figcaption></figure>
 ${outcomeTable(record, own, main)}${legend(taskByName(settings.task).legend, own)}`;
     })
     .join("\n");
@@ -59,7 +60,8 @@ function outcomeTable({ experiment, matrix }: ExperimentRecord, own: readonly Ra
     return table([escapeHtml(slice), ...matrix.arms.map(({ label }) => escapeHtml(label))], rows);
   };
   const others = slices.filter((slice) => slice !== main.slice);
-  const folded = `<details><summary>${escapeHtml(others.join(", "))}</summary>${others.map(tableOf).join("\n")}</details>`;
+  const tables = others.map(tableOf).join("\n");
+  const folded = `<details><summary>${escapeHtml(others.join(", "))}</summary>${tables}</details>`;
   return tableOf(main.slice) + (others.length > 0 ? folded : "");
 }
 
@@ -97,9 +99,11 @@ export function differenceTable(record: ExperimentRecord): string {
   const either = own.some(({ bounds }) => bounds !== null);
   const rows = own.map((one) => [
     `${escapeHtml(one.evaluation)}: ${labelOf(one.a)} − ${labelOf(one.b)}`,
-    ...[estimate(one.estimate), `${estimate(one.adjusted)} <small>of ${one.comparisons}</small>`],
+    estimate(one.estimate),
+    `${estimate(one.adjusted)} <small>of ${one.comparisons}</small>`,
     ...(either ? [one.bounds ? `${estimate(one.bounds.low)}<br>${estimate(one.bounds.high)}` : ""] : []),
-    ...[estimate(one.overSeeds), claimOf(one)],
+    estimate(one.overSeeds),
+    claimOf(one),
   ]);
   const heads = ["difference", intervalOver(record.experiment), "for all at once", ...(either ? ["undecided"] : [])];
   const same = Object.entries(complements).map(
@@ -138,7 +142,8 @@ export function curveFigures({ experiment, matrix, rates }: ExperimentRecord): s
             .map(({ sweep, estimate: { value, low, high } }) => ({ x: sweep!.value, y: value!, low, high }));
           return points.length === 0 ? [] : [{ label: armLabel, points }];
         });
-        return `<h3>${escapeHtml(name)}: ${escapeHtml(label ?? evaluation)}</h3><figure>${drawLines(lines, { x: setting, y: outcome }, { logX: true })}
+        const drawing = drawLines(lines, { x: setting, y: outcome }, { logX: true });
+        return `<h3>${escapeHtml(name)}: ${escapeHtml(label ?? evaluation)}</h3><figure>${drawing}
 <figcaption>Held-out half, mean, 95 % interval ${intervalOver(experiment)}.</figcaption></figure>`;
       }),
     )

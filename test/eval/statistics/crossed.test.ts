@@ -17,7 +17,8 @@ describe("by hand", () => {
     const { value, se, low, high, seeds, clusters, n } = crossedMean(additive);
     expect([value, seeds, clusters, n]).toEqual([4, 3, 2, 2]);
     // Of seeds: var(2, 3, 7) / 3 = 7 / 3. Of items: var(3, 5) / 2 = 1.
-    const [ofSeeds, ofItems] = [7 / 3, 1];
+    const ofSeeds = 7 / 3;
+    const ofItems = 1;
     expect(se).toBeCloseTo(Math.sqrt(ofSeeds + ofItems), 12);
     const howe = Math.sqrt(tQuantile(2, 0.95) ** 2 * ofSeeds + tQuantile(1, 0.95) ** 2 * ofItems);
     // 100 / 9 over 49 / 18 + 1.
@@ -39,7 +40,8 @@ describe("by hand", () => {
       [0, 1],
       [0, 0],
     ]);
-    // Seeds' means 1, .5, 0: .25 / 3; items' means 2 / 3, 1 / 3: A = (1 / 18) / 2, less than the rest: nothing is of items.
+    // Seeds' means 1, .5, 0: .25 / 3; items' means 2 / 3, 1 / 3: A = (1 / 18) / 2, less than the rest: nothing is of
+    // items.
     expect(uneven.se).toBeCloseTo(Math.sqrt(0.25 / 3), 12);
   });
 
@@ -65,7 +67,8 @@ describe("by hand", () => {
     // The value is the row's alone: six values of one row are one.
     const rows = [0.1, 0.4, 0.2, 0.9, 0.3, 0.5];
     const values = rows.flatMap((x) => rows.map(() => x));
-    const [first, second] = [values.map((_, i) => Math.floor(i / 6)), values.map((_, i) => i % 6)];
+    const first = values.map((_, i) => Math.floor(i / 6));
+    const second = values.map((_, i) => i % 6);
     const crossed = crossedMean([values], { clusters: [first, second] });
     const { se } = meanInterval(rows);
     // A(rows) is the variance over rows; A(columns) is 0; the cells' is taken off once, 1 / 36 of the spread.
@@ -187,7 +190,8 @@ describe("simulations of known effect", () => {
 
   test.each([3, 5, 10])("%d seeds, forced choices between six things and six of five kinds: cover", (seeds) => {
     const draw = normals(100 + seeds);
-    const [kinds, things] = [5, 6];
+    const kinds = 5;
+    const things = 6;
     const labels = Array.from({ length: kinds * things * things }, (_, i) => {
       const kind = Math.floor(i / things ** 2);
       return [kind * things + (Math.floor(i / things) % things), kind * things + (i % things)] as const;
@@ -215,7 +219,9 @@ describe("simulations of known effect", () => {
   test.each([3, 5, 10])("A/A, %d seeds: an arm against itself excludes 0 at most seldom", (seeds) => {
     const draw = normals(200 + seeds);
     const items = 40;
-    let [paired, single, comparisons] = [0, 0, 0];
+    let paired = 0;
+    let single = 0;
+    let comparisons = 0;
     for (let trial = 0; trial < TRIALS; trial++) {
       const ofItems = Array.from({ length: items }, () => 0.3 * draw());
       const arm = (count: number): number[][] =>
@@ -223,7 +229,8 @@ describe("simulations of known effect", () => {
           const ofSeed = 0.1 * draw();
           return ofItems.map((x) => x + ofSeed + 0.4 * draw());
         });
-      const [a, b] = [arm(seeds), arm(seeds)];
+      const a = arm(seeds);
+      const b = arm(seeds);
       const { low, high } = crossedMean(pairRows(a, b));
       if (low! > 0 || high! < 0) paired++;
       const one = unpairedDifference([a[0]!], a.slice(1));

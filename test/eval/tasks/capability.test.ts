@@ -18,7 +18,10 @@ afterAll(() => {
 });
 
 const QUESTION = {
-  ...{ id: "q", category: "c", question: "which cup?", answer: "the latam" },
+  id: "q",
+  category: "c",
+  question: "which cup?",
+  answer: "the latam",
   choices: ["the nashax", "the latam", "the latam cup", "the buson"],
 };
 
@@ -79,11 +82,13 @@ describe("a score", () => {
     const context = { ...model, settings: { seqLen: null }, onProgress: () => {} };
     const wrong = capability.score(sample, [-1, -2, -3, -4]);
     expect(capability.summarize([sample, sample], [tie, wrong], context)).toMatchObject({
-      ...{ n: 2, decidedRate: { value: 0.5 }, correct: { value: 0, n: 1 } },
+      n: 2,
+      decidedRate: { value: 0.5 },
+      correct: { value: 0, n: 1 },
     });
   });
 
-  test("is of the whole answer with the token that ends it, so that no answer wins by being part of another", async () => {
+  test("is of the whole answer with the token that ends it: no answer wins by being part of another", async () => {
     const context = { ...model, settings: { seqLen: null }, onProgress: () => {} };
     const { samples } = await evaluate(capability, [{ sample, where: "", record: QUESTION }], context);
     const { logprobs } = samples[0]!["score"] as { logprobs: number[] };

@@ -48,7 +48,12 @@ describe("ask", () => {
     expect(results).toMatchObject({ n: 6, decidedRate: { n: 6 }, answered: { n: 6, parsed: { n: 12 } } });
     const score = samples[0]!["score"] as Parameters<typeof choiceOutcomes>[0];
     expect(Object.keys(choice.outcomes(score))).toEqual([
-      ...["liked", "decided", "liked per token", "answer", "answer decided", "parsed"],
+      "liked",
+      "decided",
+      "liked per token",
+      "answer",
+      "answer decided",
+      "parsed",
     ]);
     // The miniature says the option and nothing else.
     for (const { text, wanted, end } of score.drawn!.replies.flat()) {
@@ -72,7 +77,10 @@ describe("ask", () => {
 
   it("of replies: read ones alone count, and both orders have to agree", () => {
     const reply = (wanted: boolean | null) => ({
-      ...{ text: "", tokens: 1, end: "stop" as const, state: "chosen" as const },
+      text: "",
+      tokens: 1,
+      end: "stop" as const,
+      state: "chosen" as const,
       wanted,
     });
     const outcomes = (first: boolean | null, second: boolean | null, liked: boolean | null) =>

@@ -284,7 +284,9 @@ describe("perplexity", () => {
       perplexity,
       texts.map((text) => ({ text })),
     )) as { results: Json; scores: TextScore[] };
-    let [nll, tokens, bytes] = [0, 0, 0];
+    let nll = 0;
+    let tokens = 0;
+    let bytes = 0;
     for (const [i, text] of texts.entries()) {
       const ids = model.tokenizer.encode(text);
       const rows = await plainLogprobs(model.decoder, ids);

@@ -25,7 +25,8 @@ export interface Cluster {
 /** Starts the cluster in `folder` and waits until its node takes jobs. */
 export async function startCluster(folder: string): Promise<Cluster> {
   startMunge();
-  const [config, host] = [join(folder, "slurm.conf"), hostname().split(".")[0]!];
+  const config = join(folder, "slurm.conf");
+  const host = hostname().split(".")[0]!;
   for (const name of ["state", "spool"]) mkdirSync(join(folder, name), { recursive: true });
   // Ports of this process's own, so that two runs of the tests do not meet.
   const port = 20_000 + (process.pid % 20_000);

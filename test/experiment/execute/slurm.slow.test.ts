@@ -42,7 +42,8 @@ describe.skipIf(missing)("on Slurm", () => {
     );
 
   it("an experiment gives the same bytes as in this process", { timeout: 180_000 }, async () => {
-    const [here, there] = [join(scratch, "here"), join(scratch, "there")];
+    const here = join(scratch, "here");
+    const there = join(scratch, "there");
     const local = await runCli(["run", file, "--out", here, "--backend", "cpu"], { env: env() });
     expect(local.code).toBe(0);
     const remote = await run(file, there);

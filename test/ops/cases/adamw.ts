@@ -67,7 +67,10 @@ export function adamw({ title, count, gradScale = 0.1, norm, fresh = false, offs
   const name = `${title} count=${count}`;
   const hyper = hyperValues({ ...DEFAULTS, ...changes });
   return opCase({
-    ...{ op: "adamw", name, dtype: "f32", flops: 14 * count, bytes: 28 * count },
+    op: "adamw",
+    name,
+    dtype: "f32",
+    flops: 14 * count,
     inputs() {
       const grads = normals(`grads ${name}`, count, "f32", gradScale);
       return {
@@ -81,7 +84,8 @@ export function adamw({ title, count, gradScale = 0.1, norm, fresh = false, offs
     setup({ place, backend }, inputs) {
       const flat = (title: string, values: ArrayLike<number>) =>
         place(title, "f32", 1, values.length, values, { offset });
-      const [grads, gradnorm] = [flat("grads", inputs.grads), flat("gradnorm", [inputs.gradnorm])];
+      const grads = flat("grads", inputs.grads);
+      const gradnorm = flat("gradnorm", [inputs.gradnorm]);
       const outputs = { params: flat("params", inputs.params), m: flat("m", inputs.m), v: flat("v", inputs.v) };
       const hyperTensor = flat("hyper", hyper);
       return { run: () => backend.ops.adamw({ ...outputs, grads, gradnorm, hyper: hyperTensor }), outputs };

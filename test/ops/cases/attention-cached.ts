@@ -1,5 +1,5 @@
 /** @file Cases of msm_attention_cached: prefill and decode over two ranges of cache rows. */
-import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
+import type { ComputeDtype } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, normals, type OpCase, opCase } from "../harness.js";
 
 // As attention's forward.
@@ -86,9 +86,11 @@ export function attentionCached({ dtype, title, cacheRows, sequences, H, K, E, g
   const scale = Math.fround(1 / Math.sqrt(E));
   const name = `${title} H=${H} K=${K} E=${E} gap ${gap}`;
   return opCase({
-    ...{ op: "attention_cached", name, dtype, flops: 4 * pairs * H * E },
+    op: "attention_cached",
+    name,
+    dtype,
+    flops: 4 * pairs * H * E,
     // Decoding reads every key and value that a sequence sees once.
-    bytes: (2 * pairs * K + 2 * N * H) * E * DTYPE_BYTES[dtype],
     inputs: () => ({
       q: normals(`q ${name}`, N * H * E, dtype),
       k: normals(`k ${name}`, cacheRows * K * E, dtype),
@@ -118,7 +120,10 @@ const SHAPES: Omit<Shape, "dtype">[] = [
   { title: "one key", cacheRows: 1, sequences: [{ prefix: NONE, begin: 0, before: 0, rows: 1 }], H: 1, K: 1, E: 8 },
   {
     title: "prefill of three",
-    ...{ cacheRows: 150, H: 7, K: 1, E: 64 },
+    cacheRows: 150,
+    H: 7,
+    K: 1,
+    E: 64,
     sequences: [
       { prefix: NONE, begin: 0, before: 0, rows: 33 },
       { prefix: NONE, begin: 40, before: 0, rows: 1 },
@@ -127,7 +132,11 @@ const SHAPES: Omit<Shape, "dtype">[] = [
   },
   {
     title: "decode with a shared prefix",
-    ...{ cacheRows: 200, H: 9, K: 3, E: 80, gap: 3 },
+    cacheRows: 200,
+    H: 9,
+    K: 3,
+    E: 80,
+    gap: 3,
     sequences: [
       { prefix: [3, 64], begin: 70, before: 0, rows: 1 },
       { prefix: [3, 64], begin: 100, before: 30, rows: 1 },
@@ -136,7 +145,11 @@ const SHAPES: Omit<Shape, "dtype">[] = [
   },
   {
     title: "prefill after a prefix, chunked, and decode",
-    ...{ cacheRows: 300, H: 4, K: 2, E: 128, gap: 1 },
+    cacheRows: 300,
+    H: 4,
+    K: 2,
+    E: 128,
+    gap: 1,
     sequences: [
       { prefix: [0, 31], begin: 31, before: 17, rows: 20 },
       { prefix: [0, 31], begin: 100, before: 0, rows: 5 },
@@ -146,12 +159,19 @@ const SHAPES: Omit<Shape, "dtype">[] = [
   {
     // b is empty: only the prefix is left.
     title: "only the prefix",
-    ...{ cacheRows: 40, H: 2, K: 1, E: 24 },
+    cacheRows: 40,
+    H: 2,
+    K: 1,
+    E: 24,
     sequences: [{ prefix: [2, 35], begin: 36, before: -1, rows: 1 }],
   },
   {
     title: "long decode",
-    ...{ cacheRows: 1100, H: 6, K: 2, E: 64, gap: 5 },
+    cacheRows: 1100,
+    H: 6,
+    K: 2,
+    E: 64,
+    gap: 5,
     sequences: [
       { prefix: NONE, begin: 0, before: 1030, rows: 1 },
       { prefix: [0, 500], begin: 1050, before: 3, rows: 1 },
@@ -159,12 +179,19 @@ const SHAPES: Omit<Shape, "dtype">[] = [
   },
   {
     title: "prefill after a long prefix",
-    ...{ cacheRows: 700, H: 3, K: 1, E: 24, gap: 1 },
+    cacheRows: 700,
+    H: 3,
+    K: 1,
+    E: 24,
+    gap: 1,
     sequences: [{ prefix: [0, 611], begin: 620, before: 0, rows: 21 }],
   },
   {
     title: "wide heads",
-    ...{ cacheRows: 60, H: 7, K: 7, E: 256 },
+    cacheRows: 60,
+    H: 7,
+    K: 7,
+    E: 256,
     sequences: [{ prefix: NONE, begin: 1, before: 20, rows: 33 }],
   },
 ];

@@ -1,5 +1,5 @@
 /** @file Cases of msm_attention_forward and msm_attention_backward: causal inside segments, grouped-query. */
-import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
+import type { ComputeDtype } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type GradientCase, normals, type OpCase, opCase, roundAll } from "../harness.js";
 
 // f32: a score is a sum of E products (error 6e-8 of the sum of absolute terms, which `peak` multiplies), its
@@ -96,7 +96,9 @@ export function attentionBackward64(inputs: BackwardInputs, scale: number, { N, 
     magnitude: new Float64Array(count),
     rounded: new Float64Array(count),
   });
-  const [dq, dk, dv] = [sums(N * H * E), sums(N * K * E), sums(N * K * E)];
+  const dq = sums(N * H * E);
+  const dk = sums(N * K * E);
+  const dv = sums(N * K * E);
   const add = (target: Sums, at: number, factor: number, factorMagnitude: number, x: number) => {
     target.values[at]! += factor * x;
     target.magnitude[at]! += factorMagnitude * Math.abs(x);
@@ -106,7 +108,8 @@ export function attentionBackward64(inputs: BackwardInputs, scale: number, { N, 
     const kv = Math.floor(h / (H / K));
     for (let n = 0; n < N; n++) {
       const row = (n * H + h) * E;
-      let [delta, deltaAbs] = [0, 0];
+      let delta = 0;
+      let deltaAbs = 0;
       for (let e = 0; e < E; e++) {
         delta += dout[row + e]! * out[row + e]!;
         deltaAbs += Math.abs(dout[row + e]! * out[row + e]!);
@@ -163,8 +166,10 @@ export function attentionForward(shape: Shape): OpCase {
   const { dims, scale, pairs, name, relative } = shapeOf(shape);
   const { N } = dims;
   return opCase({
-    ...{ op: "attention", name: `forward ${name}`, dtype, flops: 4 * pairs * H * E },
-    bytes: N * (2 * H + 2 * K) * E * DTYPE_BYTES[dtype] + 4 * H * N,
+    op: "attention",
+    name: `forward ${name}`,
+    dtype,
+    flops: 4 * pairs * H * E,
     inputs: () => attentionInputs(name, dtype, segments, dims, peak),
     setup({ place, backend }, inputs) {
       // q, k and v as the model has them: columns of one matrix where there are gaps.
@@ -195,8 +200,10 @@ export function attentionBackward(shape: Shape): OpCase {
   const { dims, scale, pairs, name, relative } = shapeOf(shape);
   const { N } = dims;
   return opCase({
-    ...{ op: "attention", name: `backward ${name}`, dtype, flops: 10 * pairs * H * E },
-    bytes: N * (4 * H + 4 * K) * E * DTYPE_BYTES[dtype] + 4 * H * N,
+    op: "attention",
+    name: `backward ${name}`,
+    dtype,
+    flops: 10 * pairs * H * E,
     inputs(): BackwardInputs {
       const given = attentionInputs(name, dtype, segments, dims, peak);
       const { out, lse } = attentionForward64(given.q, given.k, given.v, given.starts, scale, dims);
@@ -256,7 +263,8 @@ const STARTS = segmentStarts([2, 4, 1]);
 
 export const gradients: GradientCase[] = [
   {
-    ...{ op: "attention", name: "segments 2,4,1 H=4 K=2 E=6" },
+    op: "attention",
+    name: "segments 2,4,1 H=4 K=2 E=6",
     inputs: {
       q: normals("gradient q", 7 * 24),
       k: normals("gradient k", 7 * 12),

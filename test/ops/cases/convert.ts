@@ -1,6 +1,6 @@
 /** @file Cases of msm_convert. One multiplication in f32 and one rounding leave no freedom: exact bits. */
 
-import { type ComputeDtype, DTYPE_BYTES, type Dtype } from "../../../src/backend/tensor.js";
+import type { ComputeDtype, Dtype } from "../../../src/backend/tensor.js";
 import { decodeFloats, encodeFloats } from "../../../src/base/float.js";
 import { COMPUTE_DTYPES, normals, type OpCase, opCase, roundAll, roundTo } from "../harness.js";
 
@@ -25,8 +25,10 @@ export function convert({ from, to, rows, cols, scale = 1, gap = 0, special = []
   const name =
     `${from} to ${to} [${rows}, ${cols}] scale ${scale} gap ` + `${gap}${special.length ? " special values" : ""}`;
   return opCase({
-    ...{ op: "convert", name, dtype: to, flops: rows * cols },
-    bytes: rows * cols * (DTYPE_BYTES[from] + DTYPE_BYTES[to]),
+    op: "convert",
+    name,
+    dtype: to,
+    flops: rows * cols,
     inputs() {
       const values = normals(name, rows * cols, "f32");
       values.set(special);
@@ -49,15 +51,21 @@ const SUBNORMAL_F32 = 2 ** -149;
 // Ties that round down and up to even, the largest f32 (infinity in bf16), infinities, NaN, both zeros, subnormals of
 // bf16 and f16.
 const SPECIAL = [
-  ...[
-    1 + 2 ** -8,
-    1 + 3 * 2 ** -8,
-    1 + 2 ** -8 + 2 ** -20,
-    -(1 + 2 ** -8),
-    3.4028234663852886e38,
-    -3.4028234663852886e38,
-  ],
-  ...[Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 0, -0, 2 ** -24, 3 * 2 ** -24, 65504, 2 ** -14],
+  1 + 2 ** -8,
+  1 + 3 * 2 ** -8,
+  1 + 2 ** -8 + 2 ** -20,
+  -(1 + 2 ** -8),
+  3.4028234663852886e38,
+  -3.4028234663852886e38,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  Number.NaN,
+  0,
+  -0,
+  2 ** -24,
+  3 * 2 ** -24,
+  65504,
+  2 ** -14,
 ];
 const TINY = [2 ** -127, 2 ** -133, -(2 ** -130), SUBNORMAL_F32, 2 ** -126];
 

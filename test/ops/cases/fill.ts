@@ -1,10 +1,13 @@
 /** @file Cases of msm_fill, as `clear` uses it. */
-import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
+import type { ComputeDtype } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type OpCase, opCase } from "../harness.js";
 
 export function clear(dtype: ComputeDtype, cols: number): OpCase {
   return opCase({
-    ...{ op: "fill", name: `clear [1, ${cols}]`, dtype, flops: 0, bytes: cols * DTYPE_BYTES[dtype] },
+    op: "fill",
+    name: `clear [1, ${cols}]`,
+    dtype,
+    flops: 0,
     inputs: () => ({}),
     setup({ place, backend }) {
       const out = place("out", dtype, 1, cols, undefined, { offset: 3 });

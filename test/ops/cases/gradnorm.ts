@@ -16,7 +16,10 @@ interface Shape {
 export function gradnorm({ count, scale = 1, last, offset = 1 }: Shape): OpCase {
   const name = `${count} gradients of ${scale}${last === undefined ? "" : `, one ${last}`}${offset ? "" : ", aligned"}`;
   return opCase({
-    ...{ op: "gradnorm", name, dtype: "f32", flops: 2 * count, bytes: 4 * count },
+    op: "gradnorm",
+    name,
+    dtype: "f32",
+    flops: 2 * count,
     inputs() {
       const grads = normals(name, count, "f32", scale);
       if (last !== undefined) grads[count - 1] = last;

@@ -16,8 +16,20 @@ import * as scatter from "./scatter.js";
 import * as swiglu from "./swiglu.js";
 
 const files: { cases: OpCase[]; gradients?: GradientCase[] }[] = [
-  ...[convert, scatter, gather, fill, rmsnorm, rope, attention, attentionCached, swiglu, matmul],
-  ...[linearCrossEntropy, gradnorm, adamw, sample],
+  convert,
+  scatter,
+  gather,
+  fill,
+  rmsnorm,
+  rope,
+  attention,
+  attentionCached,
+  swiglu,
+  matmul,
+  linearCrossEntropy,
+  gradnorm,
+  adamw,
+  sample,
 ];
 
 export const ALL_CASES: OpCase[] = files.flatMap(({ cases }) => cases);

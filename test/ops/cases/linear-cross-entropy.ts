@@ -1,5 +1,5 @@
 /** @file Cases of msm_linear_cross_entropy: the language-model head and its loss, forward and backward in one call. */
-import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
+import type { ComputeDtype } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type GradientCase, normals, type OpCase, once, opCase, uniforms } from "../harness.js";
 
 // f32: a handful of roundings (6e-8) of p and of the sums over V. On top of them a logit, a sum of D products, is off
@@ -25,7 +25,9 @@ export function linearCrossEntropy64(
   const losses = new Float64Array(N);
   const lossesMagnitude = new Float64Array(N);
   const logits = new Float64Array(N * V);
-  const [dx, magnitude, rounded] = [new Float64Array(N * D), new Float64Array(N * D), new Float64Array(N * D)];
+  const dx = new Float64Array(N * D);
+  const magnitude = new Float64Array(N * D);
+  const rounded = new Float64Array(N * D);
   let maxNorm = 0;
   for (let v = 0; v < V; v++) maxNorm = Math.max(maxNorm, Math.hypot(...w.subarray(v * D, (v + 1) * D)));
   for (let n = 0; n < N; n++) {
@@ -99,8 +101,10 @@ export function linearCrossEntropy(shape: Shape): OpCase {
   const name = `N=${N} D=${D} V=${V} targets ${kind} gap ${gap} ${extras}`;
   const dims = { N, D, V };
   return opCase({
-    ...{ op: "linear_cross_entropy", name, dtype, flops: (forwardOnly ? 2 : 4) * N * D * V },
-    bytes: (V * D + N * D * (forwardOnly ? 1 : 2)) * DTYPE_BYTES[dtype] + 8 * N,
+    op: "linear_cross_entropy",
+    name,
+    dtype,
+    flops: (forwardOnly ? 2 : 4) * N * D * V,
     inputs() {
       const w = normals(`w ${name}`, V * D, dtype, peak / Math.sqrt(D));
       // Equal rows of w, some hundred apart: the argmax of a row of x that likes them best is the first.
@@ -176,7 +180,8 @@ const TARGETS = Int32Array.from([6, -1, 0, 3]);
 
 export const gradients: GradientCase[] = [
   {
-    ...{ op: "linear_cross_entropy", name: "N=4 D=5 V=7" },
+    op: "linear_cross_entropy",
+    name: "N=4 D=5 V=7",
     inputs: { x: normals("gradient x", 20), w: normals("gradient w", 35) },
     forward: ({ x, w }) =>
       Float64Array.of(linearCrossEntropy64(x!, w!, TARGETS, 1, DIMS).losses.reduce((a, b) => a + b)),

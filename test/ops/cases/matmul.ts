@@ -1,5 +1,5 @@
 /** @file Cases of msm_matmul: the three layouts, strided operands, bias, alpha, accumulation. */
-import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
+import type { ComputeDtype } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type GradientCase, normals, type OpCase, opCase } from "../harness.js";
 
 // f32 sums of K products: the error of every partial sum adds up to a few 6e-8 of |a| |b| (norms of the row and the
@@ -52,7 +52,8 @@ interface Shape extends Dims {
 
 export function matmul(shape: Shape): OpCase {
   const { dtype, outDtype = dtype, M, N, K, layout, gap = 0, bias = false, alpha = 1, accumulate = false } = shape;
-  const [transA, transB] = [layout === "tn", layout === "nt"];
+  const transA = layout === "tn";
+  const transB = layout === "nt";
   // Strides that differ.
   const [bGap, outGap] = gap % 8 === 0 ? [2 * gap, 3 * gap] : [gap + 2, gap + 4];
   const extras = [bias && "bias", alpha !== 1 && `alpha ${alpha}`, accumulate && "accumulate"]
@@ -60,8 +61,10 @@ export function matmul(shape: Shape): OpCase {
     .join(", ");
   const name = `${layout} M=${M} N=${N} K=${K} into ${outDtype} gap ${gap} ${extras}`;
   return opCase({
-    ...{ op: "matmul", name, dtype, flops: 2 * M * N * K },
-    bytes: (M * K + K * N) * DTYPE_BYTES[dtype] + M * N * DTYPE_BYTES[outDtype] * (accumulate ? 2 : 1),
+    op: "matmul",
+    name,
+    dtype,
+    flops: 2 * M * N * K,
     inputs: () => ({
       a: normals(`a ${name}`, M * K, dtype),
       b: normals(`b ${name}`, K * N, dtype),
@@ -81,7 +84,8 @@ export function matmul(shape: Shape): OpCase {
     reference(inputs) {
       const { values, magnitude } = matmul64(inputs.a, inputs.b, { M, N, K, layout });
       for (let i = 0; i < values.length; i++) {
-        const [offset, before] = [bias ? inputs.bias[i % N]! : 0, accumulate ? inputs.before[i]! : 0];
+        const offset = bias ? inputs.bias[i % N]! : 0;
+        const before = accumulate ? inputs.before[i]! : 0;
         values[i] = Math.fround(alpha) * values[i]! + offset + before;
         magnitude[i] = Math.abs(alpha) * magnitude[i]! + Math.abs(offset) + Math.abs(before);
       }
@@ -112,8 +116,16 @@ function variants(dtype: ComputeDtype, outDtype: ComputeDtype): OpCase[] {
       // Every option meets every layout and both kinds of size without the full product of them.
       const mix = (l * 5 + s * 3) % 8;
       return matmul({
-        ...{ dtype, outDtype, M, N, K, layout, gap },
-        ...{ bias: (mix & 1) > 0, alpha: mix & 2 ? 0.3 : 1, accumulate: (mix & 4) > 0 },
+        dtype,
+        outDtype,
+        M,
+        N,
+        K,
+        layout,
+        gap,
+        bias: (mix & 1) > 0,
+        alpha: mix & 2 ? 0.3 : 1,
+        accumulate: (mix & 4) > 0,
       });
     }),
   );
@@ -129,7 +141,8 @@ const DIMS: Dims = { M: 3, N: 4, K: 5, layout: "nt" };
 // The backward of out = a b^T (b a weight [N, K]) is two more products: da = dout b (nn), db = dout^T a (tn).
 export const gradients: GradientCase[] = [
   {
-    ...{ op: "matmul", name: "nt M=3 N=4 K=5" },
+    op: "matmul",
+    name: "nt M=3 N=4 K=5",
     inputs: { a: normals("gradient a", 15), b: normals("gradient b", 20) },
     forward: ({ a, b }) => matmul64(a!, b!, DIMS).values,
     backward: ({ a, b }, dout) => ({

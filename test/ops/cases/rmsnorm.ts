@@ -1,5 +1,5 @@
 /** @file Cases of msm_rmsnorm_forward and msm_rmsnorm_backward. */
-import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
+import type { ComputeDtype } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type GradientCase, normals, type OpCase, opCase, roundTo } from "../harness.js";
 
 // f32: a sum of 4099 squares in four lanes is good to some 30 ulp (6e-8 each), rstd halves that, two products follow.
@@ -37,7 +37,8 @@ export function rmsnormBackward64(
   const dx = new Float64Array(N * G * D);
   const magnitude = new Float64Array(N * G * D);
   for (let row = 0; row < N * G; row++) {
-    let [mean, meanAbs] = [0, 0];
+    let mean = 0;
+    let meanAbs = 0;
     for (let d = 0; d < D; d++) {
       const term = weight[d]! * dout[row * D + d]! * h[row * D + d]! * rstd[row]!;
       mean += term / D;
@@ -68,8 +69,10 @@ export function rmsnormForward({ dtype, N, G, D, gap = 0, residual }: ForwardSha
   const name = `forward N=${N} G=${G} D=${D} gap ${gap}${residual ? ` residual ${residual}` : ""}`;
   const count = N * G * D;
   return opCase({
-    ...{ op: "rmsnorm", name, dtype, flops: 4 * count },
-    bytes: count * DTYPE_BYTES[dtype] * (residual ? 4 : 2),
+    op: "rmsnorm",
+    name,
+    dtype,
+    flops: 4 * count,
     inputs() {
       const x = normals(`x ${name}`, count, dtype);
       // A row of zeros: rstd is 1 / sqrt(eps), out is 0.
@@ -117,17 +120,18 @@ export function rmsnormBackward({ dtype, N, G, D, gap = 0, dresidual, inPlace = 
   const name = `backward N=${N} G=${G} D=${D} gap ${gap} ${variant}`;
   const count = N * G * D;
   return opCase({
-    ...{ op: "rmsnorm", name, dtype, flops: 8 * count, bytes: count * DTYPE_BYTES[dtype] * (dresidual ? 4 : 3) },
+    op: "rmsnorm",
+    name,
+    dtype,
+    flops: 8 * count,
     inputs() {
       const h = normals(`h ${name}`, count, dtype, 2);
       const weight = normals(`weight ${name}`, D, dtype);
       return {
-        ...{
-          h,
-          weight,
-          dout: normals(`dout ${name}`, count, dtype),
-          carried: normals(`carried ${name}`, count, dtype),
-        },
+        h,
+        weight,
+        dout: normals(`dout ${name}`, count, dtype),
+        carried: normals(`carried ${name}`, count, dtype),
         rstd: rmsnormForward64(h, weight, EPS, { N, G, D }).rstd.map(Math.fround),
       };
     },
@@ -185,7 +189,8 @@ const DIMS = { N: 3, G: 2, D: 9 };
 
 export const gradients: GradientCase[] = [
   {
-    ...{ op: "rmsnorm", name: "N=3 G=2 D=9" },
+    op: "rmsnorm",
+    name: "N=3 G=2 D=9",
     inputs: { h: normals("gradient h", 54), weight: normals("gradient weight", 9) },
     forward: ({ h, weight }) => rmsnormForward64(h!, weight!, EPS, DIMS).out,
     backward({ h, weight }, dout) {

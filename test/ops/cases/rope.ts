@@ -1,5 +1,5 @@
 /** @file Cases of msm_rope, forward and inverse. */
-import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
+import type { ComputeDtype } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type GradientCase, normals, type OpCase, opCase, uniforms } from "../harness.js";
 
 // f32: two products and a sum, three roundings of 6e-8 relative to the pair's length.
@@ -34,7 +34,8 @@ export function rope64(
   for (let n = 0; n < N; n++)
     for (let g = 0; g < G; g++)
       for (let i = 0; i < half; i++) {
-        const [low, high] = [(n * G + g) * E + i, (n * G + g) * E + i + half];
+        const low = (n * G + g) * E + i;
+        const high = (n * G + g) * E + i + half;
         const c = cos[positions[n]! * half + i]!;
         const s = sin[positions[n]! * half + i]! * (inverse ? -1 : 1);
         values[low] = x[low]! * c - x[high]! * s;
@@ -54,7 +55,10 @@ export function rope({ dtype, N, G, E, inverse = false, gap = 0 }: Shape): OpCas
   const name = `${inverse ? "inverse" : "forward"} N=${N} G=${G} E=${E} gap ${gap}`;
   const maxPositions = N + 7;
   return opCase({
-    ...{ op: "rope", name, dtype, flops: 3 * N * G * E, bytes: 2 * N * G * E * DTYPE_BYTES[dtype] },
+    op: "rope",
+    name,
+    dtype,
+    flops: 3 * N * G * E,
     inputs() {
       const uniform = uniforms(`positions ${name}`);
       return {
@@ -96,7 +100,8 @@ const POSITIONS = Int32Array.from([4, 0, 2]);
 
 export const gradients: GradientCase[] = [
   {
-    ...{ op: "rope", name: "N=3 G=2 E=8" },
+    op: "rope",
+    name: "N=3 G=2 E=8",
     inputs: { x: normals("gradient x", 48) },
     forward: ({ x }) => rope64(x!, ropeTables(5, 8), POSITIONS, false, DIMS).values,
     backward: (_, dout) => ({ x: rope64(dout, ropeTables(5, 8), POSITIONS, true, DIMS).values }),

@@ -42,7 +42,8 @@ export function judgeSample(
     }
     return { mass, last: probabilities.length - 1 };
   };
-  const [least, most] = [keptAt(topP - BOUNDARY), keptAt(topP + BOUNDARY)];
+  const least = keptAt(topP - BOUNDARY);
+  const most = keptAt(topP + BOUNDARY);
   let below = 0;
   for (const [i, p] of probabilities.entries()) {
     if (order[i] === id) {
@@ -68,7 +69,10 @@ export function sample({ title, V, rows, gap = 0, logits: make }: Shape): OpCase
   const B = rows.length;
   const name = `${title} B=${B} V=${V} gap ${gap}`;
   return opCase({
-    ...{ op: "sample", name, dtype: "f32", flops: 4 * B * V, bytes: 4 * B * V },
+    op: "sample",
+    name,
+    dtype: "f32",
+    flops: 4 * B * V,
     inputs() {
       const logits = make ? make(name, B).map(Math.fround) : normals(name, B * V, "f32", 3);
       const wanted = rows.map(({ temperature }, b) =>
@@ -108,7 +112,8 @@ export function sample({ title, V, rows, gap = 0, logits: make }: Shape): OpCase
         };
         const problem = judgeSample(wanted[b]!(), rounded, id);
         if (problem) return `row ${b}: ${problem}`;
-        const [logprob, want] = [got["logprobs"]![b]!, wanted[b]!().logprobs[id]!];
+        const logprob = got["logprobs"]![b]!;
+        const want = wanted[b]!().logprobs[id]!;
         // A log-probability is a difference of numbers of the logits' size.
         const size = own.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 0);
         if (!(Math.abs(logprob - want) <= 2e-6 * (1 + size)))

@@ -1,5 +1,5 @@
 /** @file Cases of msm_swiglu_forward and msm_swiglu_backward. */
-import { type ComputeDtype, DTYPE_BYTES } from "../../../src/backend/tensor.js";
+import type { ComputeDtype } from "../../../src/backend/tensor.js";
 import { COMPUTE_DTYPES, type GradientCase, normals, type OpCase, opCase, roundTo } from "../harness.js";
 
 // f32: an exponential good to about 2 ulp, a division and three products, each 6e-8.
@@ -20,8 +20,11 @@ export function swigluBackward64(dout: Float64Array, gateUp: Float64Array, N: nu
   const magnitude = new Float64Array(N * 2 * F);
   for (let n = 0; n < N; n++)
     for (let f = 0; f < F; f++) {
-      const [gateAt, upAt] = [n * 2 * F + f, n * 2 * F + F + f];
-      const [gate, up, d] = [gateUp[gateAt]!, gateUp[upAt]!, dout[n * F + f]!];
+      const gateAt = n * 2 * F + f;
+      const upAt = n * 2 * F + F + f;
+      const gate = gateUp[gateAt]!;
+      const up = gateUp[upAt]!;
+      const d = dout[n * F + f]!;
       const s = 1 / (1 + Math.exp(-gate));
       dgateUp[gateAt] = d * up * s * (1 + gate * (1 - s));
       dgateUp[upAt] = d * gate * s;
@@ -50,7 +53,10 @@ function gateUpValues(name: string, dtype: ComputeDtype, N: number, F: number): 
 export function swigluForward({ dtype, N, F, gap = 0 }: Shape): OpCase {
   const name = `forward N=${N} F=${F} gap ${gap}`;
   return opCase({
-    ...{ op: "swiglu", name, dtype, flops: 5 * N * F, bytes: 3 * N * F * DTYPE_BYTES[dtype] },
+    op: "swiglu",
+    name,
+    dtype,
+    flops: 5 * N * F,
     inputs: () => ({ gateUp: gateUpValues(name, dtype, N, F) }),
     setup({ place, backend }, inputs) {
       const gateUp = place("gateUp", dtype, N, 2 * F, inputs.gateUp, { gap });
@@ -69,7 +75,10 @@ export function swigluForward({ dtype, N, F, gap = 0 }: Shape): OpCase {
 export function swigluBackward({ dtype, N, F, gap = 0, inPlace = false }: Shape & { inPlace?: boolean }): OpCase {
   const name = `backward N=${N} F=${F} gap ${gap}${inPlace ? " in place" : ""}`;
   return opCase({
-    ...{ op: "swiglu", name, dtype, flops: 12 * N * F, bytes: 5 * N * F * DTYPE_BYTES[dtype] },
+    op: "swiglu",
+    name,
+    dtype,
+    flops: 12 * N * F,
     inputs: () => ({ gateUp: gateUpValues(name, dtype, N, F), dout: normals(`dout ${name}`, N * F, dtype) }),
     setup({ place, backend }, inputs) {
       const gateUp = place("gateUp", dtype, N, 2 * F, inputs.gateUp, { gap });
@@ -101,7 +110,8 @@ export const cases: OpCase[] = COMPUTE_DTYPES.flatMap((dtype) => [
 
 export const gradients: GradientCase[] = [
   {
-    ...{ op: "swiglu", name: "N=3 F=7" },
+    op: "swiglu",
+    name: "N=3 F=7",
     inputs: { gateUp: normals("gradient gateUp", 42, "f64", 2) },
     forward: ({ gateUp }) => swigluForward64(gateUp!, 3, 7),
     backward: ({ gateUp }, dout) => ({ gateUp: swigluBackward64(dout, gateUp!, 3, 7).dgateUp }),
