@@ -15,14 +15,19 @@ export async function hashFile(path: string): Promise<string> {
   try {
     const real = realpathSync(path);
     if (basename(dirname(real)) === "blobs" && /^[0-9a-f]{64}$/.test(basename(real))) return basename(real);
-    const { size, mtimeMs, ino } = statSync(real);
-    const key = `${real} ${size} ${mtimeMs} ${ino}`;
+    const key = fileVersion(real);
     const hex = known.get(key) ?? (await readHash(real));
     known.set(key, hex);
     return hex;
   } catch (error) {
     throw new InputError(`${path}: cannot be read: ${messageOf(error)}`);
   }
+}
+
+/** Name of a file, and what changes when it does. */
+export function fileVersion(path: string): string {
+  const { size, mtimeMs, ino } = statSync(path);
+  return `${path} ${size} ${mtimeMs} ${ino}`;
 }
 
 async function readHash(path: string): Promise<string> {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../backend/backend.js";
 import type { ComputeDtype } from "../backend/tensor.js";
-import { hashFile } from "../base/hash.js";
+import { fileVersion, hashFile } from "../base/hash.js";
 import { readAdapter } from "../formats/adapter.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
 import type { HubProgress } from "../formats/hub/download.js";
@@ -40,20 +40,49 @@ export interface LoadedModel {
 
 /** Loads model and adapter onto `backend`. Throws InputError naming what is missing, wrong or not implemented. */
 export async function loadModel(backend: Backend, request: ModelRequest): Promise<LoadedModel> {
-  const { folder, adapterFolder, tokenizerFolder } = await resolveFolders(request);
-  const checkpoint = openCheckpoint(folder);
-  try {
-    const { config } = checkpoint;
-    const adapter = adapterFolder === null ? null : readAdapter(adapterFolder);
-    const lora = adapter && adapterLora(adapter, config, `--adapter ${request.adapter}`);
-    const tokenizer = loadModelTokenizer(folder, tokenizerFolder);
-    const positions = request.positions ?? Math.min(config.maxPositionEmbeddings, DEFAULT_POSITIONS);
-    const decoder = await loadDecoder(backend, checkpoint, { dtype: request.dtype, lora, positions });
-    if (adapter) loadAdapter(decoder, adapter);
-    return { folder, adapterFolder, tokenizer, decoder, free: decoder.free };
-  } finally {
-    checkpoint.close();
-  }
+  return residentModel(backend).load(request);
+}
+
+/** A model that stays on the device from one request to the next. */
+export interface ResidentModel {
+  /**
+   * As `loadModel`. Where weights, dtype, LoRA shape and positions are those of the request before, only the adapter's
+   * values are written, and the model of that request is gone.
+   */
+  load(request: ModelRequest): Promise<LoadedModel>;
+  free(): void;
+}
+
+export function residentModel(backend: Backend): ResidentModel {
+  let resident: { key: string; decoder: Awaited<ReturnType<typeof loadDecoder>> } | null = null;
+  const free = (): void => {
+    resident?.decoder.free();
+    resident = null;
+  };
+  const load = async (request: ModelRequest): Promise<LoadedModel> => {
+    const { folder, adapterFolder, tokenizerFolder } = await resolveFolders(request);
+    const checkpoint = openCheckpoint(folder);
+    try {
+      const { config, shards } = checkpoint;
+      const adapter = adapterFolder === null ? null : readAdapter(adapterFolder);
+      const lora = adapter && adapterLora(adapter, config, `--adapter ${request.adapter}`);
+      const tokenizer = loadModelTokenizer(folder, tokenizerFolder);
+      const positions = request.positions ?? Math.min(config.maxPositionEmbeddings, DEFAULT_POSITIONS);
+      const shape = { dtype: request.dtype, lora, positions };
+      const files = ["config.json", ...shards.map(({ file }) => file)];
+      const key = JSON.stringify([...files.map((file) => fileVersion(join(folder, file))), shape]);
+      if (resident?.key !== key) {
+        free();
+        resident = { key, decoder: await loadDecoder(backend, checkpoint, shape) };
+      }
+      const { decoder } = resident;
+      if (adapter) loadAdapter(decoder, adapter);
+      return { folder, adapterFolder, tokenizer, decoder, free };
+    } finally {
+      checkpoint.close();
+    }
+  };
+  return { load, free };
 }
 
 export interface ModelFolders {

@@ -1,12 +1,14 @@
 /** @file One evaluation in a folder of its own: done once, found finished after that. */
 import { join } from "node:path";
+import type { Backend } from "../backend/backend.js";
 import { openBackend } from "../backend/open.js";
 import { hashFile } from "../base/hash.js";
 import { loadText } from "../base/json.js";
 import { VERSION } from "../base/package.js";
-import { hashModel, loadModel, resolveFolders } from "../chat/load.js";
+import { hashModel, type ResidentModel, residentModel, resolveFolders } from "../chat/load.js";
 import { decidingSettings } from "../config/identity.js";
 import { DEFAULT_ASK, type EvalConfig } from "../config/inference.js";
+import type { Computing } from "../config/model.js";
 import { openAnswers } from "../eval/asking/answers.js";
 import { drawsOf } from "../eval/asking/settings.js";
 import { evaluate } from "../eval/evaluate.js";
@@ -25,15 +27,50 @@ import { countProgress, type Progress } from "../terminal/progress.js";
 /** Of a text that is put before every question. */
 const MAX_SYSTEM_BYTES = 1_000_000;
 
-/** Evaluates into `config.out`, or finds that done; returns what results.json holds. */
-export async function evaluateInto(config: EvalConfig, progress: Progress): Promise<Json> {
+/** What evaluations of one process share: the backend, and the model that the one before asked. */
+export interface Workplace {
+  /** Opens the backend at the first call. */
+  open(computing: Computing, progress: Progress): Promise<{ backend: Backend; model: ResidentModel }>;
+  close(): void;
+}
+
+export function openWorkplace(): Workplace {
+  let opened: { backend: Backend; model: ResidentModel } | null = null;
+  return {
+    open: async (computing, progress) => {
+      if (opened === null) {
+        const backend = await openBackend(computing.backend, computing);
+        for (const line of describeDevice(backend.info)) progress.print(line);
+        opened = { backend, model: residentModel(backend) };
+      }
+      return opened;
+    },
+    close: () => {
+      opened?.backend.close();
+      opened = null;
+    },
+  };
+}
+
+/**
+ * Evaluates into `config.out`, or finds that done; returns what results.json holds. A `workplace` that is given stays
+ * open.
+ */
+export async function evaluateInto(config: EvalConfig, progress: Progress, workplace?: Workplace): Promise<Json> {
   const task = taskByName(config.task);
   checkTaskSettings(task, config);
   const data = await loadSamples(task, config.data, config.limit, config);
   const control = await loadControl(task, config);
   const run = await describeRun(config, task, { data, control }, progress);
   const onFound = (): void => progress.print(`${config.out} is finished`);
-  return evaluateOnce(config.out, run, onFound, () => measure(config, task, { data, control }, run, progress));
+  return evaluateOnce(config.out, run, onFound, async () => {
+    const own = workplace ?? openWorkplace();
+    try {
+      return await measure(config, task, { data, control }, run, progress, own);
+    } finally {
+      if (!workplace) own.close();
+    }
+  });
 }
 
 /** What is asked; control questions where the task has some. */
@@ -48,17 +85,17 @@ async function measure(
   { data, control }: Questions,
   run: RunConfig,
   progress: Progress,
+  workplace: Workplace,
 ): Promise<Json> {
-  const backend = await openBackend(config.backend, config);
+  const { backend, model: resident } = await workplace.open(config, progress);
+  const { backend: name, isa, threads } = backend.info;
+  const versions = { ...run.versions, backend: name, isa, threads };
+  const model = await resident.load(config);
+  const { dtype } = config;
+  const judge = isJudged(task)
+    ? await openJudge(config, { backend, dtype, model: config.model, loaded: model, print: progress.print })
+    : null;
   try {
-    for (const line of describeDevice(backend.info)) progress.print(line);
-    const { backend: name, isa, threads } = backend.info;
-    const versions = { ...run.versions, backend: name, isa, threads };
-    const model = await loadModel(backend, config);
-    const { dtype } = config;
-    const judge = isJudged(task)
-      ? await openJudge(config, { backend, dtype, model: config.model, loaded: model, print: progress.print })
-      : null;
     // Judges and data files may change; what the same model answers to the same prompt stays.
     const { judge: _judge, judgeUrl: _url, ...drawn } = run.settings;
     const { data: _data, judge: _hash, ...inputs } = run.inputs;
@@ -72,13 +109,11 @@ async function measure(
       answers,
       onProgress: countProgress(progress, task.name),
     });
-    judge?.close();
-    model.free();
     const all = await writeEvaluation(config.out, { ...run, versions }, evaluation);
     answers.clear();
     return all;
   } finally {
-    backend.close();
+    judge?.close();
   }
 }
 

@@ -5,7 +5,7 @@ import type { Computing } from "../../config/model.js";
 import { OutageError } from "../../eval/judge/judge.js";
 import { isJudged } from "../../eval/judge/judged-task.js";
 import { taskByName } from "../../eval/tasks/by-name.js";
-import { evaluateInto } from "../../jobs/evaluation.js";
+import { evaluateInto, openWorkplace, type Workplace } from "../../jobs/evaluation.js";
 import { runTrain } from "../../jobs/training.js";
 import { formatDuration, type Progress } from "../../terminal/progress.js";
 import type { Job, Matrix } from "../matrix.js";
@@ -20,11 +20,19 @@ export interface ExecuteOptions {
 
 /**
  * Throws what the first failing job throws; what is finished stays, and the next call goes on from there. Where a
- * judge fails, the jobs that do not need it are
- * run first: what it was not asked is left open.
+ * judge fails, the jobs that do not need it are run first: what it was not asked is left open.
  * @throws OutageError at the end, naming the first job that is left open
  */
-export async function execute({ jobs }: Matrix, options: ExecuteOptions): Promise<void> {
+export async function execute(matrix: Matrix, options: ExecuteOptions): Promise<void> {
+  const workplace = openWorkplace();
+  try {
+    await executeIn(workplace, matrix, options);
+  } finally {
+    workplace.close();
+  }
+}
+
+async function executeIn(workplace: Workplace, { jobs }: Matrix, options: ExecuteOptions): Promise<void> {
   const { progress } = options;
   const open = jobs.filter((job) => !isDone(job));
   if (open.length < jobs.length) progress.print(`${jobs.length - open.length} of ${jobs.length} jobs are finished`);
@@ -40,7 +48,9 @@ export async function execute({ jobs }: Matrix, options: ExecuteOptions): Promis
     progress.print(`[${number}/${jobs.length}] ${job.label}  (about ${formatDuration(rest * factor)} to go)`);
     const began = performance.now();
     try {
-      await runJob(job, options.computing, progress);
+      // A training plans with all of the device's memory.
+      if (job.kind !== "eval") workplace.close();
+      await runJob(job, options.computing, progress, workplace);
     } catch (error) {
       if (!(error instanceof OutageError)) throw error;
       progress.print(`left open: ${error.message}`);
@@ -58,9 +68,9 @@ function judgeOf(job: Job): string | null {
 }
 
 /** One job, in this process. */
-export async function runJob(job: Job, computing: Computing, progress: Progress): Promise<void> {
+export async function runJob(job: Job, computing: Computing, progress: Progress, workplace?: Workplace): Promise<void> {
   const missing = job.needs.length > 0 && job.config.adapter !== null && !existsSync(job.config.adapter);
   if (missing) throw new RunError(`${job.label}: the adapter that it begins with is missing: ${job.config.adapter}`);
-  if (job.kind === "eval") await evaluateInto({ ...job.config, ...computing }, progress);
+  if (job.kind === "eval") await evaluateInto({ ...job.config, ...computing }, progress, workplace);
   else await runTrain(job.command, { ...job.config, ...computing }, { plan: false, json: false, brief: true });
 }
