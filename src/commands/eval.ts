@@ -7,6 +7,7 @@ import { TASKS, taskByName } from "../eval/tasks/by-name.js";
 import { evaluateInto } from "../jobs/evaluation.js";
 import { openProgress } from "../terminal/progress.js";
 import { addOptions } from "./options.js";
+import { addReasonsCommand } from "./reasons.js";
 import { addRejudgeCommand } from "./rejudge.js";
 
 /** Adds `eval`. */
@@ -25,6 +26,7 @@ export function addEvalCommand(program: Command): void {
     .helpCommand(false)
     .enablePositionalOptions();
   addRejudgeCommand(command);
+  addReasonsCommand(command);
   addOptions(command, evalSchema)
     .option("--json", "print results.json on stdout")
     .addHelpText(

@@ -172,6 +172,25 @@ export const rejudgeSchema = z.strictObject({
 });
 export type RejudgeConfig = z.infer<typeof rejudgeSchema>;
 
+/** The reasons that stored responses of agentic misalignment give. */
+export const reasonsSchema = z.strictObject({
+  /** Folder of a finished evaluation, or of an experiment. */
+  run: text,
+  out: text.nullable().default(null).meta({
+    value: "dir",
+    description: "folder for results.json and samples.jsonl",
+    defaultNote: "reasons/ of the experiment, whose report then shows them",
+  }),
+  kinds: z
+    .array(z.enum([...KINDS.filter((kind) => kind !== "benign"), "all"]))
+    .min(1)
+    .default(["pressure"])
+    .meta({ value: "kind", description: "responses to which kinds of cells; they are counted together" }),
+  ...judge,
+  ...computingSchema.shape,
+});
+export type ReasonsConfig = z.infer<typeof reasonsSchema>;
+
 export const generateSchema = z.strictObject({
   model: modelSetting,
   adapter: adapterSetting,

@@ -7,6 +7,7 @@ import { type ArmHealth, healthOf } from "./health.js";
 import type { Job, Matrix } from "./matrix.js";
 import { type Measurements, readMeasurements } from "./outcomes.js";
 import { withoutMachinePaths } from "./portable.js";
+import type { ReasonsRecord } from "./reasons.js";
 import { type Results, summarize } from "./results.js";
 
 /** Points of a training curve that are kept. */
@@ -37,6 +38,8 @@ export interface ExperimentRecord extends Results {
   judges: JudgeRecord[];
   /** Absent in records that were written before it was measured. */
   health?: ArmHealth[];
+  /** Absent where no judge was asked for them. */
+  reasons?: ReasonsRecord;
   /** Settings, hashes and versions of each job, as its folder has them. */
   jobs: { id: string; label: string; folder: string; config: unknown }[];
 }

@@ -12,6 +12,8 @@ import type { Experiment } from "../experiment/file.js";
 import { finishedPart } from "../experiment/folder.js";
 import type { Matrix } from "../experiment/matrix.js";
 import { readMeasurements } from "../experiment/outcomes.js";
+import { withoutMachinePaths } from "../experiment/portable.js";
+import { readReasons } from "../experiment/reasons.js";
 import { type ExperimentRecord, gatherResults, recordOf } from "../experiment/record.js";
 import { type Rate, summarize } from "../experiment/results.js";
 import { escapeHtml } from "./page/html.js";
@@ -29,7 +31,8 @@ const MAX_RECORD_BYTES = 1_000_000_000;
  */
 export async function writeResults(folder: string, experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
   const measured = await readMeasurements(experiment, matrix);
-  const record = recordOf(experiment, matrix, measured);
+  const reasons = await readReasons(folder, matrix);
+  const record = { ...recordOf(experiment, matrix, measured), ...(reasons && withoutMachinePaths({ reasons })) };
   await writeAnswers(join(folder, ANSWERS), measured);
   await writeRecord(folder, record);
   await writeTextFile(join(folder, "report.html"), await renderReport(record, matrix));

@@ -50,7 +50,7 @@ function readLabelled<T extends { cell: string }>(path: string, schema: z.ZodTyp
 }
 
 /** The cells that ship, by id. */
-function shippedCells(): Map<string, Cell> {
+export function shippedCells(): Map<string, Cell> {
   const cells = [SUITE_1, SUITE].flatMap((path) => {
     const [suite] = parseJson(loadText(path, MAX_BYTES), path) as unknown[];
     return expandSuite(suite, path).map((record) => checkJson(cellSchema, record, path));

@@ -123,7 +123,8 @@ export async function judgeAnswers(
   };
 }
 
-function describeJudgements(judge: Judge | null, judgements: readonly Judgement<unknown>[]): Json {
+/** What results hold of the judge, without its agreement with labels. */
+export function describeJudgements(judge: Judge | null, judgements: readonly Judgement<unknown>[]): Json {
   if (!judge) return { kind: "none" };
   return {
     ...judge.description,

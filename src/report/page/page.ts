@@ -4,6 +4,7 @@ import { answerOf } from "./answer.js";
 import { askingTable, healthTable } from "./health.js";
 import { escapeHtml, jsonScript } from "./html.js";
 import { consistencyTable, judgeSection, partTables } from "./parts.js";
+import { reasonsSection } from "./reasons.js";
 import { SCRIPT } from "./script.js";
 import { armFigures, curveFigures, differenceTable, trainingFigure } from "./sections.js";
 import { configurationSection, costTable, type PaperTables, paperTable } from "./setup.js";
@@ -22,6 +23,7 @@ export function renderPage(record: ExperimentRecord, transcripts: Transcripts, p
     ["paper", "Beside the paper", paperTable(record, paper)],
     ["parts", "By domain and scenario", partTables(record)],
     ["consistency", "Consistency", consistencyTable(record)],
+    ["reasons", "Reasons", reasonsSection(record)],
     ["judges", "Judges", judgeSection(record)],
     ["training", "Training", trainingFigure(record)],
     ["transcripts", "Transcripts", transcripts.rows.length === 0 ? "" : browser(transcripts)],

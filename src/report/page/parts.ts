@@ -68,7 +68,8 @@ export function judgeSection({ experiment, judges }: ExperimentRecord): string {
     .join("\n");
 }
 
-function agreementTable({
+/** What the judge said of responses that are labelled by hand. */
+export function agreementTable({
   n,
   table: counts,
   decidedRate,
