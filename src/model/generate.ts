@@ -1,23 +1,11 @@
 /** @file Sampling from a decoder: many prompts at a time, what they begin with in common computed once. */
 import type { Backend } from "../backend/backend.js";
-import type { Tensor } from "../backend/tensor.js";
 import { InputError } from "../base/errors.js";
 import { randomUniform, STREAMS } from "../base/random.js";
 import { checkTokenIds } from "../shape/token-ids.js";
+import { type Sequence, stepBatch } from "./batch.js";
 import { checkLogprob } from "./finite.js";
-import {
-  forwardTokens,
-  forwardWritten,
-  logitsOf,
-  openSession,
-  pickRows,
-  type Session,
-  type SessionShape,
-  type SessionToken,
-  slice,
-  writeHead,
-  writeTokens,
-} from "./session.js";
+import { forwardTokens, openSession, type Session, type SessionShape, type SessionToken } from "./session.js";
 import type { Decoder } from "./weights.js";
 
 /**
@@ -53,14 +41,8 @@ export interface Completion {
   end: "stop" | "length";
 }
 
-interface Sequence {
+interface PromptSequence extends Sequence {
   prompt: number;
-  /** Prompt after the prefix, then what was generated. */
-  tokens: number[];
-  promptTokens: number;
-  firstRow: number;
-  /** Tokens whose keys and values are in the cache. */
-  cached: number;
   logprobs: number[];
 }
 
@@ -159,18 +141,18 @@ async function decodeAll(
 ): Promise<Completion[]> {
   const completions = new Array<Completion>(prompts.length);
   const freeSlots = Array.from({ length: session.shape.maxLogits }, (_, slot) => prefix + slot * slotRows);
-  let active: Sequence[] = [];
+  let active: PromptSequence[] = [];
   let next = 0;
   while (next < prompts.length || active.length > 0) {
     while (next < prompts.length && freeSlots.length > 0) {
-      const tokens = prompts[next]!.slice(prefix);
-      const firstRow = freeSlots.pop()!;
-      active.push({ prompt: next, tokens, promptTokens: tokens.length, firstRow, cached: 0, logprobs: [] });
+      active.push(sequenceOf(prompts[next]!.slice(prefix), next, prefix, freeSlots.pop()!, options));
       next++;
     }
-    const { tokens, ready } = nextTokens(session, active, prefix);
-    await runTokens(session, tokens, ready, options);
-    for (const { sequence } of ready) {
+    for (const drawn of await stepBatch(session, active)) {
+      const sequence = drawn.sequence as PromptSequence;
+      checkLogprob(drawn.logprob, options.where?.(sequence.prompt) ?? `prompt ${sequence.prompt + 1}`);
+      sequence.logprobs.push(drawn.logprob);
+      options.onToken?.(sequence.prompt, drawn.id);
       const end = endOf(sequence, options);
       if (!end) continue;
       const ids = sequence.tokens.slice(sequence.promptTokens);
@@ -183,112 +165,24 @@ async function decodeAll(
   return completions;
 }
 
-interface Ready {
-  sequence: Sequence;
-  /** Row of the hidden states that predicts its next token. */
-  row: number;
-}
-
-/**
- * The tokens to run next, as many as fit of those that are not cached yet, and the sequences whose next token can be
- * drawn then.
- */
-function nextTokens(
-  session: Session,
-  active: readonly Sequence[],
+function sequenceOf(
+  tokens: number[],
+  prompt: number,
   prefix: number,
-): { tokens: SessionToken[]; ready: Ready[] } {
-  const tokens: SessionToken[] = [];
-  const ready: Ready[] = [];
-  for (const sequence of active) {
-    const { firstRow } = sequence;
-    const room = session.shape.maxTokens - tokens.length;
-    const run = sequence.tokens.slice(sequence.cached, sequence.cached + room);
-    for (const id of run) {
-      const cacheRow = firstRow + sequence.cached;
-      const position = prefix + sequence.cached;
-      tokens.push({ id, position, cacheRow, ranges: [0, prefix, firstRow, cacheRow + 1] });
-      sequence.cached++;
-    }
-    if (run.length > 0 && sequence.cached === sequence.tokens.length) ready.push({ sequence, row: tokens.length - 1 });
-  }
-  return { tokens, ready };
-}
-
-/** Runs `tokens` and draws the next token of every ready sequence. */
-async function runTokens(
-  session: Session,
-  tokens: readonly SessionToken[],
-  ready: readonly Ready[],
-  options: GenerateOptions,
-): Promise<void> {
-  const written = writeTokens(session, tokens);
-  if (ready.length === 0) {
-    forwardWritten(session, written); // more of the prompts to run first
-    return;
-  }
-  const drawing = writeDrawing(session, ready, options);
-  if (ready.length === tokens.length) {
-    // A decode step: a token of every sequence.
-    session.recordings.run(`decode ${tokens.length}`, () => draw(session, forwardWritten(session, written), drawing));
-  } else {
-    const indices = ready.map(({ row }) => row);
-    draw(session, pickRows(session, forwardWritten(session, written), indices), drawing);
-  }
-  const { ids, logprobs } = await readDrawn(session, drawing);
-  ready.forEach(({ sequence }, i) => {
-    checkLogprob(logprobs[i]!, options.where?.(sequence.prompt) ?? `prompt ${sequence.prompt + 1}`);
-    sequence.tokens.push(ids[i]!);
-    sequence.logprobs.push(logprobs[i]!);
-    options.onToken?.(sequence.prompt, ids[i]!);
-  });
-}
-
-/** Inputs and outputs of `msm_sample` for n sequences, each [1, n]. */
-interface Drawing {
-  temperature: Tensor;
-  topP: Tensor;
-  uniforms: Tensor;
-  ids: Tensor;
-  logprobs: Tensor;
-}
-
-function writeDrawing(session: Session, ready: readonly Ready[], options: GenerateOptions): Drawing {
-  const n = ready.length;
-  const values = new Float32Array(3 * n);
-  values.fill(options.temperature, 0, n).fill(options.topP, n, 2 * n);
-  ready.forEach(({ sequence }, i) => {
-    values[2 * n + i] = uniformOf(sequence, options.seed);
-  });
-  const { sampling } = session;
-  const inputs = writeHead(session.decoder.backend, sampling.inputs, values);
+  firstRow: number,
+  { temperature, topP, seed }: GenerateOptions,
+): PromptSequence {
+  const uniform = (i: number): number =>
+    typeof seed === "number"
+      ? randomUniform(seed, STREAMS.sampling + prompt, i)
+      : randomUniform(seed[prompt]!, STREAMS.sampling, i);
   return {
-    temperature: slice(inputs, 0, n),
-    topP: slice(inputs, n, n),
-    uniforms: slice(inputs, 2 * n, n),
-    ids: slice(sampling.drawn, 0, n),
-    logprobs: { ...slice(sampling.drawn, n, n), dtype: "f32" },
+    ...{ prompt, tokens, promptTokens: tokens.length, shared: prefix, firstRow, cached: 0, logprobs: [] },
+    ...{ sampling: { temperature, topP, uniform }, adapter: null, top: null, onPromptToken: null },
   };
 }
 
-function uniformOf({ prompt, logprobs }: Sequence, seed: number | readonly number[]): number {
-  return typeof seed === "number"
-    ? randomUniform(seed, STREAMS.sampling + prompt, logprobs.length)
-    : randomUniform(seed[prompt]!, STREAMS.sampling, logprobs.length);
-}
-
-function draw(session: Session, hidden: Tensor, drawing: Drawing): void {
-  session.decoder.backend.ops.sample({ logits: logitsOf(session, hidden), ...drawing });
-}
-
-/** One read for both. */
-async function readDrawn(session: Session, { ids }: Drawing): Promise<{ ids: Int32Array; logprobs: Float32Array }> {
-  const n = ids.cols;
-  const { buffer } = await session.decoder.backend.read(ids.buffer, ids.offset * 4, 8 * n);
-  return { ids: new Int32Array(buffer, 0, n), logprobs: new Float32Array(buffer, 4 * n, n) };
-}
-
-function endOf(sequence: Sequence, options: GenerateOptions): "stop id" | "stop string" | "length" | null {
+function endOf(sequence: PromptSequence, options: GenerateOptions): "stop id" | "stop string" | "length" | null {
   const { stopStrings = [], decode } = options;
   const ids = sequence.tokens.slice(sequence.promptTokens);
   if (options.stopIds.has(ids.at(-1)!)) return "stop id";

@@ -11,6 +11,8 @@
  * bytes. Forward: U = X A^T into X's spare columns, then Y = [X U] [W sB]^T. Backward: dU = dY sB into dY's spare
  * columns, then dX = [dY dU] [W; A]. dA = dU^T X, dB = s dY^T U. Several projections of one input (q, k, v; gate, up)
  * stack their rows; their sB blocks lie on the diagonal, zeros elsewhere. Without adapters R is 0.
+ *
+ * A server's adapters lie apart from the base, which they share: their rows of Y are added to after the base's product.
  */
 import type { Ops } from "../backend/ops.js";
 import type { ComputeDtype, Tensor } from "../backend/tensor.js";
@@ -24,6 +26,21 @@ export interface Linear {
   extended: Tensor;
   /** [1, out] or null. */
   bias: Tensor | null;
+  /** Adapters that lie apart, each for some rows of the input; absent: none. */
+  rowAdapters?: readonly RowAdapter[];
+}
+
+/** An adapter's matrices: A [R, in], and sB [out, R] with zeros off its diagonal. */
+export interface AdapterMatrices {
+  a: Tensor;
+  b: Tensor;
+}
+
+/** Adapter matrices for rows `start` to `start + count` of an input; `u` [>= count, R] is where U goes. */
+interface RowAdapter extends AdapterMatrices {
+  start: number;
+  count: number;
+  u: Tensor;
 }
 
 /** R, and what makes it a multiple of 8. */
@@ -109,12 +126,23 @@ export function adapterViews(flat: Tensor, slot: AdapterSlot, r: number): Adapte
   return { a: block(aOffset, spec.rank, spec.inSize), b };
 }
 
+/** Where a linear map's own adapters lie. */
+export function adapterMatrices({ spec, extended }: Linear): AdapterMatrices {
+  const { inSize: K, outSize: N, rank: R } = spec;
+  return { a: columns(rows(extended, N, R), 0, K), b: columns(rows(extended, 0, N), K, R) };
+}
+
 /** Y = X W^T + s X A^T B^T + bias. x [N, inputCols] (all but its own columns are overwritten), y [N, out]. */
 export function linearForward(ops: Ops, linear: Linear, x: Tensor, y: Tensor): void {
   completeInput(ops, linear, x);
   const { inSize: K, outSize: N, rank: R } = linear.spec;
   const weight = columns(rows(linear.extended, 0, N), 0, K + R);
   ops.matmul({ out: y, a: columns(x, 0, K + R), b: weight, transB: true, ...biasOf(linear) });
+  for (const { start, count, a, b, u: space } of linear.rowAdapters ?? []) {
+    const u = rows(space, 0, count);
+    ops.matmul({ out: u, a: columns(rows(x, start, count), 0, K), b: a, transB: true });
+    ops.matmul({ out: rows(y, start, count), a: u, b, transB: true, accumulate: true });
+  }
 }
 
 /** U = X A^T into X's spare columns: what the backward reads of a recomputed input besides its own columns. */
@@ -153,12 +181,16 @@ export function linearBackward(
   if (dx) ops.matmul({ out: dx, a: columns(dy, 0, N + R), b: columns(linear.extended, 0, K) });
 }
 
-/** Writes the parameters into E: A as it is, B times the scale, rounded to E's dtype. */
+/** Writes the parameters into E. */
 export function storeAdapter(ops: Ops, linear: Linear, params: AdapterViews, scale: number): void {
-  const { inSize: K, outSize: N, rank: R } = linear.spec;
-  ops.convert({ dst: columns(rows(linear.extended, N, R), 0, K), src: params.a });
+  storeMatrices(ops, adapterMatrices(linear), params, scale);
+}
+
+/** Writes the parameters: A as it is, B times the scale, rounded to the dtype of `into`. */
+export function storeMatrices(ops: Ops, into: AdapterMatrices, params: AdapterViews, scale: number): void {
+  ops.convert({ dst: into.a, src: params.a });
   for (const { outStart, outSize, rankStart, matrix } of params.b) {
-    const dst = columns(rows(linear.extended, outStart, outSize), K + rankStart, matrix.cols);
+    const dst = columns(rows(into.b, outStart, outSize), rankStart, matrix.cols);
     ops.convert({ dst, src: matrix, scale });
   }
 }

@@ -4,7 +4,7 @@ import { columns } from "../backend/tensor.js";
 import { type Adapter, checkAdapter } from "../shape/adapter.js";
 import { flattenAdapter } from "./adapter-values.js";
 import { allocArena } from "./arena.js";
-import { adapterViews, storeAdapter } from "./linear.js";
+import { type AdapterMatrices, adapterMatrices, adapterViews, storeMatrices } from "./linear.js";
 import { type AdapterSlot, type LoraConfig, loraScale, planAdapter } from "./lora.js";
 import type { Decoder } from "./weights.js";
 
@@ -22,8 +22,20 @@ export function adapterLora(adapter: Adapter, config: Decoder["config"], where: 
  * through a staging buffer.
  */
 export function loadAdapter(decoder: Decoder, adapter: Adapter): void {
-  const { backend, config, lora, weights } = decoder;
+  const { lora, weights } = decoder;
   if (!lora) throw new RangeError("the decoder was loaded without room for an adapter");
+  writeAdapter(decoder, adapter, lora, ({ layer, spec }) =>
+    adapterMatrices(weights.layers[layer]!.linears[spec.group]),
+  );
+}
+
+/** Writes the values of `adapter`, whose shape is `lora`, to where `placeOf` says for each group of projections. */
+export function writeAdapter(
+  { backend, config }: Pick<Decoder, "backend" | "config">,
+  adapter: Adapter,
+  lora: LoraConfig,
+  placeOf: (slot: AdapterSlot) => AdapterMatrices,
+): void {
   const layout = planAdapter(config, lora);
   const flat = flattenAdapter(adapter, layout);
   const sizes = layout.slots.map((slot) => slotSize(slot, lora.r));
@@ -35,7 +47,7 @@ export function loadAdapter(decoder: Decoder, adapter: Adapter): void {
     const staged = columns(staging, 0, cols);
     writeTensor(backend, staged, flat.subarray(slot.aOffset, slot.aOffset + cols));
     const views = adapterViews(staged, atStart(slot), lora.r);
-    storeAdapter(backend.ops, weights.layers[slot.layer]!.linears[slot.spec.group], views, loraScale(lora));
+    storeMatrices(backend.ops, placeOf(slot), views, loraScale(lora));
   });
   free();
 }

@@ -8,6 +8,7 @@ import { attentionOperands, type LayerActivations, layoutLayer } from "./activat
 import { type Alloc, allocArena, type Extent, measure } from "./arena.js";
 import { type Attend, layerForward } from "./layer.js";
 import { planGroups } from "./lora.js";
+import { type AdapterRows, withRowAdapters } from "./served-adapter.js";
 import type { Decoder } from "./weights.js";
 
 /**
@@ -181,8 +182,15 @@ export function forwardTokens(session: Session, tokens: readonly SessionToken[])
   return forwardWritten(session, writeTokens(session, tokens));
 }
 
-/** `forwardTokens` over what `writeTokens` wrote: the same ops on the same tensors for the same number of tokens. */
-export function forwardWritten(session: Session, { ids, positions, cacheRows, ranges }: TokenTensors): Tensor {
+/**
+ * `forwardTokens` over what `writeTokens` wrote: the same ops on the same tensors for the same number of tokens.
+ * `adapters` lie apart from the decoder, each for some of the tokens.
+ */
+export function forwardWritten(
+  session: Session,
+  { ids, positions, cacheRows, ranges }: TokenTensors,
+  adapters: readonly AdapterRows[] = [],
+): Tensor {
   const { decoder, cache } = session;
   const { backend, config, weights } = decoder;
   const n = ids.cols;
@@ -191,7 +199,8 @@ export function forwardWritten(session: Session, { ids, positions, cacheRows, ra
   backend.ops.gather({ out: layer.input, table: weights.embedTokens, index: ids });
   weights.layers.forEach((layerWeights, i) => {
     const attend = attendCached(decoder, cache[i]!, cacheRows, ranges);
-    layerForward(decoder, layerWeights, layer, positions, delta, i > 0 ? layer : null, attend);
+    const seen = withRowAdapters(layerWeights, i, adapters);
+    layerForward(decoder, seen, layer, positions, delta, i > 0 ? layer : null, attend);
   });
   const normed = rows(session.final.normed, 0, n);
   backend.ops.rmsnormForward({
@@ -246,6 +255,12 @@ export function logitsOf(session: Session, hidden: Tensor): Tensor {
   const out = rows(session.logits.values, 0, hidden.rows);
   backend.ops.matmul({ out, a: hidden, b: weights.lmHead, transB: true });
   return out;
+}
+
+/** A copy of `n` cache rows: keys and values of tokens that another sequence begins with as well. */
+export function copyCacheRows({ decoder, cache }: Session, from: number, to: number, n: number): void {
+  for (const { k, v } of cache)
+    for (const tensor of [k, v]) decoder.backend.ops.convert({ dst: rows(tensor, to, n), src: rows(tensor, from, n) });
 }
 
 /**
