@@ -11,12 +11,8 @@ const OPS = "test/ops/{parity,determinism,independence,recording,sample}.test.ts
 const SLOW = "test/**/*.slow.test.ts";
 
 /** On a GPU (`npm run test:gpu`): whole models, every op, and what only a GPU can show. */
-const GPU = [
-  {
-    name: "cuda",
-    include: [...MODELS, "test/model/score.test.ts", "test/train/packing.test.ts", OPS, "test/gpu/**/*.test.ts"],
-  },
-];
+const ON_GPU = [...MODELS, "test/model/score.test.ts", "test/train/packing.test.ts", OPS, "test/gpu/**/*.test.ts"];
+const GPU = [{ name: "cuda", include: ON_GPU, setupFiles: ["test/gpu/announce.ts"] }];
 
 /**
  * Elsewhere: `npm test` runs `cpu`, on the portable kernels and the best of this machine; `npm run test:slow` the rest:

@@ -1,8 +1,8 @@
-// `npm run bench:gpu`: what is measured on a GPU, in one go of at most eight minutes: limits, every kernel, training
-// steps, decoding, loading, and the peers in the same run (bench/peers, where Python has PyTorch). Writes
-// <out>/<gpu>.csv and a table, <out>/<gpu>.md, after each part: what is cut short keeps its figures.
+// `npm run bench:gpu`: what is measured on a GPU: limits, every kernel, training steps, decoding, loading, and the peers
+// in the same run (bench/peers, where Python has PyTorch), in stages of under four minutes. Writes
+// <out>/<gpu>-<stage>.csv and a table, <out>/<gpu>-<stage>.md, after each part: what is cut short keeps its figures.
 //
-//   node scripts/bench-gpu.mjs [--backend cuda] [--out bench/results] [--minutes 8]
+//   node scripts/bench-gpu.mjs [kernels] [training] [decoding] [--backend cuda] [--out bench/results] [--seconds 225]
 //
 // `--backend cuda-emulated` goes through the same parts with a tiny model: a test of this script, not a measurement.
 import { spawn, spawnSync } from "node:child_process";
@@ -13,16 +13,18 @@ import { parseArgs } from "node:util";
 import { formatCsv, formatTable } from "./bench-table.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const { values: options } = parseArgs({
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     backend: { type: "string", default: "cuda" },
     out: { type: "string", default: join(root, "bench", "results") },
-    minutes: { type: "string", default: "8" },
+    seconds: { type: "string", default: "225" },
   },
 });
 const isEmulated = options.backend === "cuda-emulated";
 const device = isEmulated ? "cpu" : "cuda";
-const deadline = Date.now() + Number(options.minutes) * 60_000;
+/** Of the stage that runs. */
+let deadline = 0;
 
 // ------------------------------------------------------------------------------------------------------------ running
 
@@ -30,14 +32,19 @@ const deadline = Date.now() + Number(options.minutes) * 60_000;
  * Runs a command until its limit or the deadline; returns the JSON lines of its stdout and the most device memory that
  * was in use.
  */
-function run(command, args, limitSeconds) {
+function run(command, args, limitSeconds, env) {
   const left = deadline - Date.now();
   if (left < 5000) return Promise.resolve({ lines: [], problem: "no time left" });
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const memory = watchMemory();
     const timer = setTimeout(() => child.kill("SIGKILL"), Math.min(left, limitSeconds * 1000));
-    let [stdout, stderr] = ["", ""];
+    let stdout = "";
+    let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text) => {
       stdout += text;
     });
@@ -81,14 +88,15 @@ function watchMemory() {
   };
 }
 
-const figures = [];
-const missing = [];
+let figures = [];
+let missing = [];
+let stage = "";
 let machine = isEmulated ? "emulated" : "gpu";
 
 /** Runs one part and keeps its figures; what fails is named in the table. */
-async function part(name, command, args, limitSeconds, figuresOf) {
+async function part(name, command, args, limitSeconds, figuresOf, env = {}) {
   console.error(`=== ${name} (${Math.round((deadline - Date.now()) / 1000)} s left)`);
-  const { lines, problem, peakGiB } = await run(command, args, limitSeconds);
+  const { lines, problem, peakGiB } = await run(command, args, limitSeconds, env);
   const found = lines.flatMap((line) => figuresOf(line, peakGiB));
   figures.push(...found);
   if (problem) missing.push(`${name}: ${problem}`);
@@ -97,14 +105,16 @@ async function part(name, command, args, limitSeconds, figuresOf) {
 
 function write() {
   mkdirSync(options.out, { recursive: true });
-  const file = join(options.out, machine.toLowerCase().replace(/[^a-z0-9]+/g, "-"));
+  const file = join(options.out, `${machine.toLowerCase().replace(/[^a-z0-9]+/g, "-")}-${stage}`);
   writeFileSync(`${file}.csv`, formatCsv(machine, figures));
   writeFileSync(`${file}.md`, formatTable(machine, figures, missing));
   return file;
 }
 
-/** `train-msm bench`. */
-function ours(what, model, args, limitSeconds) {
+/** `train-msm bench`; `hopper`: with Hopper's kernels ("1") or those of every GPU ("0"), where they are told apart. */
+function ours(what, model, args, limitSeconds, hopper = null) {
+  const provider = hopper === "1" ? "train-msm, wgmma" : "train-msm";
+  const env = hopper === null ? {} : { MSM_HOPPER: hopper };
   const command = [
     join(root, "dist", "cli.js"),
     "bench",
@@ -116,12 +126,13 @@ function ours(what, model, args, limitSeconds) {
     "--json",
     ...args,
   ];
-  return part(`train-msm ${what} ${model}`, process.execPath, command, limitSeconds, (line, peakGiB) => {
+  const figuresOf = (line, peakGiB) => {
     machine = isEmulated ? machine : line.machine;
     const isStep = line.case.startsWith("step ");
     const memory = { ...line, case: `device memory of ${line.case}`, value: peakGiB, unit: "GiB", share: null };
-    return [line, ...(isStep && peakGiB ? [memory] : [])].map((figure) => ({ ...figure, provider: "train-msm" }));
-  });
+    return [line, ...(isStep && peakGiB ? [memory] : [])].map((figure) => ({ ...figure, provider }));
+  };
+  return part(`${provider} ${what} ${model}`, process.execPath, command, limitSeconds, figuresOf, env);
 }
 
 // -------------------------------------------------------------------------------------------------------------- peers
@@ -131,12 +142,11 @@ const hasTorch =
   usable("torch") && (isEmulated || spawnSync("python3", ["-c", "import torch; torch.zeros(1).cuda()"]).status === 0);
 const hasPeft = hasTorch && usable("transformers, peft");
 const hasLiger = hasPeft && usable("liger_kernel");
-for (const [there, what] of [
+const absentPeers = [
   [hasTorch, "PyTorch with CUDA"],
   [hasPeft, "transformers and peft"],
   [hasLiger, "liger_kernel"],
-])
-  if (!there) missing.push(`peers: Python has no ${what}`);
+].flatMap(([there, what]) => (there ? [] : [`peers: Python has no ${what}`]));
 
 const peerScript = (name) => join(root, "bench", "peers", name);
 const shapeFile = (model) => join(root, "models", "shapes", `${model}.json`);
@@ -210,8 +220,13 @@ async function peerDecode(model, batches) {
           ["prefill", prefillTokensPerSecond],
           ["decode", decodeTokensPerSecond],
         ].map(([name, value]) => ({
-          ...{ bench: "decode", model, dtype: line.dtype, provider: "transformers.generate" },
-          ...{ case: `${name} batch ${batch}`, value, unit: "tokens/s" },
+          bench: "decode",
+          model,
+          dtype: line.dtype,
+          provider: "transformers.generate",
+          case: `${name} batch ${batch}`,
+          value,
+          unit: "tokens/s",
         })),
       ),
   );
@@ -225,32 +240,49 @@ async function train(model, shape) {
   await peerTrain(model, shape, false);
 }
 
-if (isEmulated) {
-  const tiny = { rows: "2", seqLen: "32", r: "4", steps: "1" };
-  await ours("kernels", "tiny", ["--rows", "1", "--seq-len", "32"], 300);
-  await peerKernels("tiny", "1", "32");
-  await train("tiny", tiny);
-  await ours("decode", "tiny", ["--batch", "1", "2"], 300);
-  await peerDecode("tiny", [1, 2]);
-  await ours("load", "tiny", ["--seq-len", "32"], 100);
-} else {
-  const step = { rows: "4", seqLen: "4096", r: "16", steps: "4" };
-  await ours("kernels", "qwen3-8b", ["--rows", step.rows, "--seq-len", step.seqLen], 60);
-  await peerKernels("qwen3-8b", step.rows, step.seqLen);
-  await train("qwen3-8b", step);
-  await train("qwen2.5-7b", step);
-  await train("qwen3-0.6b", { ...step, rows: "8" });
-  await train("llama-3.1-8b", step);
-  await ours("train", "qwen2.5-32b", ["--rows", "2", "--seq-len", step.seqLen, "--r", "64", "--steps", "3"], 60);
-  await ours("decode", "qwen3-8b", ["--batch", "1", "16", "64"], 60);
-  await peerDecode("qwen3-8b", [1, 16, 64]);
-  await ours("load", "qwen3-0.6b", ["--seq-len", step.seqLen], 60);
-  // What there is time for.
-  await peerTrain("qwen3-8b", step, true);
-  await peerTrain("qwen2.5-32b", { ...step, rows: "2", r: "64", steps: "2" }, false);
-  await ours("decode", "qwen3-0.6b", ["--batch", "1", "16", "64"], 30);
-}
+const step = { rows: "4", seqLen: "4096", r: "16", steps: "4" };
+const tiny = { rows: "2", seqLen: "32", r: "4", steps: "1" };
 
-const file = write();
-console.log(formatTable(machine, figures, missing));
-console.log(`${file}.csv and ${file}.md written`);
+const STAGES = {
+  kernels: async () => {
+    const [model, rows, seqLen] = isEmulated ? ["tiny", "1", "32"] : ["qwen3-8b", step.rows, step.seqLen];
+    for (const hopper of ["0", "1"])
+      await ours("kernels", model, ["--rows", rows, "--seq-len", seqLen], isEmulated ? 300 : 60, hopper);
+    await peerKernels(model, rows, seqLen);
+  },
+  training: async () => {
+    if (isEmulated) return train("tiny", tiny);
+    await train("qwen3-0.6b", { ...step, rows: "8" });
+    await train("qwen2.5-7b", step);
+    // What there is time for.
+    await peerTrain("qwen2.5-7b", step, true);
+  },
+  decoding: async () => {
+    if (isEmulated) {
+      await ours("decode", "tiny", ["--batch", "1", "2"], 300);
+      await peerDecode("tiny", [1, 2]);
+      return ours("load", "tiny", ["--seq-len", "32"], 100);
+    }
+    await ours("decode", "qwen3-8b", ["--batch", "1", "16", "64"], 60);
+    await peerDecode("qwen3-8b", [1, 16, 64]);
+    await ours("load", "qwen3-0.6b", ["--seq-len", step.seqLen], 60);
+    await ours("train", "qwen2.5-32b", ["--rows", "2", "--seq-len", step.seqLen, "--r", "64", "--steps", "3"], 60);
+  },
+};
+
+const wanted = positionals.length > 0 ? positionals : Object.keys(STAGES);
+const unknown = wanted.find((name) => !(name in STAGES));
+if (unknown !== undefined) {
+  console.error(`bench-gpu: unknown stage ${unknown} (${Object.keys(STAGES).join(", ")})`);
+  process.exit(2);
+}
+for (const name of wanted) {
+  stage = name;
+  figures = [];
+  missing = [...absentPeers];
+  deadline = Date.now() + Number(options.seconds) * 1000;
+  await STAGES[name]();
+  const file = write();
+  console.log(formatTable(machine, figures, missing));
+  console.log(`${file}.csv and ${file}.md written`);
+}

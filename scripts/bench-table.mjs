@@ -6,7 +6,7 @@ const OURS = "train-msm";
 /** One line a figure. */
 export function formatCsv(machine, figures) {
   const date = new Date().toISOString().slice(0, 10);
-  const cell = (value) => JSON.stringify(String(value ?? ""));
+  const cell = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
   const lines = figures.map(({ bench, model, dtype, case: name, provider, value, unit, share, note }) =>
     [date, machine, bench, model, dtype, name, provider, value.toPrecision(5), unit, share?.toFixed(4), note]
       .map(cell)

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Packs what scripts/gpu-check.sh needs besides a plain checkout, for a machine without a network: node, the packages,
-# dist and the CUDA library.
+# dist and the kernels.
 #
-#   scripts/gpu-bundle.sh [FILE]     (default build/gpu-bundle.tar.xz; 60 MB at most)
+#   scripts/gpu-bundle.sh [FILE]     (default build/gpu-bundle.tar.xz; 43 MB at most)
 #
 # Unpack it in the checkout's root, or let gpu-check.sh do so. `npm ci`, `npm run build` and `npm run build:cuda` come
 # first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-MAX_BYTES=60000000
+MAX_BYTES=43000000
 file=${1:-build/gpu-bundle.tar.xz}
 library=build/cuda/libmsm_cuda.so
 
-for needed in node_modules/vitest dist/cli.js; do
+for needed in node_modules/vitest dist/cli.js build/cpu/portable/libmsm_cpu.so; do
   [ -e "$needed" ] || { echo "gpu-bundle: $needed is missing: run \`npm ci\` and \`npm run build\` first" >&2; exit 1; }
 done
 [ -e "$library" ] || echo "gpu-bundle: there is no $library: the other machine must build it (nvcc)" >&2
@@ -23,6 +23,7 @@ strip -o build/bundle/node "$(command -v node)"
   echo build/bundle/node
   echo dist
   [ ! -e "$library" ] || echo "$library"
+  find build/cpu -name '*.so'
   node scripts/bundle-packages.mjs
 } >build/bundle/contents
 # Types, maps and documents are for reading; echarts' dist repeats its lib.
