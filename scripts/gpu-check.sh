@@ -48,7 +48,8 @@ step() {
     echo "=== $name: ok, $((SECONDS - began)) s"
   else
     failed=1
-    [ "$status" -lt 124 ] || echo "=== $name: ended at its limit of $LIMIT_SECONDS s, in: $(cat "$MSM_TEST_AT" 2>/dev/null)"
+    [ "$status" -lt 124 ] ||
+      echo "=== $name: ended at its limit of $LIMIT_SECONDS s, in: $(cat "$MSM_TEST_AT" 2>/dev/null)"
     echo "=== $name: FAILED, $((SECONDS - began)) s"
   fi
   rm -f "$MSM_TEST_AT"
