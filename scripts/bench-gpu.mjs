@@ -1,5 +1,5 @@
-// `npm run bench:gpu`: what is measured on a GPU: limits, every kernel, training steps, decoding, loading, and the peers
-// in the same run (bench/peers, where Python has PyTorch), in stages of under four minutes. Writes
+// `npm run bench:gpu`: what is measured on a GPU: limits, every kernel, training steps, decoding, loading, and the
+// peers in the same run (bench/peers, where Python has PyTorch), in stages of under four minutes. Writes
 // <out>/<gpu>-<stage>.csv and a table, <out>/<gpu>-<stage>.md, after each part: what is cut short keeps its figures.
 //
 //   node scripts/bench-gpu.mjs [kernels] [training] [decoding] [--backend cuda] [--out bench/results] [--seconds 225]

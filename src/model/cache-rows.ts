@@ -1,7 +1,7 @@
 /**
- * @file Which cache rows belong to which sequence. A sequence has consecutive rows, taken when it begins for all that it
- * may come to. What rows hold stays known after they are given back, until they are taken again: a prompt's beginning
- * that was run for one sequence is copied for the next.
+ * @file Which cache rows belong to which sequence. A sequence has consecutive rows, taken when it begins for all that
+ * it may come to. What rows hold stays known after they are given back, until they are taken again: a prompt's
+ * beginning that was run for one sequence is copied for the next.
  */
 import { createHash } from "node:crypto";
 

@@ -30,8 +30,8 @@ export interface AdapterRows {
 }
 
 /**
- * Loads `adapter` beside a decoder that has none of its own, for passes of at most `maxTokens`. Throws InputError unless
- * it fits the model; `where` names it.
+ * Loads `adapter` beside a decoder that has none of its own, for passes of at most `maxTokens`. Throws InputError
+ * unless it fits the model; `where` names it.
  */
 export function openServedAdapter(
   decoder: Decoder,
