@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JudgedBy } from "../eval/judge/describe.js";
+import type { StageUpdate } from "./adapters.js";
 import type { Experiment } from "./file.js";
 import { type ArmHealth, healthOf } from "./health.js";
 import type { Job, Matrix } from "./matrix.js";
@@ -38,6 +39,8 @@ export interface ExperimentRecord extends Results {
   judges: JudgeRecord[];
   /** Absent in records that were written before it was measured. */
   health?: ArmHealth[];
+  /** What training changed in the weights; absent in records that were written before it was measured. */
+  updates?: StageUpdate[];
   /** Absent where no judge was asked for them. */
   reasons?: ReasonsRecord;
   /** Settings, hashes and versions of each job, as its folder has them. */

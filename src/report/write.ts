@@ -6,6 +6,7 @@ import { loadJson } from "../base/json.js";
 import { packagePath } from "../base/package.js";
 import { TOO_FEW } from "../eval/statistics/format.js";
 import type { Estimate } from "../eval/statistics/intervals.js";
+import { readUpdates } from "../experiment/adapters.js";
 import { readAnswers, writeAnswers } from "../experiment/answers.js";
 import { isDone } from "../experiment/execute/done.js";
 import type { Experiment } from "../experiment/file.js";
@@ -32,7 +33,11 @@ const MAX_RECORD_BYTES = 1_000_000_000;
 export async function writeResults(folder: string, experiment: Experiment, matrix: Matrix): Promise<ExperimentRecord> {
   const measured = await readMeasurements(experiment, matrix);
   const reasons = await readReasons(folder, matrix);
-  const record = { ...recordOf(experiment, matrix, measured), ...(reasons && withoutMachinePaths({ reasons })) };
+  const record = {
+    ...recordOf(experiment, matrix, measured),
+    ...(reasons && withoutMachinePaths({ reasons })),
+    updates: readUpdates(matrix),
+  };
   await writeAnswers(join(folder, ANSWERS), measured);
   await writeRecord(folder, record);
   await writeTextFile(join(folder, "report.html"), await renderReport(record, matrix));

@@ -3,6 +3,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync 
 import { basename, join } from "node:path";
 import { chromium } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
+import type { StageUpdate } from "../../src/experiment/adapters.js";
 import { runCli, scratchFolder } from "../cli/run.js";
 import { asYaml, smallExperiment } from "./experiment.js";
 
@@ -44,6 +45,26 @@ describe("an experiment", () => {
     expect(lines.length).toBe(rates.length);
   });
 
+  it("records what each stage changed in the weights", () => {
+    const record = JSON.parse(readFileSync(join(out, "results.json"), "utf8"));
+    const updates = record.updates as StageUpdate[];
+    // Of the sweep's stages only the one that the arm has anyway.
+    expect(updates.length).toBe(2 * 5);
+    const [midtrained, both] = ["affordability", "affordability+aft"].map(
+      (label) => updates.find((one) => one.label === `train ${label}, seed 0`)!,
+    );
+    expect(midtrained!.continued).toBeNull();
+    expect(both!.continued).toMatchObject({ from: midtrained!.job });
+    const { cosine, tensors, added } = both!.continued!;
+    expect(Object.keys(tensors).length % both!.layers.length).toBe(0);
+    expect(cosine).toBeGreaterThan(0);
+    // Both by the law of cosines.
+    const sine = Math.sqrt(1 - cosine! ** 2);
+    expect(added).toBeCloseTo((sine * both!.norm) / midtrained!.norm, 6);
+    expect(both!.norm).toBeCloseTo(Math.hypot(...both!.layers), 12);
+    expect(readFileSync(join(out, "report.html"), "utf8")).toContain("cosine with what it continues");
+  });
+
   it("is found finished, and nothing runs again", async () => {
     const before = jobsOf(out).map((name) => statSync(join(out, "stages", name, "log.jsonl")).mtimeMs);
     const { code, stderr } = await runCli(["run", file, "--out", out]);
@@ -66,7 +87,7 @@ describe("an experiment", () => {
     ]);
   });
 
-  it("stopped by a signal goes on where it stopped", async () => {
+  it("stopped by a signal goes on where it stopped", { timeout: 180_000 }, async () => {
     const folder = join(scratch, "stopped");
     let killed = false;
     const first = await runCli(["run", file, "--out", folder, "--watch"], {

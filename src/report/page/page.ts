@@ -1,5 +1,6 @@
 /** @file The report: one HTML file that needs nothing else. */
 import type { ExperimentRecord } from "../../experiment/record.js";
+import { adapterSection } from "./adapters.js";
 import { answerOf } from "./answer.js";
 import { askingTable, healthTable } from "./health.js";
 import { escapeHtml, jsonScript } from "./html.js";
@@ -26,6 +27,7 @@ export function renderPage(record: ExperimentRecord, transcripts: Transcripts, p
     ["reasons", "Reasons", reasonsSection(record)],
     ["judges", "Judges", judgeSection(record)],
     ["training", "Training", trainingFigure(record)],
+    ["adapters", "What changed in the weights", adapterSection(record)],
     ["transcripts", "Transcripts", transcripts.rows.length === 0 ? "" : browser(transcripts)],
     ["cost", "Cost", costTable(record)],
     ["setup", "Configuration", configurationSection(record)],
