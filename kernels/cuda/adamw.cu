@@ -11,8 +11,6 @@ constexpr unsigned THREADS = 256;
 template <bool aligned>
 __global__ void __launch_bounds__(THREADS) adamw_kernel(float* params, const float* grads, float* m, float* v,
                                                         const float* gradnorm, const float* hyper, int64_t count) {
-  const float norm = *gradnorm;
-  if (!(fabsf(norm) < INFINITY)) return;
   using Part = Tile<float, 1, aligned>;
   const int64_t begin = static_cast<int64_t>(blockIdx.x) * Part::span();
   Part param, grad, first, second;
@@ -20,6 +18,9 @@ __global__ void __launch_bounds__(THREADS) adamw_kernel(float* params, const flo
   grad.load(grads, begin, count);
   first.load(m, begin, count);
   second.load(v, begin, count);
+  // After the loads, which need not wait for it.
+  const float norm = *gradnorm;
+  if (!(fabsf(norm) < INFINITY)) return;
   const float lr = hyper[0], correction1 = hyper[1], correction2 = hyper[2], beta1 = hyper[3], beta2 = hyper[4],
               eps = hyper[5], weight_decay = hyper[6], clip_norm = hyper[7];
   const float factor = clip_norm / (norm + 1e-6f), clip = clip_norm > 0 && factor < 1 ? factor : 1;
@@ -32,9 +33,10 @@ __global__ void __launch_bounds__(THREADS) adamw_kernel(float* params, const flo
 #pragma unroll
   for (int i = 0; i < 4; i++) {
     g[i] *= clip;
-    m1[i] = beta1 * m1[i] + (1 - beta1) * g[i];
-    m2[i] = beta2 * m2[i] + (1 - beta2) * g[i] * g[i];
-    p[i] = p[i] * decay - rate * m1[i] / (sqrtf(m2[i] / correction2) + eps);
+    // Spelled out: the compiler may contract the aligned and the unaligned kernel differently.
+    m1[i] = __fmaf_rn(beta1, m1[i], __fmul_rn(1 - beta1, g[i]));
+    m2[i] = __fmaf_rn(beta2, m2[i], __fmul_rn(__fmul_rn(1 - beta2, g[i]), g[i]));
+    p[i] = __fmaf_rn(p[i], decay, -__fmul_rn(rate, m1[i] / (sqrtf(m2[i] / correction2) + eps)));
   }
   param.at[0] = pack(p);
   first.at[0] = pack(m1);

@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(MAX_LANES, aligned ? 2 : 1)
       float a[VEC<T>];
       unpack(a, held.at[v]);
 #pragma unroll
-      for (int i = 0; i < VEC<T>; i++) squares += a[i] * a[i];
+      for (int i = 0; i < VEC<T>; i++) squares = __fmaf_rn(a[i], a[i], squares);
     }
   }
   const float factor = 1.0f / sqrtf(sum_x(squares) / static_cast<float>(D) + eps);
@@ -91,7 +91,8 @@ __global__ void __launch_bounds__(MAX_LANES, aligned ? 2 : 1)
   }
 }
 
-// dx = dresidual + rstd (w dout - h slope), slope = rstd^2 mean(w dout h).
+// dx = dresidual + rstd (w dout - h slope), slope = rstd^2 mean(w dout h). Multiply-adds are spelled out: the compiler
+// may contract the aligned and the unaligned kernel differently.
 // once: a group is one tile.
 template <class T, bool aligned, bool once>
 __global__ void __launch_bounds__(MAX_LANES, aligned ? 2 : 1)
@@ -120,7 +121,7 @@ __global__ void __launch_bounds__(MAX_LANES, aligned ? 2 : 1)
       unpack(a, held.at[v]);
       unpack(w, scale.at[v]);
 #pragma unroll
-      for (int i = 0; i < VEC<T>; i++) products += w[i] * d[i] * a[i];
+      for (int i = 0; i < VEC<T>; i++) products = __fmaf_rn(__fmul_rn(w[i], d[i]), a[i], products);
     }
   }
   const float factor = group.size > 0 ? rstd[group.index] : 0.0f;
@@ -135,7 +136,7 @@ __global__ void __launch_bounds__(MAX_LANES, aligned ? 2 : 1)
       unpack(w, scale.at[v]);
       unpack(r, carried.at[v]);
 #pragma unroll
-      for (int i = 0; i < VEC<T>; i++) r[i] += factor * (w[i] * d[i] - a[i] * slope);
+      for (int i = 0; i < VEC<T>; i++) r[i] = __fmaf_rn(factor, __fmaf_rn(w[i], d[i], -__fmul_rn(a[i], slope)), r[i]);
       grad.at[v] = pack(r);
     }
     grad.store(dx, begin, group.size);

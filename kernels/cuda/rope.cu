@@ -47,8 +47,9 @@ __global__ void __launch_bounds__(THREADS)
       unpack(b, high[g]);
 #pragma unroll
       for (int j = 0; j < VEC<T>; j++) {
-        const float rotated = a[j] * c[j] - b[j] * s[j];
-        b[j] = b[j] * c[j] + a[j] * s[j];
+        // Spelled out: the compiler may contract the aligned and the unaligned kernel differently.
+        const float rotated = __fmaf_rn(a[j], c[j], -__fmul_rn(b[j], s[j]));
+        b[j] = __fmaf_rn(b[j], c[j], __fmul_rn(a[j], s[j]));
         a[j] = rotated;
       }
       const int left = first + g < G ? half - i : 0;
