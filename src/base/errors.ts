@@ -12,3 +12,8 @@ export class RunError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** What was thrown; an InputError with the place `where` in front of its message. */
+export function placeError(where: string, error: unknown): unknown {
+  return error instanceof InputError ? new InputError(`${where}: ${error.message}`) : error;
+}

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { type EvalConfig, evalSchema } from "../config/inference.js";
 import { parseOptions } from "../config/options.js";
+import { describeEvaluation } from "../eval/evaluate.js";
 import type { Json } from "../eval/task.js";
 import { TASKS, taskByName } from "../eval/tasks/by-name.js";
 import { evaluateInto } from "../jobs/evaluation.js";
@@ -47,10 +48,5 @@ export function addEvalCommand(program: Command): void {
 async function runEval({ json, ...config }: EvalConfig & { json: boolean }): Promise<void> {
   const all = await evaluateInto(config, openProgress(json));
   if (json) process.stdout.write(`${JSON.stringify(all)}\n`);
-  else
-    process.stdout.write(
-      `${taskByName(config.task)
-        .describe(all["results"] as Json)
-        .join("\n")}\n`,
-    );
+  else process.stdout.write(`${describeEvaluation(taskByName(config.task), all["results"] as Json).join("\n")}\n`);
 }

@@ -1,4 +1,5 @@
 /** @file One task on one model: the same function for the command, for experiments and for scripts. */
+import { type Counts, describeCounts, isWhole, sumCounts } from "./counts.js";
 import { evaluateJudged, isJudged } from "./judge/judged-task.js";
 import { loadSamples } from "./samples.js";
 import type { Evaluation, Json, PlacedSample, Task, TaskContext } from "./task.js";
@@ -8,8 +9,9 @@ export async function evaluate(task: Task, placed: readonly PlacedSample[], cont
   const samples = placed.map(({ sample }) => sample);
   const answers = await task.solve(context, samples);
   const scores = samples.map((sample, i) => task.score(sample, answers[i]));
+  const counts = sumCounts(scores.map((one, i) => task.counts(one, answers[i])));
   return {
-    results: { ...task.summarize(samples, scores, context), ...(await evaluateControl(task, context)) },
+    results: { ...task.summarize(samples, scores, context), counts, ...(await evaluateControl(task, context)) },
     samples: placed.map(({ where, record }, i) => ({ where, record, score: scores[i] })),
   };
 }
@@ -23,4 +25,10 @@ async function evaluateControl(task: Task, context: TaskContext): Promise<Json> 
   const scores = samples.map((sample, i) => task.score(sample, answers[i]));
   const questions = placed.map(({ record }, i) => ({ record, outcomes: task.outcomes(scores[i]) }));
   return { control: { ...task.control.summarize(scores), questions } };
+}
+
+/** The results in a few lines for a person; what is missing comes first. */
+export function describeEvaluation(task: Task, results: Json): string[] {
+  const counts = results["counts"] as Counts | undefined;
+  return [...(counts && !isWhole(counts) ? [`note: ${describeCounts(counts)}`] : []), ...task.describe(results)];
 }

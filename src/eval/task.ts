@@ -4,6 +4,7 @@ import type { ActionForm, Ask, Suite, Thinking } from "../config/inference.js";
 import type { Decoder } from "../model/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { AnswerStore } from "./asking/answers.js";
+import type { Counts } from "./counts.js";
 import type { Judge, Judgement } from "./judge/judge.js";
 
 /** Settings that change results; every task takes those it needs. Null or absent: the task's default. */
@@ -126,6 +127,8 @@ export interface Task<Sample = unknown, Answer = unknown, Score = unknown> {
    * judge said.
    */
   score(sample: Sample, answer: Answer, judgements?: readonly Judgement<unknown>[]): Score;
+  /** How many answers a sample asked for, and what became of them. */
+  counts(score: Score, answer: Answer, judgements?: readonly Judgement<unknown>[]): Counts;
   /**
    * What is compared across models, by name, the main one first; null where the sample has nothing to do with it.
    * Shares are 0 to 1; of several answers to one sample, their mean.

@@ -3,7 +3,7 @@
  * that nothing uses. Found before anything is hashed, planned or run.
  */
 import { existsSync } from "node:fs";
-import { InputError, messageOf } from "../base/errors.js";
+import { InputError, placeError } from "../base/errors.js";
 import { loadJson } from "../base/json.js";
 import { packagePath } from "../base/package.js";
 import { trainSchema } from "../config/train.js";
@@ -99,7 +99,7 @@ function within<T>(where: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    throw error instanceof InputError ? new InputError(`${where}: ${messageOf(error)}`) : error;
+    throw placeError(where, error);
   }
 }
 

@@ -1,5 +1,5 @@
 /** @file Whether the model can be asked what the evaluations ask: its chat template and its positions. */
-import { InputError, messageOf } from "../base/errors.js";
+import { InputError, placeError } from "../base/errors.js";
 import { DEFAULT_POSITIONS, loadModelTokenizer, resolveFolders } from "../chat/load.js";
 import { resolveThinking } from "../chat/thinking.js";
 import { taskByName } from "../eval/tasks/by-name.js";
@@ -29,7 +29,7 @@ export async function checkFitting(experiment: Experiment, matrix: Matrix, forec
     try {
       resolveThinking(settings.thinking, codec);
     } catch (error) {
-      throw new InputError(`${where}: ${messageOf(error)}`);
+      throw placeError(where, error);
     }
     const job = matrix.cells.find(({ evaluation }) => evaluation === name)?.job ?? "";
     const work = forecast.jobs.get(job)?.work?.model;

@@ -1,7 +1,10 @@
 /** @file Everything that an experiment's report shows, gathered from the folders of its jobs. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Counts } from "../eval/counts.js";
 import type { JudgedBy } from "../eval/judge/describe.js";
+import { type LogRecord, readLog } from "../runs/run-folder.js";
+import { type Achieved, countAchieved } from "../train/achieved.js";
 import type { StageUpdate } from "./adapters.js";
 import type { Experiment } from "./file.js";
 import { type ArmHealth, healthOf } from "./health.js";
@@ -14,21 +17,34 @@ import { type Results, summarize } from "./results.js";
 /** Points of a training curve that are kept. */
 const CURVE_POINTS = 200;
 
-interface TrainingCurve {
+interface TrainingCurve extends Achieved {
   job: string;
   label: string;
   steps: number;
+  /** Norm of the adapter's change; null: of a run that did not record it. */
+  changeNorm: number | null;
   tokens: number;
   seconds: number;
   /** [step, loss] */
   points: [number, number][];
 }
 
+type StepRecord = LogRecord & { step: number; loss: number; tokens: number; tokensPerSecond: number };
+
 /** Who judged an evaluation, over all its jobs. */
 interface JudgeRecord extends JudgedBy {
   evaluation: string;
   /** What an endpoint was sent and took; null where nothing is counted. */
   usage: Record<string, number | null> | null;
+}
+
+interface JobRecord {
+  id: string;
+  label: string;
+  folder: string;
+  config: unknown;
+  /** Of an evaluation, what it asked for and what came of it; absent where that was not recorded. */
+  counts?: Counts;
 }
 
 /** results.json. */
@@ -44,7 +60,7 @@ export interface ExperimentRecord extends Results {
   /** Absent where no judge was asked for them. */
   reasons?: ReasonsRecord;
   /** Settings, hashes and versions of each job, as its folder has them. */
-  jobs: { id: string; label: string; folder: string; config: unknown }[];
+  jobs: JobRecord[];
 }
 
 /** Reads what the jobs of the matrix wrote. Throws RunError where one is not finished. */
@@ -62,7 +78,7 @@ export function recordOf(experiment: Experiment, matrix: Matrix, measured: reado
     ),
     health: healthOf(experiment, matrix, (job) => readJobFile(job)["results"]),
     training: matrix.jobs.filter(({ kind }) => kind === "train").map(readCurve),
-    jobs: matrix.jobs.map((job) => ({ id: job.id, label: job.label, folder: job.folder, config: readConfig(job) })),
+    jobs: matrix.jobs.map(recordJob),
     matrix,
   });
 }
@@ -103,25 +119,24 @@ function readJobFile(job: Job): Record<string, unknown> {
   return JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
 }
 
-function readConfig(job: Job): unknown {
-  const { settings, inputs, versions } = readJobFile(job);
-  return { settings, inputs, versions };
+function recordJob(job: Job): JobRecord {
+  const { id, label, folder } = job;
+  const { settings, inputs, versions, results } = readJobFile(job);
+  const counts = (results as { counts?: Counts } | undefined)?.counts;
+  return { id, label, folder, config: { settings, inputs, versions }, ...(counts && { counts }) };
 }
 
 function readCurve(job: Job): TrainingCurve {
-  const path = join(job.config.out, "log.jsonl");
-  const lines = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n") : [];
-  const steps = lines
-    .map(
-      (line) =>
-        JSON.parse(line) as { type: string; step: number; loss: number; tokens: number; tokensPerSecond: number },
-    )
-    .filter(({ type }) => type === "step");
+  const log = readLog(join(job.config.out, "log.jsonl"));
+  const steps = log.filter(({ type }) => type === "step") as StepRecord[];
   const every = Math.ceil(steps.length / CURVE_POINTS);
+  const change = log.at(-1)?.["changeNorm"];
   return {
     job: job.id,
     label: job.label,
     steps: steps.length,
+    ...countAchieved(log),
+    changeNorm: typeof change === "number" ? change : null,
     tokens: steps.reduce((sum, { tokens }) => sum + tokens, 0),
     seconds: steps.reduce((sum, { tokens, tokensPerSecond }) => sum + tokens / tokensPerSecond, 0),
     points: steps.filter((_, i) => i % every === 0 || i === steps.length - 1).map(({ step, loss }) => [step, loss]),

@@ -125,7 +125,6 @@ async function trainPrepared(prepared: Prepared, flags: TrainFlags, progress: Pr
     const signals = watchSignals((signal) =>
       progress.print(`${signal}: saving after this step (again to stop at once)`),
     );
-    await keepTokenizer(prepared.folders, join(config.out, "adapter"));
     const layout = planAdapter(checkpoint.config, lora);
     const began = performance.now();
     const settings = trainSettings(config, batches.steps);
@@ -135,6 +134,7 @@ async function trainPrepared(prepared: Prepared, flags: TrainFlags, progress: Pr
         state,
         initialParams: adapter ? flattenAdapter(adapter, layout) : initAdapter(layout, config.seed),
         baseModelNameOrPath: config.model,
+        keepBeside: (folder) => keepTokenizer(prepared.folders, folder),
         batchRows: (step) => batches.batchRows(step - 1),
         heldout: heldout?.rows ?? [],
         sample: prompts.length > 0 ? () => drawSamples(decoder, tokenizer, prompts, config.seed) : null,

@@ -2,6 +2,7 @@
 
 import type { LogRecord } from "../runs/run-folder.js";
 import { formatDuration, type Progress } from "../terminal/progress.js";
+import type { Achieved } from "../train/achieved.js";
 
 /** Records as lines: JSON on stdout with --json, otherwise a progress line and what should stay. */
 export function showRecords(
@@ -27,6 +28,12 @@ export function showRecords(
     } else if (type === "heldout") progress.print(`step ${step}  held-out loss ${Number(record["loss"]).toFixed(4)}`);
     else if (type === "sample") progress.print(`step ${step}  sample: ${record["prompt"]} → ${record["text"]}`);
     else if (type === "skip") progress.print(`step ${step} skipped: ${record["reason"]}; batch: ${record["batch"]}`);
+    else if (type === "done") progress.print(describeDone(record as LogRecord & Achieved & { changeNorm: number }));
     else if (type === "resume") progress.print(`continuing after step ${step}`);
   };
+}
+
+function describeDone({ step, updates, skipped, changeNorm }: LogRecord & Achieved & { changeNorm: number }): string {
+  const lost = skipped > 0 ? ` (${skipped} skipped)` : "";
+  return `${step} steps, ${updates} updates${lost}; the adapter changed by ${changeNorm.toPrecision(3)} (norm)`;
 }

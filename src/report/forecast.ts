@@ -7,6 +7,7 @@ import { isEndpoint } from "../experiment/forecast/evaluation.js";
 import type { Forecast, JobForecast } from "../experiment/forecast/experiment.js";
 import type { Cell, Job, Matrix } from "../experiment/matrix.js";
 import { formatDuration } from "../terminal/progress.js";
+import { rateNotes } from "../terminal/rate-notes.js";
 import { alignColumns } from "../terminal/table.js";
 
 const number = (value: number): string => Math.round(value).toLocaleString("en-US");
@@ -51,12 +52,19 @@ export function formatMatrix(experiment: Experiment, matrix: Matrix, forecast: F
     `trains  ${training.length} distinct stages, ${number(total(training, "steps"))} steps, ` +
       `${number(total(training, "tokens"))} tokens`,
     ...align(stages),
+    ...[...new Set(training.flatMap((job) => lowRates(job, of(job))))],
     `evaluates ${evaluations.length} times, at most ${number(total(evaluations, "tokens"))} tokens read and drawn`,
     ...align(measured),
     ...judgeLines(experiment, matrix, forecast),
     `about ${formatDuration(seconds[0])} of training and at most ${formatDuration(seconds[1])} of evaluation at ` +
       `${(forecast.flopsPerSecond / 1e12).toPrecision(3)} TFLOP/s (${forecast.rateSource})`,
   ].join("\n");
+}
+
+/** Of a stage whose rate stays far below what was asked for. */
+function lowRates(job: Job, { steps }: JobForecast): string[] {
+  if (job.kind !== "train" || steps === null) return [];
+  return rateNotes(job.config, steps).map((note) => `  note: ${stageName(job)}: ${note}`);
 }
 
 function stageName({ label }: Job): string {

@@ -1,8 +1,11 @@
 /** @file The results of an experiment in lines for the console. */
+
+import { describeCounts } from "../eval/counts.js";
 import { formatBounds, formatEstimate, formatNumber } from "../eval/statistics/format.js";
 import { decidedName } from "../experiment/outcomes.js";
 import type { ExperimentRecord } from "../experiment/record.js";
 import type { Claim, Rate } from "../experiment/results.js";
+import { missingAnswers } from "./missing.js";
 import { isDecisive } from "./page/answer.js";
 import { describeSameArm, describeSeeds, intervalOver } from "./seeds.js";
 
@@ -70,6 +73,9 @@ export function formatSummary(record: ExperimentRecord): string {
   }
   if (sameArm) lines.push("", describeSameArm(sameArm));
   lines.push(...formatClaims(claims.filter(({ slice }) => isDecisive(slice))));
+  const missing = missingAnswers(record);
+  if (missing.length > 0) lines.push("", "what is missing");
+  for (const { what, counts } of missing) lines.push(`    ${what}: ${describeCounts(counts)}`);
   const seeds = describeSeeds(record);
   if (seeds) lines.push("", seeds);
   return lines.join("\n");

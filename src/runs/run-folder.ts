@@ -143,6 +143,13 @@ function parseRecord(line: string): LogRecord | null {
   }
 }
 
+/** The records of a log; none where there is no file. */
+export function readLog(path: string): LogRecord[] {
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, "utf8").split("\n");
+  return lines.flatMap((line) => parseRecord(line) ?? []);
+}
+
 /** Whether the run ended with its adapter written. */
 export function isFinished(folder: string): boolean {
   const path = join(folder, "log.jsonl");

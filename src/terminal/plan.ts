@@ -5,9 +5,10 @@ import { meaningOf } from "../corpus/forms.js";
 import { formatPreview } from "../corpus/stats.js";
 import { planAdapter } from "../model/lora.js";
 import type { RunPlan } from "../train/plan.js";
-import { resolveWarmup } from "../train/schedule.js";
+import { peakRate, resolveWarmup } from "../train/schedule.js";
 import { encodingNotes, rowNotes } from "./data-notes.js";
 import { formatDuration } from "./progress.js";
+import { formatRate, rateNotes } from "./rate-notes.js";
 
 const PREVIEW_TOKENS = 120;
 
@@ -22,6 +23,7 @@ export function planRecord(plan: RunPlan): Record<string, unknown> {
     steps: batches.steps,
     stepsPerEpoch: batches.stepsPerEpoch,
     warmupSteps: resolveWarmup(config.warmup, batches.steps),
+    peakRate: peakRate(config, batches.steps),
     seqLen: config.seqLen,
     batchSize: config.batchSize,
     rowsPerMicroBatch: memory.rowsPerMicroBatch,
@@ -53,8 +55,8 @@ export function formatPlan(plan: RunPlan): string {
     ["steps", `${number(batches.steps)} of ${config.batchSize} rows${accumulation}; ${rounds.toFixed(2)} epochs`],
     [
       "rate",
-      `${config.lr} ${config.schedule}, warm-up ${warmup} steps, weight decay ${config.weightDecay}, clip ` +
-        `${config.clip}`,
+      `${config.lr} ${config.schedule}, reached ${formatRate(peakRate(config, batches.steps))}, warm-up ${warmup} ` +
+        `steps, weight decay ${config.weightDecay}, clip ${config.clip}`,
     ],
     [
       "adapter",
@@ -85,8 +87,9 @@ function formLines({ command, stats }: RunPlan): [string, string][] {
 }
 
 /** What a person should know: what happened to the data, and what is not applied. */
-function notesOf({ stats, dataset: { firstSkipped }, heldout, dropout }: RunPlan): string[] {
+function notesOf({ config, batches, stats, dataset: { firstSkipped }, heldout, dropout }: RunPlan): string[] {
   return [
+    ...rateNotes(config, batches.steps),
     ...(dropout > 0 ? [`the adapter was trained with lora_dropout ${dropout}; it goes on without dropout`] : []),
     ...rowNotes(stats),
     ...encodingNotes(stats),

@@ -18,6 +18,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { SAMPLE_TOKENS, samplePrompts } from "./drawn-samples.js";
 import { flopsPerToken, forecastSeconds } from "./forecast.js";
 import type { MemoryPlan, RunShape } from "./memory.js";
+import { checkRates } from "./schedule.js";
 
 /** Settings with what they leave to the model and to each other filled in. */
 export interface ResolvedConfig extends TrainConfig {
@@ -73,6 +74,7 @@ export async function planTraining(
     ...(epochs !== null && { epochs }),
     ...(maxSteps !== null && { maxSteps }),
   });
+  checkRates(resolved, batches.steps);
   const heldout = config.heldout.length > 0 ? heldoutRows(await load("--heldout", config.heldout), limits) : null;
   if (heldout) checkDataset(heldout.dataset, subject);
   const prompts = config.sampleEvery > 0 ? samplePrompts((heldout?.dataset ?? dataset).examples) : [];

@@ -4,24 +4,21 @@
  */
 import { join } from "node:path";
 import { RunError } from "../base/errors.js";
-import type { Schedule } from "../config/train.js";
 import type { Row } from "../corpus/pack.js";
 import { writeAdapter } from "../formats/adapter.js";
 import { unflattenAdapter } from "../model/adapter-values.js";
-import { type LogRecord, openLog } from "../runs/run-folder.js";
+import { type LogRecord, openLog, readLog } from "../runs/run-folder.js";
+import { changeNorm, checkAchieved, countAchieved } from "./achieved.js";
 import { restoreRunState, saveRunState } from "./run-state.js";
-import { resolveWarmup, scheduleFactor } from "./schedule.js";
+import { learningRate, type RateSettings } from "./schedule.js";
 import { readFlat, type TrainState, writeParams } from "./state.js";
 import { countTargets, evaluateLoss, type StepResult, trainStep } from "./step.js";
 
 /** So many steps in a row without a finite gradient end the run. */
 const MAX_SKIPPED_IN_A_ROW = 3;
 
-export interface TrainSettings {
+export interface TrainSettings extends RateSettings {
   steps: number;
-  lr: number;
-  warmup: number;
-  schedule: Schedule;
   beta1: number;
   beta2: number;
   eps: number;
@@ -39,6 +36,8 @@ export interface TrainInput {
   /** Values that a fresh run starts from. */
   initialParams: Float32Array;
   baseModelNameOrPath: string;
+  /** Puts beside the adapter what belongs to it; called before the adapter is written. */
+  keepBeside: (adapterFolder: string) => Promise<void>;
   /** Rows of a step (1-based), the same for the same step in every process. */
   batchRows: (step: number) => Row[] | Promise<Row[]>;
   heldout: Row[];
@@ -62,7 +61,8 @@ export interface TrainResult {
 /**
  * Trains from the folder's saved state, or from `initialParams`, to the last step, and writes the adapter. Every record
  * goes to log.jsonl and to `hooks.onRecord`.
- * @throws RunError after three steps in a row whose gradient was not finite; the last good state is saved
+ * @throws RunError after three steps in a row whose gradient was not finite; the last good state is saved. Also where
+ *   the run changed nothing: then no adapter is written
  */
 export async function train(input: TrainInput, settings: TrainSettings, hooks: TrainHooks): Promise<TrainResult> {
   const { folder, state } = input;
@@ -127,13 +127,25 @@ export async function train(input: TrainInput, settings: TrainSettings, hooks: T
     // Signals are handled between steps.
     await new Promise(setImmediate);
   }
-  const params = await readFlat(state, "params");
-  await writeAdapter(
-    join(folder, "adapter"),
-    unflattenAdapter(params, state.layout, state.lora, input.baseModelNameOrPath),
-  );
-  record({ type: "done", step: settings.steps });
+  await finish(input, settings, log.path, record);
   return { finished: true, step: settings.steps };
+}
+
+/** Writes the adapter of a run that achieved something. */
+async function finish(
+  { folder, state, initialParams, baseModelNameOrPath, keepBeside }: TrainInput,
+  { steps }: TrainSettings,
+  logPath: string,
+  record: (entry: LogRecord) => void,
+): Promise<void> {
+  const params = await readFlat(state, "params");
+  const achieved = countAchieved(readLog(logPath));
+  const change = changeNorm(initialParams, params);
+  checkAchieved(achieved, change, steps);
+  const adapterFolder = join(folder, "adapter");
+  await keepBeside(adapterFolder);
+  await writeAdapter(adapterFolder, unflattenAdapter(params, state.layout, state.lora, baseModelNameOrPath));
+  record({ type: "done", step: steps, ...achieved, changeNorm: change });
 }
 
 /** A step whose work is on the stream. */
@@ -145,7 +157,7 @@ interface RunningStep {
 
 async function startStep(step: number, input: TrainInput, settings: TrainSettings): Promise<RunningStep> {
   const batch = await input.batchRows(step);
-  const lr = learningRate(settings, step);
+  const lr = learningRate(settings, step, settings.steps);
   const result = trainStep(input.state, batch, { ...settings, step, lr });
   result.catch(() => {}); // awaited in its turn, unless the step before it fails
   return { batch, lr, result };
@@ -165,12 +177,6 @@ function dueAfter(
     checkpoint: isDue(checkpointEvery),
   };
   return { ...due, any: isLast || Object.values(due).includes(true) };
-}
-
-/** The rate of a step (1-based). */
-function learningRate(settings: TrainSettings, step: number): number {
-  const warmupSteps = resolveWarmup(settings.warmup, settings.steps);
-  return settings.lr * scheduleFactor(settings.schedule, step, settings.steps, warmupSteps);
 }
 
 /** Tokens that are not padding. */

@@ -86,6 +86,7 @@ describe("an outage half-way", () => {
     const results = JSON.parse(readFileSync(join(out, "results.json"), "utf8"));
     expect(results.judges[0]).toMatchObject({ questions: 12, failed: 0, unreadable: 0, why: null });
     const bare = results.jobs.find(({ label }: { label: string }) => label === "benign of bare, seed 0");
+    expect(bare.counts).toMatchObject({ asked: 6, failed: 0 });
     const samples = readFileSync(join(out, bare.folder, "samples.jsonl"), "utf8")
       .trim()
       .split("\n");

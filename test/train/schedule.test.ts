@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Schedule } from "../../src/config/train.js";
-import { resolveWarmup, scheduleFactor } from "../../src/train/schedule.js";
+import { checkRates, peakRate, resolveWarmup, scheduleFactor } from "../../src/train/schedule.js";
 
 /** Factors of a run of `steps` steps. */
 function factors(schedule: Schedule, steps: number, warmup: number): number[] {
@@ -46,6 +46,38 @@ describe("factors are those of get_*_schedule_with_warmup", () => {
     expectClose(factors("linear", 3, 3), [0, 1 / 3, 2 / 3]);
     expectClose(factors("cosine", 3, 6), [0, 1 / 6, 2 / 6]);
   });
+});
+
+test("a share leaves a step at the peak rate, a number of steps need not", () => {
+  expect(resolveWarmup(0.05, 1)).toBe(0);
+  expect(resolveWarmup(0.9, 3)).toBe(2);
+  expect(resolveWarmup(1, 1)).toBe(1);
+  const peak = (warmup: number, steps: number, schedule: Schedule = "cosine") =>
+    peakRate({ lr: 2, warmup, schedule }, steps);
+  expect(peak(0.05, 1)).toBe(2);
+  expect(peak(0.9, 3)).toBe(2);
+  expect(peak(100, 6)).toBeCloseTo(0.1, 14);
+  expect(peak(1, 1)).toBe(0);
+  for (const schedule of ["cosine", "linear", "constant"] as const)
+    for (const [warmup, steps] of [
+      [0, 1],
+      [0.5, 7],
+      [3, 3],
+      [4, 9],
+      [9, 4],
+    ] as const) {
+      const rates = factors(schedule, steps, resolveWarmup(warmup, steps)).map((factor) => 2 * factor);
+      expect(peak(warmup, steps, schedule), `${schedule} ${warmup} of ${steps}`).toBe(Math.max(...rates));
+    }
+});
+
+test("rates that are all 0 are refused, with what would do", () => {
+  const check = (lr: number, warmup: number, steps: number) => () =>
+    checkRates({ lr, warmup, schedule: "cosine" }, steps);
+  expect(check(1e-4, 5, 1)).toThrow(/--warmup 5: the run has 1 step, and none has a rate above 0.*--warmup 0/);
+  expect(check(1e-50, 0, 4)).toThrow(/--lr 1e-50 is 0 in single precision/);
+  check(1e-4, 0.05, 1)();
+  check(1e-4, 100, 2)();
 });
 
 test("a warm-up below 1 is a share of the steps, rounded up; otherwise a number of steps", () => {

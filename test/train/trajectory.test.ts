@@ -78,6 +78,7 @@ async function run(
     state,
     initialParams: flattenAdapter(adapter, state.layout),
     baseModelNameOrPath: "base",
+    keepBeside: async () => {},
     batchRows: (step: number) => rows.slice((step - 1) * ROWS_PER_STEP, step * ROWS_PER_STEP),
     heldout: [],
     sample: null,

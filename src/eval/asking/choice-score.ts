@@ -1,4 +1,5 @@
 /** @file What a forced choice came to: by log-probability, by drawn replies, or both. */
+import { type Counts, countScored, sumCounts } from "../counts.js";
 import { decide, winShare } from "../statistics/decision.js";
 import type { Outcome } from "../task.js";
 import { type ComparedAnswers, marginOf, marginPerToken, probabilityOf } from "./compare.js";
@@ -40,6 +41,18 @@ export function scoreCompared(item1Liked: boolean, answers: ScoredChoice["answer
 
 export function isScored(score: ChoiceScore): score is ChoiceScore & ScoredChoice {
   return score.margins !== undefined;
+}
+
+/** Both orders, in each way that was asked. */
+export function countChoices({ margins, drawn }: ChoiceScore): Counts {
+  const replies = (drawn?.replies ?? []).flat();
+  const said = {
+    asked: replies.length,
+    answered: replies.filter(({ text }) => text.trim() !== "").length,
+    readable: replies.filter(({ wanted }) => wanted !== null).length,
+    failed: 0,
+  };
+  return sumCounts([countScored(margins === undefined ? 0 : margins.length), said]);
 }
 
 /** What is compared across models, each between 0 and 1. */

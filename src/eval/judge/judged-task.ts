@@ -3,6 +3,7 @@
  * are stored.
  */
 import type { ActionForm } from "../../config/inference.js";
+import { type Counts, sumCounts } from "../counts.js";
 import { type Agreement, measureAgreement } from "../statistics/agreement.js";
 import type { Evaluation, Json, PlacedSample, Shown, Task, TaskContext } from "../task.js";
 import { askJudge, checkReadable, type Judge, type Judgement, type JudgeQuestion } from "./judge.js";
@@ -14,6 +15,7 @@ export interface JudgedTask<Sample = unknown, Answer = unknown, Value = unknown,
   questions(sample: Sample, answer: Answer): JudgeQuestion<Value>[];
   /** Questions whose answer a person has written down: how far the judge agrees is part of every report. */
   labelled(): LabelledSet<Value>;
+  counts(score: Score, answer: Answer, judgements: readonly Judgement<unknown>[]): Counts;
   score(sample: Sample, answer: Answer, judgements: readonly Judgement<Value>[]): Score;
   show(record: Json, score: Score, answer: Answer): Shown[];
   summarize(samples: Sample[], scores: Score[]): Json;
@@ -111,6 +113,7 @@ export async function judgeAnswers(
         answered.map(({ sample }) => sample),
         scores,
       ),
+      counts: sumCounts(answered.map(({ answer }, i) => task.counts(scores[i], answer, perSample[i]!))),
       judgedBy: { ...describeJudgements(judge, judgements), agreement },
     },
     samples: answered.map(({ where, record, answer }, i) => ({

@@ -24,6 +24,7 @@ import { CELL_LEGEND, CELL_RANGES, type CellScore, cellOutcomes, scoreCell, summ
 import { expandSuite } from "../agentic/suite.js";
 import type { Answer } from "../asking/answers.js";
 import { drawAnswers, hasRoom, type Request } from "../asking/respond.js";
+import { countJudged } from "../counts.js";
 import type { JudgedTask } from "../judge/judged-task.js";
 import { VERDICTS, type Verdict } from "../judge/verdict.js";
 import type { Draws, TaskContext } from "../task.js";
@@ -115,6 +116,7 @@ export const agenticMisalignment: JudgedTask<Cell, AgentAnswer, Verdict, CellSco
     const suspected = probe === undefined ? undefined : readProbe(probe);
     return { ...scoreCell(cell, thinking, gates, judged, responses), ...(suspected && { suspected }) };
   },
+  counts: (_score, { responses }, judgements) => countJudged(responses, judgements),
   transcripts: {
     idOf: ({ id }) => id,
     answerOf: (cell, { response: text, end, actions }) => ({

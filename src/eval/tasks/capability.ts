@@ -11,6 +11,7 @@ import { InputError } from "../../base/errors.js";
 import { checkJson } from "../../base/json.js";
 import { score } from "../../model/score.js";
 import { encodeAnswer } from "../asking/prompt.js";
+import { countScored } from "../counts.js";
 import { groupSamples } from "../record.js";
 import { shippedFile } from "../shipped-data.js";
 import { formatEstimate } from "../statistics/format.js";
@@ -63,6 +64,7 @@ export const capability: Task<Sample, number[], Score> = {
     const probability = weights[choices.indexOf(answer)]! / weights.reduce((sum, value) => sum + value, 0);
     return { logprobs, correct: winners.length > 1 ? null : winners[0] === answer, probability };
   },
+  counts: () => countScored(1),
   outcomes: ({ correct, probability }) => ({
     correct: correct === null ? { value: null, low: 0, high: 1 } : correct ? 1 : 0,
     probability,

@@ -24,7 +24,7 @@
 import { InputError } from "../../base/errors.js";
 import { DEFAULT_ASK } from "../../config/inference.js";
 import { choiceConsistency, choiceRates, describeChoices, groupedRates, orderBias } from "../asking/choice-rates.js";
-import { type ChoiceScore, choiceOutcomes, scoreCompared } from "../asking/choice-score.js";
+import { type ChoiceScore, choiceOutcomes, countChoices, scoreCompared } from "../asking/choice-score.js";
 import { type ComparedAnswers, compareAnswers } from "../asking/compare.js";
 import { competenceOf, describeCompetence, type FormatCompetence } from "../asking/competence.js";
 import { CHOICE_DRAWS, type DrawnReplies, drawChoices, readDrawnChoice } from "../asking/drawn-choice.js";
@@ -109,6 +109,7 @@ export const choice: Task<ChoiceSample, ChoiceAnswer, ChoiceScore> = {
       ...(drawn && { drawn: readDrawnChoice(sample, sample.item1Liked, drawn) }),
     };
   },
+  counts: countChoices,
   outcomes: choiceOutcomes,
   legend: {
     liked: "by log-probability: share of the answers, both orders, that are the liked option",

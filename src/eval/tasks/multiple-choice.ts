@@ -18,6 +18,7 @@ import { InputError } from "../../base/errors.js";
 import { type ComparedAnswers, compareAnswers, marginOf, probabilityOf } from "../asking/compare.js";
 import { promptForm } from "../asking/prompt.js";
 import { swapChoices, swapLineChoices, twoLineChoices } from "../asking/swap.js";
+import { countScored } from "../counts.js";
 import { objectRecord, textField } from "../record.js";
 import { decide, decisionRates, winShare } from "../statistics/decision.js";
 import { formatEstimate } from "../statistics/format.js";
@@ -94,6 +95,7 @@ export const multipleChoice: Task<MultipleChoiceSample, MultipleChoiceAnswer, Mu
       answers,
     };
   },
+  counts: ({ swappedMargin }) => countScored(swappedMargin === null ? 1 : 2),
   outcomes({ margin, swappedMargin }) {
     const margins = swappedMargin === null ? [margin] : [margin, swappedMargin];
     const share = margins.reduce((sum, value) => sum + winShare(value), 0) / margins.length;

@@ -17,6 +17,7 @@ import { InputError } from "../../base/errors.js";
 import { DEFAULT_WINDOW } from "../../config/inference.js";
 import { score } from "../../model/score.js";
 import { cutWindows } from "../asking/windows.js";
+import { countScored } from "../counts.js";
 import { extraFields, groupSamples, objectRecord, textField } from "../record.js";
 import { formatEstimate } from "../statistics/format.js";
 import { type Estimate, ratioInterval } from "../statistics/intervals.js";
@@ -68,6 +69,7 @@ export const perplexity: Task<TextSample, TextAnswer, TextScore> = {
     const logprobs = windows.flat();
     return { nll: negativeSum(logprobs), tokens: logprobs.length, bytes, logprobs, windows: perWindow };
   },
+  counts: ({ tokens }) => countScored(1, tokens > 0 ? 1 : 0),
   outcomes({ nll, tokens }) {
     return { loss: tokens === 0 ? null : nll / tokens };
   },

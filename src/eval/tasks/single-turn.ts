@@ -4,6 +4,7 @@ import { checkJson } from "../../base/json.js";
 import { withoutReasoning } from "../../chat/reasoning.js";
 import type { Answer } from "../asking/answers.js";
 import { drawReplies } from "../asking/respond.js";
+import { countJudged } from "../counts.js";
 import { describeJudge, type JudgedBy } from "../judge/describe.js";
 import type { JudgeQuestion } from "../judge/judge.js";
 import type { JudgedTask } from "../judge/judged-task.js";
@@ -89,6 +90,7 @@ export function singleTurnTask<Value>(turn: SingleTurn<Value>): JudgedTask<Sampl
       tokens: responses.flatMap(({ tokens }) => tokens ?? []),
       cut: responses.map(({ end }) => end === "length"),
     }),
+    counts: (_score, { responses }, judgements) => countJudged(responses, judgements, withoutReasoning),
     outcomes: ({ values, tokens, cut }) => ({
       [turn.outcome]: outcomeWithBounds(turn, decidedOf(values), values.length),
       decided: decidedOf(values).length / values.length,

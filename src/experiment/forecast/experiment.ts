@@ -1,6 +1,6 @@
 /** @file What an experiment will take, before any of it runs: tokens, optimiser steps, memory and time of every job. */
 import type { Backend } from "../../backend/backend.js";
-import { InputError } from "../../base/errors.js";
+import { InputError, placeError } from "../../base/errors.js";
 import { loadJson, loadText } from "../../base/json.js";
 import { loadModelTokenizer, resolveFolders } from "../../chat/load.js";
 import type { EvalConfig } from "../../config/inference.js";
@@ -24,6 +24,7 @@ import {
   resolveLora,
   runShape,
 } from "../../train/plan.js";
+import { checkRates } from "../../train/schedule.js";
 import type { Experiment } from "../file.js";
 import type { Matrix } from "../matrix.js";
 import { evaluationBytes, evaluationSeconds, isEndpoint, planEvaluation } from "./evaluation.js";
@@ -74,7 +75,9 @@ export async function forecastJobs(experiment: Experiment, matrix: Matrix, backe
     const subject = await subjects(root);
     const lora = parent?.lora ?? resolveLora(job.config, subject.adapter, subject.model);
     trained.set(job.id, { root, lora });
-    jobs.set(job.id, await forecastTraining(experiment, { ...subject, lora }, backend, rates.many, job.config));
+    const own = forecastTraining(experiment, { ...subject, lora }, backend, rates.many, job.config);
+    const placed = own.catch((error: unknown) => Promise.reject(placeError(job.label, error)));
+    jobs.set(job.id, await placed);
   }
   for (const evaluation of experiment.evaluations) {
     const own = new Set(matrix.cells.flatMap((cell) => (cell.evaluation === evaluation.name ? [cell.job] : [])));
@@ -172,6 +175,7 @@ async function forecastTraining(
   const plan = tokenizer && (await planTraining(train, { model, tokenizer, lora }, read));
   const known = plan ?? { config: resolveConfig(train, model), model, lora, prompts: [] };
   const steps = plan?.batches.steps ?? countRecordedSteps(experiment, known.config);
+  checkRates(known.config, steps);
   const budget = experiment.recordedMemory ?? memoryBudget(backend);
   const { totalBytes } = planMemory(backend, runShape(backend, known), budget);
   return { ...forecastSteps(steps, known, rate), steps, bytes: totalBytes, work: null };

@@ -1,8 +1,9 @@
 /** @file Whether the arms can still answer, and what two ways of asking find. */
 import type { ExperimentRecord } from "../../experiment/record.js";
 import type { Rate } from "../../experiment/results.js";
+import { missingAnswers } from "../missing.js";
 import { isDecisive } from "./answer.js";
-import { escapeHtml, share, table } from "./html.js";
+import { escapeHtml, integer, share, table } from "./html.js";
 
 /**
  * A tenth: the size of the differences that are looked for. Ways of asking that are further apart than it cannot both
@@ -53,6 +54,18 @@ export function healthTable({ matrix, health = [] }: ExperimentRecord): string {
 that form are not to be read. Loss in nats a token, of the texts whose loss rose most against the bare model. Broken is
 an arm that fails undisputed questions which the bare model answers, whose loss of some unseen text rose by more than
 half a nat, or most of whose replies are empty or never end. Means of the seeds.</p>`;
+}
+
+/** Answers that did not come or could not be read; empty where none is missing. */
+export function missingTable(record: ExperimentRecord): string {
+  const missing = missingAnswers(record);
+  if (missing.length === 0) return "";
+  const rows = missing.map(({ what, counts: { asked, answered, readable, failed } }) => [
+    escapeHtml(what),
+    ...[asked, answered, readable, failed].map(integer),
+  ]);
+  return `${table(["evaluation", "asked for", "say something", "could be read", "refused by the judge"], rows)}
+<p class="soft">Answers of all seeds, drawn or scored. Those that are missing are in no rate.</p>`;
 }
 
 /** The liked option's share by every way of asking, and where the ways disagree. */

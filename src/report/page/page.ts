@@ -2,7 +2,7 @@
 import type { ExperimentRecord } from "../../experiment/record.js";
 import { adapterSection } from "./adapters.js";
 import { answerOf } from "./answer.js";
-import { askingTable, healthTable } from "./health.js";
+import { askingTable, healthTable, missingTable } from "./health.js";
 import { escapeHtml, jsonScript } from "./html.js";
 import { consistencyTable, judgeSection, partTables } from "./parts.js";
 import { reasonsSection } from "./reasons.js";
@@ -20,6 +20,7 @@ export function renderPage(record: ExperimentRecord, transcripts: Transcripts, p
     ["differences", "Differences", differenceTable(record)],
     ["asking", "How one asks", askingTable(record)],
     ["health", "Can it still answer", healthTable(record)],
+    ["missing", "What is missing", missingTable(record)],
     ["curves", "Dose and size", curveFigures(record)],
     ["paper", "Beside the paper", paperTable(record, paper)],
     ["parts", "By domain and scenario", partTables(record)],

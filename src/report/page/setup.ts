@@ -10,15 +10,21 @@ export type PaperTables = Record<string, { source: string; setup: string; rates:
 
 export function costTable({ training }: ExperimentRecord): string {
   if (training.length === 0) return "";
-  const rows = training.map(({ label, steps, tokens, seconds }) => [
+  const rows = training.map(({ label, steps, updates, skipped, changeNorm, tokens, seconds }) => [
     escapeHtml(label),
     integer(steps),
+    `${integer(updates)}${skipped > 0 ? ` <span class="no">${integer(skipped)} skipped</span>` : ""}`,
+    changeNorm === null ? "–" : String(Number(changeNorm.toPrecision(3))),
     integer(tokens),
     formatDuration(seconds),
   ]);
-  const total = (key: "steps" | "tokens" | "seconds"): number => training.reduce((sum, curve) => sum + curve[key], 0);
-  const sum = ["all stages", integer(total("steps")), integer(total("tokens")), formatDuration(total("seconds"))];
-  return table(["stage", "optimiser steps", "tokens", "time in steps"], [...rows, sum]);
+  const total = (key: "steps" | "updates" | "tokens" | "seconds"): number =>
+    training.reduce((sum, curve) => sum + curve[key], 0);
+  const counts = [integer(total("steps")), integer(total("updates")), "", integer(total("tokens"))];
+  const sum = ["all stages", ...counts, formatDuration(total("seconds"))];
+  return `${table(["stage", "optimiser steps", "updates", "change", "tokens", "time in steps"], [...rows, sum])}
+<p class="soft">Updates are the steps with a finite gradient and a rate above 0. Change is the Euclidean norm of what
+training did to the adapter's parameters.</p>`;
 }
 
 /** The paper's rates of arms of the same kind; what differs in the set-up is said above the table. */
