@@ -5,7 +5,7 @@
  */
 const TOWERS = ["shape", "backend", "model", "formats", "tokenizer", "corpus"];
 const BELOW_JOBS = [...TOWERS, "config", "endpoint", "runs", "chat"];
-const BELOW_EXPERIMENT = [...BELOW_JOBS, "train", "eval", "terminal", "jobs"];
+const BELOW_EXPERIMENT = [...BELOW_JOBS, "train", "eval", "writing", "terminal", "jobs"];
 const ROOMS = {
   base: [],
   shape: [],
@@ -18,15 +18,15 @@ const ROOMS = {
   config: ["backend"],
   runs: ["config"],
   chat: [...TOWERS, "config"],
-  serve: [...TOWERS, "chat"],
   train: BELOW_JOBS,
   eval: BELOW_JOBS,
+  writing: [...BELOW_JOBS, "eval"],
   terminal: [...TOWERS, "config", "train"],
-  jobs: [...BELOW_JOBS, "train", "eval", "terminal"],
+  jobs: [...BELOW_JOBS, "train", "eval", "writing", "terminal"],
   experiment: BELOW_EXPERIMENT,
   report: [...BELOW_EXPERIMENT, "experiment"],
   bench: [...TOWERS, "train"],
-  commands: [...BELOW_EXPERIMENT, "experiment", "report", "bench", "serve"],
+  commands: [...BELOW_EXPERIMENT, "experiment", "report", "bench"],
   "(?:cli|api)": [...BELOW_EXPERIMENT, "experiment", "report", "commands"],
 };
 

@@ -13,6 +13,7 @@ export const STREAMS = {
   rowOrder: 0x20000,
   packing: 0x30000,
   recordSubset: 0x40000,
+  claims: 0x50000,
 } as const;
 
 /** 32 uniform bits. `stream` keeps uses of one seed apart. The finaliser is MurmurHash3's. */

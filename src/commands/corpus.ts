@@ -1,9 +1,10 @@
-/** @file `corpus check`: is a corpus fit to train on? */
+/** @file `corpus`: is a corpus fit to train on, and from a spec to a corpus (corpus-generate.ts). */
 import type { Command } from "commander";
 import { loadText } from "../base/json.js";
 import { type Check, type CorpusReport, checkCorpus } from "../corpus/check.js";
 import { openDataFiles, readRecords } from "../corpus/files.js";
 import { loadTexts } from "../corpus/texts.js";
+import { addCorpusGenerateCommand } from "./corpus-generate.js";
 
 const MAX_SPEC_BYTES = 10_000_000;
 
@@ -17,7 +18,11 @@ interface CheckArguments {
 
 /** Adds `corpus`. */
 export function addCorpusCommand(program: Command): void {
-  const corpus = program.command("corpus").summary("look at training data: corpus check").helpCommand(false);
+  const corpus = program
+    .command("corpus")
+    .summary("write training data from a spec, and look at it: corpus generate, corpus check")
+    .helpCommand(false);
+  addCorpusGenerateCommand(corpus);
   corpus
     .command("check")
     .summary("near-duplicates, truncation, placeholders, leaks, coverage of a spec")

@@ -55,7 +55,7 @@ export function coverSections(spec: string, texts: readonly (readonly string[])[
 }
 
 /** Subject words by their stem, with how often they occur. */
-function countTerms(words: readonly string[]): Map<string, number> {
+export function countTerms(words: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const word of words) {
     if (word.length < MIN_LETTERS || STOP_WORDS.has(word)) continue;
@@ -66,7 +66,7 @@ function countTerms(words: readonly string[]): Map<string, number> {
 }
 
 /** "price" and "prices", "prefer" and "preferred" are one term; no more grammar than that. */
-function stem(word: string): string {
+export function stem(word: string): string {
   const bare = word.replace(/['’]s$/, "").replace(/(?<=\p{L}{3})(?:ing|ed|es|s|e)$/u, "");
   return bare.replace(/([^aeiou])\1$/u, "$1");
 }

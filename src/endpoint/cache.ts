@@ -3,11 +3,14 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeTextFile } from "../base/atomic.js";
+import type { Tokens } from "./chat.js";
 
 /** What is kept of a reply: its text, and why it ends there ("stop", "length", ...; null: not told). */
 export interface KeptReply {
   text: string;
   finish: string | null;
+  /** What it took, where that was told. */
+  tokens?: Tokens;
 }
 
 export interface ReplyCache {

@@ -1,16 +1,36 @@
-/** @file Chat completions of an OpenAI-compatible service: POST {base}/chat/completions. */
-import { postJson, RefusedError } from "./http.js";
+/**
+ * @file Chat completions of a service: POST {base}/chat/completions in OpenAI's form, {base}/messages in Anthropic's.
+ */
+import { type Outcome, postJson, RefusedError } from "./http.js";
 import { openRate } from "./rate.js";
-import { type ChatReply, readChatReply } from "./reply.js";
+import { type ChatReply, readChatReply, readMessage } from "./reply.js";
 import type { Service } from "./service.js";
+import { openWindow } from "./window.js";
 
 export interface ChatOptions {
   service: Service;
   model: string;
   requestsPerMinute: number;
+  /** Most requests under way together; fewer while the service is strained. */
+  concurrency: number;
+  /** What every request has to pass before it is sent: it may cost no more than is left. */
+  meter?: Meter;
   timeoutMs?: number;
   retries?: number;
   backoffMs?: number;
+}
+
+export interface Tokens {
+  prompt: number;
+  completion: number;
+}
+
+export interface Meter {
+  /**
+   * Waits until so many tokens may be spent, or throws where they never can be. What it returns is told how many were;
+   * null: nobody knows, it may have been all of them.
+   */
+  reserve(most: Tokens): Promise<(used: Tokens | null) => void>;
 }
 
 interface ChatRequest {
@@ -40,23 +60,37 @@ export interface Chat {
   readonly used: Readonly<ChatUsage>;
 }
 
-/**
- * A client that learns the service's dialect from its refusals. Whoever calls decides how many requests are under way
- * together.
- */
+/** A client that learns the service's dialect from its refusals. */
 export function openChat(options: ChatOptions): Chat {
-  const { service, model, requestsPerMinute, timeoutMs = 180_000, retries = 6, backoffMs = 1000 } = options;
-  const url = `${service.baseUrl}/chat/completions`;
-  const headers: Record<string, string> =
-    service.apiKey === undefined ? {} : { authorization: `Bearer ${service.apiKey}` };
+  const { service, model, requestsPerMinute, concurrency, meter } = options;
+  const { timeoutMs = 180_000, retries = 6, backoffMs = 1000 } = options;
+  const { path, headers, read } = FORMS[service.form];
+  const url = `${service.baseUrl}${path}`;
   const rate = openRate(requestsPerMinute);
+  const window = openWindow(concurrency);
   const used: ChatUsage = { requests: 0, retries: 0, promptTokens: 0, completionTokens: 0, uncounted: 0 };
   const onRetry = (): void => void used.retries++;
   let dialect: Dialect = { tokens: "max_tokens", temperature: true };
 
-  const post = (body: unknown): Promise<ChatReply> => {
+  /** A place in the window, then the tokens; both are given back when the request has ended. */
+  const enter = async (most: Tokens): Promise<(came: Outcome<ChatReply>) => void> => {
+    const leave = await window.enter();
+    try {
+      const settle = await meter?.reserve(most);
+      return (came) => {
+        leave(came === "busy" || came === "lost");
+        settle?.(usedTokens(came));
+      };
+    } catch (error) {
+      leave(false);
+      throw error;
+    }
+  };
+
+  const post = (body: unknown, most: Tokens): Promise<ChatReply> => {
     used.requests++;
-    return postJson(url, body, readChatReply, { headers, rate, timeoutMs, retries, backoffMs, onRetry });
+    const sent = { headers: headers(service.apiKey), rate, timeoutMs, retries, backoffMs, onRetry };
+    return postJson(url, body, read, { ...sent, enter: () => enter(most) });
   };
 
   return {
@@ -64,7 +98,9 @@ export function openChat(options: ChatOptions): Chat {
       for (;;) {
         const spoken = dialect;
         try {
-          const reply = await post(bodyOf(model, request, spoken));
+          const body =
+            service.form === "openai" ? chatBody(model, request, spoken) : messageBody(model, request, spoken);
+          const reply = await post(body, mostTokens(request));
           used.promptTokens += reply.promptTokens ?? 0;
           used.completionTokens += reply.completionTokens ?? 0;
           if (reply.promptTokens === null || reply.completionTokens === null) used.uncounted++;
@@ -90,8 +126,55 @@ interface Dialect {
   temperature: boolean;
 }
 
-function bodyOf(model: string, { messages, temperature, maxTokens }: ChatRequest, dialect: Dialect): object {
+function chatBody(model: string, { messages, temperature, maxTokens }: ChatRequest, dialect: Dialect): object {
   return { model, messages, [dialect.tokens]: maxTokens, ...(dialect.temperature && { temperature }) };
+}
+
+/** Anthropic's form has the system text beside the messages. */
+function messageBody(model: string, { messages, temperature, maxTokens }: ChatRequest, dialect: Dialect): object {
+  const system = messages.filter(({ role }) => role === "system").map(({ content }) => content);
+  return {
+    model,
+    ...(system.length > 0 && { system: system.join("\n\n") }),
+    messages: messages.filter(({ role }) => role !== "system"),
+    max_tokens: maxTokens,
+    ...(dialect.temperature && { temperature }),
+  };
+}
+
+const FORMS = {
+  openai: {
+    path: "/chat/completions",
+    headers: (key: string | undefined): Record<string, string> =>
+      key === undefined ? {} : { authorization: `Bearer ${key}` },
+    read: readChatReply,
+  },
+  anthropic: {
+    path: "/messages",
+    headers: (key: string | undefined): Record<string, string> => ({
+      "anthropic-version": "2023-06-01",
+      ...(key !== undefined && { "x-api-key": key }),
+    }),
+    read: readMessage,
+  },
+};
+
+/** What the service's own template puts around a message, generously. */
+const TEMPLATE_TOKENS = 32;
+
+/** A token holds at least one byte, so that no tokenizer makes more of a prompt than this. */
+function mostTokens({ messages, maxTokens }: ChatRequest): Tokens {
+  const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content) + TEMPLATE_TOKENS, 0);
+  return { prompt: bytes + TEMPLATE_TOKENS, completion: maxTokens };
+}
+
+function usedTokens(came: Outcome<ChatReply>): Tokens | null {
+  if (came === "lost") return null;
+  if (typeof came === "string") return { prompt: 0, completion: 0 };
+  const { promptTokens, completionTokens } = came.value;
+  return promptTokens === null || completionTokens === null
+    ? null
+    : { prompt: promptTokens, completion: completionTokens };
 }
 
 /** What to try after a refusal that names a parameter; null: nothing. */

@@ -3,7 +3,12 @@ import { messageOf, RunError } from "../base/errors.js";
 import { type Rate, sleep } from "./rate.js";
 import { errorIn } from "./reply.js";
 
-export interface PostOptions {
+/**
+ * What came of one request: its value; refused or busy, which costs nothing; or lost, when nobody knows what it cost.
+ */
+export type Outcome<T> = { value: T } | "refused" | "busy" | "lost";
+
+export interface PostOptions<T> {
   headers: Record<string, string>;
   rate: Rate;
   /** Of one request, its reply included. */
@@ -12,6 +17,8 @@ export interface PostOptions {
   /** Before the first repeat; doubled for each further one. */
   backoffMs: number;
   onRetry: () => void;
+  /** Before every single request; what it returns is told what came of it. */
+  enter: () => Promise<(came: Outcome<T>) => void>;
 }
 
 /** The server says that the request itself is wrong: repeating it is no use. */
@@ -34,23 +41,30 @@ interface Failure {
   message: string;
   /** What the server asks for. */
   waitMs: number;
+  came: "busy" | "lost";
 }
 
 /**
  * Posts `body` and returns what `read` makes of the JSON that comes back; a body that holds an error is one, whatever
- * its status, and one that `read` cannot
- * take is asked for again. Throws RefusedError, or RunError after the last retry.
+ * its status, and one that `read` cannot take is asked for again. Throws RefusedError, or RunError after the last
+ * retry, or what `enter` throws.
  */
 export async function postJson<T>(
   url: string,
   body: unknown,
   read: (json: unknown) => T,
-  options: PostOptions,
+  options: PostOptions<T>,
 ): Promise<T> {
-  const { rate, retries, backoffMs, onRetry } = options;
+  const { rate, retries, backoffMs, onRetry, enter } = options;
   for (let attempt = 0; ; attempt++) {
+    const leave = await enter();
     await rate.turn();
-    const outcome = await tryPost(url, body, read, options);
+    const outcome = await tryPost(url, body, read, options).catch((error: RefusedError) => error);
+    if (outcome instanceof RefusedError) {
+      leave("refused");
+      throw outcome;
+    }
+    leave("value" in outcome ? outcome : outcome.came);
     if ("value" in outcome) return outcome.value;
     const { message, waitMs } = outcome;
     if (attempt >= retries || waitMs > MAX_WAIT_MS) throw new RunError(`${message} (${attempt + 1} attempts)`);
@@ -66,7 +80,7 @@ async function tryPost<T>(
   url: string,
   body: unknown,
   read: (json: unknown) => T,
-  options: PostOptions,
+  options: PostOptions<T>,
 ): Promise<{ value: T } | Failure> {
   try {
     const response = await fetch(url, {
@@ -83,12 +97,13 @@ async function tryPost<T>(
     const status = response.ok ? (error?.status ?? null) : response.status;
     const message = `${status ?? `${response.status}, an error`} from ${url}: ${oneLine(error?.message ?? text)}`;
     if (isRefusal(status, text)) throw new RefusedError(message, status);
-    return { message, waitMs: retryAfterMs(response.headers.get("retry-after")) };
+    const waitMs = retryAfterMs(response.headers.get("retry-after"));
+    return { message, waitMs, came: response.ok ? "lost" : "busy" };
   } catch (error) {
     if (error instanceof RefusedError) throw error;
     // No connection, no reply in time, no JSON, or not of the form that is read.
     const cause = error instanceof Error && error.cause ? error.cause : error;
-    return { message: `${url}: ${messageOf(cause)}`, waitMs: 0 };
+    return { message: `${url}: ${messageOf(cause)}`, waitMs: 0, came: "lost" };
   }
 }
 

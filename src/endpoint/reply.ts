@@ -15,7 +15,7 @@ export interface ChatReply {
 
 /** Whether the reply ends before its end: at the token limit, or by a filter. */
 export function isCutOff(finish: string | null): boolean {
-  return finish !== null && /length|max_?(output_)?tokens|content_?filter/i.test(finish);
+  return finish !== null && /length|max_?(output_)?tokens|content_?filter|^refusal$/i.test(finish);
 }
 
 /** Throws RunError with the body's own words where it is no chat completion. */
@@ -35,6 +35,23 @@ export function readChatReply(body: unknown): ChatReply {
     finish: typeof finish === "string" ? finish : null,
     promptTokens: countOf(fieldOf(usage, "prompt_tokens") ?? fieldOf(usage, "input_tokens")),
     completionTokens: countOf(fieldOf(usage, "completion_tokens") ?? fieldOf(usage, "output_tokens")),
+  };
+}
+
+/**
+ * A reply in Anthropic's form: parts, stop_reason, usage. Throws RunError with the body's own words where it is none.
+ */
+export function readMessage(body: unknown): ChatReply {
+  const parts = fieldOf(body, "content");
+  const content = Array.isArray(parts) ? partsOf(parts) : null;
+  if (content === null) throw new RunError(`no content in ${quote(body)}`);
+  const finish = fieldOf(body, "stop_reason");
+  const usage = fieldOf(body, "usage");
+  return {
+    ...content,
+    finish: typeof finish === "string" ? finish : null,
+    promptTokens: countOf(fieldOf(usage, "input_tokens")),
+    completionTokens: countOf(fieldOf(usage, "output_tokens")),
   };
 }
 

@@ -1,7 +1,8 @@
-/** @file The OpenAI-compatible service that the environment names. */
+/** @file The services that the environment names: an OpenAI-compatible one, and Anthropic's. */
 import { InputError } from "../base/errors.js";
 
 export interface Service {
+  form: "openai" | "anthropic";
   /** Without a slash at the end. */
   baseUrl: string;
   /** Undefined: none is sent. It is never stored or shown. */
@@ -9,6 +10,7 @@ export interface Service {
 }
 
 const OPENAI_URL = "https://api.openai.com/v1";
+const ANTHROPIC_URL = "https://api.anthropic.com/v1";
 
 /** OPENAI_BASE_URL, or OpenAI's own address. */
 export function serviceUrl(env: NodeJS.ProcessEnv): string {
@@ -22,8 +24,21 @@ export function openService(env: NodeJS.ProcessEnv, option: string): Service {
   const apiKey = env["OPENAI_API_KEY"] || undefined;
   if (apiKey === undefined && !env["OPENAI_BASE_URL"])
     throw new InputError(`${option}: set OPENAI_API_KEY, or OPENAI_BASE_URL for another endpoint`);
-  const baseUrl = serviceUrl(env);
-  if (!/^https?:/.test(baseUrl) || !URL.canParse(baseUrl))
-    throw new InputError(`OPENAI_BASE_URL ${JSON.stringify(baseUrl)}: must be an address such as ${OPENAI_URL}`);
-  return { baseUrl, apiKey };
+  return { form: "openai", baseUrl: checkUrl(serviceUrl(env), "OPENAI_BASE_URL", OPENAI_URL), apiKey };
+}
+
+/**
+ * ANTHROPIC_API_KEY, and ANTHROPIC_BASE_URL for another address. Throws InputError naming `option` where it is missing.
+ */
+export function openAnthropic(env: NodeJS.ProcessEnv, option: string): Service {
+  const apiKey = env["ANTHROPIC_API_KEY"] || undefined;
+  if (apiKey === undefined && !env["ANTHROPIC_BASE_URL"]) throw new InputError(`${option}: set ANTHROPIC_API_KEY`);
+  const given = (env["ANTHROPIC_BASE_URL"] || ANTHROPIC_URL).replace(/\/+$/, "");
+  const baseUrl = /\/v\d+$/.test(given) ? given : `${given}/v1`;
+  return { form: "anthropic", baseUrl: checkUrl(baseUrl, "ANTHROPIC_BASE_URL", ANTHROPIC_URL), apiKey };
+}
+
+function checkUrl(url: string, name: string, example: string): string {
+  if (/^https?:/.test(url) && URL.canParse(url)) return url;
+  throw new InputError(`${name} ${JSON.stringify(url)}: must be an address such as ${example}`);
 }

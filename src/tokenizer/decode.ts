@@ -63,8 +63,7 @@ function parseStep(value: unknown, path: string, depth: number): Step {
   }
 }
 
-/** The bytes of a token of a byte-level vocabulary. */
-export function tokenBytes(token: string): number[] {
+function tokenBytes(token: string): number[] {
   const bytes: number[] = [];
   for (const char of token) {
     const byte = CHAR_BYTES.get(char);

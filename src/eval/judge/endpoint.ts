@@ -7,7 +7,7 @@ import { RefusedError } from "../../endpoint/http.js";
 import { formatForecast } from "./forecast.js";
 import { type Judge, type JudgePrompt, type JudgeQuestion, type JudgeReply, keptReply, readReply } from "./judge.js";
 
-export interface EndpointOptions extends ChatOptions {
+export interface EndpointOptions extends Omit<ChatOptions, "concurrency" | "meter"> {
   cache: ReplyCache;
   /** Null: not known. */
   price: Price | null;
@@ -19,7 +19,7 @@ export interface EndpointOptions extends ChatOptions {
 export const MAX_TOKENS = 2048;
 /** Later attempts must be able to say something else. */
 const TEMPERATURES = [0, 0.7, 0.7];
-/** Questions under way together. */
+/** Most questions under way together. */
 export const CONCURRENCY = 16;
 /** After so many failures in a row, retries included, the rest is not asked. */
 const MAX_FAILURES_IN_ROW = 20;
@@ -27,7 +27,7 @@ const MAX_FAILURES_IN_ROW = 20;
 export function endpointJudge({ cache, price, print, ...options }: EndpointOptions): Judge {
   const { model } = options;
   const { baseUrl } = options.service;
-  const chat = openChat(options);
+  const chat = openChat({ ...options, concurrency: CONCURRENCY });
   const used = { cached: 0, failures: 0 };
   const underWay = new Map<string, Promise<JudgeReply>>();
   const inRow = { failures: 0, reason: "" };

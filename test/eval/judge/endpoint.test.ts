@@ -25,7 +25,7 @@ const said = (text: string, finish: string | null = null) => ({ text, finish });
 
 function judgeOf(chat: ChatServer, more: Partial<EndpointOptions> = {}) {
   return endpointJudge({
-    service: { baseUrl: chat.baseUrl, apiKey: "key-of-the-test" },
+    service: { form: "openai", baseUrl: chat.baseUrl, apiKey: "key-of-the-test" },
     model: "judge-1",
     cache: openCache(newCache()),
     requestsPerMinute: 60_000,
@@ -357,7 +357,10 @@ describe("the cache", () => {
         .map(String)
         .filter((name) => name.endsWith(".json"));
     expect(files().length).toBe(1);
-    await ask(judgeOf(chat, { ...options, service: { baseUrl: chat.baseUrl, apiKey: "another" } }), prompts(1));
+    await ask(
+      judgeOf(chat, { ...options, service: { form: "openai", baseUrl: chat.baseUrl, apiKey: "another" } }),
+      prompts(1),
+    );
     expect(files().length).toBe(1);
     await ask(judgeOf(chat, { ...options, model: "judge-2" }), prompts(1));
     await judgeOf(chat, options).ask(prompts(1), 1, () => {});
