@@ -18,6 +18,7 @@ const ROOMS = {
   config: ["backend"],
   runs: ["config"],
   chat: [...TOWERS, "config"],
+  serve: [...TOWERS, "chat"],
   train: BELOW_JOBS,
   eval: BELOW_JOBS,
   writing: [...BELOW_JOBS, "eval"],
@@ -26,7 +27,7 @@ const ROOMS = {
   experiment: BELOW_EXPERIMENT,
   report: [...BELOW_EXPERIMENT, "experiment"],
   bench: [...TOWERS, "train"],
-  commands: [...BELOW_EXPERIMENT, "experiment", "report", "bench"],
+  commands: [...BELOW_EXPERIMENT, "experiment", "report", "bench", "serve"],
   "(?:cli|api)": [...BELOW_EXPERIMENT, "experiment", "report", "commands"],
 };
 

@@ -12,6 +12,7 @@ import { addGenerateCommand } from "./commands/generate.js";
 import { addMergeCommand } from "./commands/merge.js";
 import { addReportCommand } from "./commands/report.js";
 import { addRunCommand, addRunJobCommand } from "./commands/run.js";
+import { addServeCommand } from "./commands/serve.js";
 import { addSpecCommand } from "./commands/spec.js";
 import { addTrainCommand } from "./commands/train.js";
 
@@ -40,6 +41,7 @@ addTrainCommand(program, "midtrain");
 addTrainCommand(program, "aft");
 addEvalCommand(program);
 addGenerateCommand(program);
+addServeCommand(program);
 addMergeCommand(program);
 addCorpusCommand(program);
 addSpecCommand(program);

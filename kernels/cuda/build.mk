@@ -73,7 +73,7 @@ EMULATED_FLAGS := -std=c++17 -march=native -fPIC -fopenmp -fno-math-errno -fvisi
                   -Wall -Wextra -Werror -Wno-unknown-pragmas -Wno-psabi -DMSM_EMULATED -include cuda/emulator/cuda.h
 ifeq ($(SANITIZE),1)
 EMULATED_OUT := $(BUILD)/cuda-emulated-sanitized
-EMULATED_FLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -g -O1 -DMSM_EMULATED_BLACKWELL
+EMULATED_FLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -g1 -O1 -DMSM_EMULATED_BLACKWELL
 EMULATED_LDFLAGS := -fsanitize=address,undefined
 else
 EMULATED_FLAGS += -O2

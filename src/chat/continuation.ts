@@ -25,7 +25,12 @@ export interface TextStream {
   push(id: number): string;
   /** What is left, cut at a stop string. */
   end(): string;
+  /** Whether a stop string is there. */
+  readonly isStopped: boolean;
 }
+
+/** Tokens that are decoded together; then what they say is settled, and the last of them is context for the next. */
+const WINDOW = 32;
 
 /** Text as tokens come: no half characters, nothing of a stop string, and what may yet become one is held back. */
 export function openTextStream(
@@ -33,27 +38,42 @@ export function openTextStream(
   prompt: readonly number[],
   stopStrings: readonly string[],
 ): TextStream {
-  const ids: number[] = [];
+  let before = prompt;
+  let ids: number[] = [];
+  let settled = "";
   let shown = 0;
+  let isStopped = false;
   const next = (text: string): string => {
     const piece = text.slice(shown);
     shown = Math.max(shown, text.length);
     return piece;
   };
-  const current = (): string => cutAtStop(continuationText(tokenizer, prompt, ids), stopStrings);
+  const current = (): string => {
+    const text = settled + continuationText(tokenizer, before, ids);
+    const cut = cutAtStop(text, stopStrings);
+    isStopped ||= cut.length < text.length;
+    if (ids.length >= WINDOW && !isStopped && !text.endsWith(REPLACEMENT)) {
+      [before, ids, settled] = [ids.slice(-1), [], text];
+    }
+    return cut;
+  };
   return {
     push(id) {
+      if (isStopped) return "";
       ids.push(id);
       let text = current();
       while (text.endsWith(REPLACEMENT)) text = text.slice(0, -REPLACEMENT.length);
       return next(text.slice(0, text.length - heldBack(text, stopStrings)));
     },
     end: () => next(current()),
+    get isStopped() {
+      return isStopped;
+    },
   };
 }
 
 /** Length of the longest end of `text` that a stop string begins with. */
-function heldBack(text: string, stopStrings: readonly string[]): number {
+export function heldBack(text: string, stopStrings: readonly string[]): number {
   let longest = 0;
   for (const stop of stopStrings) {
     for (let length = Math.min(stop.length - 1, text.length); length > longest; length--)

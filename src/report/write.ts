@@ -17,8 +17,10 @@ import { withoutMachinePaths } from "../experiment/portable.js";
 import { readReasons } from "../experiment/reasons.js";
 import { type ExperimentRecord, gatherResults, recordOf } from "../experiment/record.js";
 import { type Rate, summarize } from "../experiment/results.js";
+import { csvLine } from "./csv.js";
 import { escapeHtml } from "./page/html.js";
 import type { PaperTables } from "./page/setup.js";
+import { STYLE } from "./page/style.js";
 import { readTranscripts } from "./page/transcripts.js";
 import { formatSummary } from "./summary.js";
 
@@ -69,6 +71,7 @@ export async function renderPart(experiment: Experiment, matrix: Matrix, status:
   if (part === null)
     return (
       `<!doctype html><html lang="en"><head><meta charset="utf-8">` +
+      `<meta name="viewport" content="width=device-width, initial-scale=1"><style>${STYLE}</style>` +
       `<title>${escapeHtml(experiment.name)}</title></head>` +
       `<body>${line}</body></html>`
     );
@@ -118,9 +121,10 @@ function readPaperTables(): PaperTables {
   return loadJson(packagePath("experiments", "paper.json"), MAX_PAPER_BYTES) as PaperTables;
 }
 
-const CSV_COLUMNS =
-  "evaluation,outcome,slice,arm,sweep,sweep_value,n,clusters,mean,se,low,high,seeds,over_seeds_low,over_seeds_high," +
-  "undecided_low,undecided_high\n";
+const CSV_COLUMNS = [
+  ...["evaluation", "outcome", "slice", "arm", "sweep", "sweep_value", "n", "clusters", "mean", "se", "low", "high"],
+  ...["seeds", "over_seeds_low", "over_seeds_high", "undecided_low", "undecided_high"],
+];
 
 /** Of a value that has an interval; "too few" where the data cannot give one. */
 function ends({ value, low, high }: Estimate): (number | string | null)[] {
@@ -128,32 +132,9 @@ function ends({ value, low, high }: Estimate): (number | string | null)[] {
 }
 
 function ratesCsv(rates: readonly Rate[]): string {
-  const cell = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : String(value ?? ""));
-  return (
-    CSV_COLUMNS +
-    rates
-      .map(({ evaluation, outcome, slice, arm, sweep, estimate, overSeeds, seeds, bounds }) =>
-        [
-          evaluation,
-          outcome,
-          slice,
-          arm,
-          sweep?.name,
-          sweep?.value,
-          estimate.n,
-          estimate.clusters,
-          estimate.value,
-          estimate.se,
-          ...ends(estimate),
-          seeds.length,
-          ...ends(overSeeds),
-          bounds?.[0],
-          bounds?.[1],
-        ]
-          .map(cell)
-          .join(","),
-      )
-      .map((line) => `${line}\n`)
-      .join("")
-  );
+  const lines = rates.map(({ evaluation, outcome, slice, arm, sweep, estimate, overSeeds, seeds, bounds }) => [
+    ...[evaluation, outcome, slice, arm, sweep?.name, sweep?.value, estimate.n, estimate.clusters],
+    ...[estimate.value, estimate.se, ...ends(estimate), seeds.length, ...ends(overSeeds), bounds?.[0], bounds?.[1]],
+  ]);
+  return [CSV_COLUMNS, ...lines].map(csvLine).join("");
 }

@@ -4,7 +4,7 @@ import { InputError } from "../base/errors.js";
 import { formatValue, orderedObject, printable } from "../base/json.js";
 import type { Json } from "./files.js";
 import { withTimeLimit } from "./limits.js";
-import { findSpans, type Message, type Render, type Span, tryRender } from "./spans.js";
+import { findSpans, type Message, type Render, type Span, tryRender, uniqueWord } from "./spans.js";
 import type { ChatCodec, ChatTemplate } from "./template.js";
 import { countUnwrittenCalls, countUnwrittenReasoning, settleContents } from "./tool-calls.js";
 import { turnTokens } from "./turn-tokens.js";
@@ -77,11 +77,19 @@ export function renderChat(
   return withTimeLimit(() => render(settleContents(messages, render), options.addGenerationPrompt === true));
 }
 
+/** What ends a prompt: the generation prompt, the last message as it is, or that message without what would end it. */
+export type PromptEnd = "generation prompt" | "message" | "open message";
+
 /**
  * A prompt: the messages and the generation prompt. Special tokens are those of the template only: text of special
  * tokens in contents stays text.
  */
-export function encodePrompt(tokenizer: ChatCodec, messages: Message[], options: ChatOptions = {}): EncodedPrompt {
+export function encodePrompt(
+  tokenizer: ChatCodec,
+  messages: Message[],
+  options: ChatOptions = {},
+  end: PromptEnd = "generation prompt",
+): EncodedPrompt {
   const { where = "chat" } = options;
   checkRoles(messages, where);
   const codec = forChat(tokenizer, options);
@@ -90,8 +98,8 @@ export function encodePrompt(tokenizer: ChatCodec, messages: Message[], options:
   const { text, notes } = withTimeLimit(() => {
     const render = renderer(template, cleanOptions);
     const settled = settleContents(clean, render);
-    const rendered = render(settled, true);
-    return { text: rendered, notes: notesOf(settled, rendered, template, cleanOptions, true) };
+    const rendered = end === "open message" ? openEnded(settled, render, where) : render(settled, end !== "message");
+    return { text: rendered, notes: notesOf(settled, rendered, template, cleanOptions, end === "generation prompt") };
   });
   const ids = codec.encode(text, { addSpecialTokens: false, ignore: marker });
   return { ids, ...withoutMarker(text, [], marker), ...notes, specialTextsInContent: count };
@@ -132,6 +140,16 @@ export function encodeChat(given: ChatCodec, messages: Message[], options: ChatO
   const targets = new Uint8Array(ids.length);
   for (let i = 0; i < spans.length; i++) targets.fill(1, indices[2 * i], indices[2 * i + 1]);
   return { ids, targets, ...withoutMarker(text, spans, marker), ...notes, specialTextsInContent: count };
+}
+
+/** The chat up to the end of its last content, found by a word that is put there. */
+function openEnded(messages: Message[], render: Render, where: string): string {
+  const last = messages.at(-1)!;
+  const word = uniqueWord(JSON.stringify(messages));
+  const rendered = render(messages.with(-1, { ...last, content: `${last.content ?? ""}${word}` }), false);
+  const at = rendered.lastIndexOf(word);
+  if (at < 0) throw new InputError(`${where}: the chat template does not write the last message, so it has no end`);
+  return rendered.slice(0, at);
 }
 
 /** What the template leaves out of `messages`, which it has `rendered`. */

@@ -2,7 +2,7 @@
 
 import { createSplitter, escapeRegExp, type Section, type Splitter } from "./added.js";
 import { parseBpe } from "./bpe.js";
-import { BYTE_CHARS, parseDecoder } from "./decode.js";
+import { BYTE_CHARS, parseDecoder, tokenBytes } from "./decode.js";
 import type { AddedToken, TokenizerFiles } from "./files.js";
 import { parseNormalizer } from "./normalize.js";
 import { parsePostProcessor, type Surround } from "./post.js";
@@ -37,6 +37,8 @@ export interface Codec {
   tokenId(token: string): number | undefined;
   /** The token as the vocabulary writes it. */
   tokenText(id: number): string | undefined;
+  /** What the token adds to a text, in UTF-8, of which it may be a part of a character; empty for an unknown id. */
+  tokenBytes(id: number): Uint8Array;
   specialIds: ReadonlySet<number>;
   /** What the post-processor puts around a text. */
   surround: Surround;
@@ -152,12 +154,19 @@ export function createCodec(files: TokenizerFiles): Codec {
     vocabSize: texts.length,
     tokenId: (token) => addedIds.get(token) ?? vocab.get(token),
     tokenText: (id) => texts[id],
+    tokenBytes: (id) => (words.byteLevel ? Uint8Array.from(tokenBytes(texts[id] ?? "")) : plainBytes(texts[id] ?? "")),
     specialIds,
     surround,
     hasSpecialText: (text) => specialPattern.test(text),
     specialTexts: special.map((token) => token.content).sort((a, b) => b.length - a.length),
     ordinaryAddedTexts: ordinary.map((token) => token.content),
   };
+}
+
+/** Of vocabularies that write a space as "\u2581" and a byte as "<0xE2>". */
+function plainBytes(token: string): Uint8Array {
+  const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(token)?.[1];
+  return byte === undefined ? Buffer.from(token.replaceAll("\u2581", " ")) : Uint8Array.of(Number.parseInt(byte, 16));
 }
 
 /** `raw` finds tokens in the text as it is, `normalized` those that are looked for after normalisation. */

@@ -63,7 +63,8 @@ function parseStep(value: unknown, path: string, depth: number): Step {
   }
 }
 
-function tokenBytes(token: string): number[] {
+/** The bytes of a token of a byte-level vocabulary. */
+export function tokenBytes(token: string): number[] {
   const bytes: number[] = [];
   for (const char of token) {
     const byte = CHAR_BYTES.get(char);

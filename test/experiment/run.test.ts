@@ -40,6 +40,11 @@ describe("an experiment", () => {
     expect(new Set(rates.map(({ arm }: { arm: string }) => arm)).size).toBe(6);
     expect(differences.length).toBeGreaterThan(0);
     expect(claims.length).toBeGreaterThan(0);
+    const ends = rates.flatMap(({ estimate, overSeeds }: Record<string, { low: number | null; high: number | null }>) =>
+      [estimate!.low, estimate!.high, overSeeds!.low, overSeeds!.high].filter((end) => end !== null),
+    );
+    // All of them are shares.
+    expect([Math.min(...ends) >= 0, Math.max(...ends) <= 1]).toEqual([true, true]);
     const [head, ...lines] = readFileSync(join(out, "results.csv"), "utf8").trim().split("\n");
     expect(head).toMatch(/^evaluation,outcome,slice,arm/);
     expect(lines.length).toBe(rates.length);

@@ -12,6 +12,9 @@ import { describe, expect, it } from "vitest";
 import { availableIsas } from "../../src/backend/open.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+/** Several times what two cores take that do nothing else. */
+const BUILD_MS = 900_000;
+const CASES_MS = 600_000;
 const EMULATED = join(ROOT, "build", "cuda-emulated-sanitized");
 
 // Plain vectors, AMX's path in plain code (the sanitizers do not see what tile instructions read) and the best of this
@@ -63,9 +66,9 @@ function expectCasesPass(
 }
 
 describe.skipIf(!libraries.every((path) => existsSync(path)))("under ASan and UBSan", () => {
-  it("builds the CPU kernels", { timeout: 600_000 }, () => make("cpu-all", `ISAS=${isas.join(" ")}`));
+  it("builds the CPU kernels", { timeout: BUILD_MS }, () => make("cpu-all", `ISAS=${isas.join(" ")}`));
 
-  it.each(isas)("%s passes every case", { timeout: 300_000 }, (isa) => {
+  it.each(isas)("%s passes every case", { timeout: CASES_MS }, (isa) => {
     expectCasesPass({
       MSM_CPU_BUILD: join(ROOT, "build", "cpu-sanitized"),
       MSM_CPU_ISA: isa,
@@ -74,23 +77,24 @@ describe.skipIf(!libraries.every((path) => existsSync(path)))("under ASan and UB
     });
   });
 
-  it("builds the CUDA kernels for the emulator", { timeout: 600_000 }, () => make("cuda-emulated", "emulator-test"));
+  it("builds the CUDA kernels for the emulator", { timeout: BUILD_MS }, () => make("cuda-emulated", "emulator-test"));
 
   it("the sanitizers see what emulated threads do", () => {
     const { stderr } = spawnSync(join(EMULATED, "emulator-test"), ["1", "beyond shared memory"], { encoding: "utf8" });
     expect(stderr).toMatch(/heap-buffer-overflow[\s\S]*WRITE of size 1[\s\S]*beyond_shared/);
   });
 
-  it("the CUDA kernels pass every case", { timeout: 300_000 }, () => {
+  it("the CUDA kernels pass every case", { timeout: CASES_MS }, () => {
     expectCasesPass({ MSM_CUDA_BUILD: EMULATED, MSM_TEST_BUILD: "cuda-emulated reverse" });
   });
 
-  it("the CUDA kernels for Hopper pass theirs", { timeout: 300_000 }, () => {
+  it("the CUDA kernels for Hopper pass theirs", { timeout: CASES_MS }, () => {
     expectCasesPass({ MSM_CUDA_BUILD: EMULATED }, ["test/ops/hopper.slow.test.ts", "-t", "in reverse order"]);
   });
 
-  it("whole models agree with transformers + PEFT on the emulated GPU", { timeout: 300_000 }, () => {
+  // One model, of odd sizes: what it calls, every case above has called.
+  it("a whole model agrees with transformers + PEFT on the emulated GPU", { timeout: CASES_MS }, () => {
     const settings = { MSM_CUDA_BUILD: EMULATED, MSM_EMULATOR_ORDER: "reverse" };
-    expectCasesPass(settings, ["test/model/parity.test.ts", "-t", "^(qwen3|qwen2-odd) "], "cuda-emulated");
+    expectCasesPass(settings, ["test/model/parity.test.ts", "-t", "^qwen2-odd "], "cuda-emulated");
   });
 });

@@ -1,7 +1,7 @@
 /** @file What training changed in the weights: norms by layer, and how far a stage turned what it continues. */
 import type { StageUpdate } from "../../experiment/adapters.js";
 import type { ExperimentRecord } from "../../experiment/record.js";
-import { drawLines } from "./figures.js";
+import { drawForScreens, drawLines } from "./figures.js";
 import { escapeHtml, share, table } from "./html.js";
 
 /** Empty where nothing was trained, or where it was not recorded. */
@@ -30,7 +30,8 @@ export function adapterSection({ updates = [], matrix }: ExperimentRecord): stri
       over(continued.map(({ added }) => added)),
     ];
   });
-  const figure = drawLines(lines, { x: "layer", y: "norm of the update" });
+  const names = { x: "layer", y: "norm of the update" };
+  const figure = drawForScreens((width) => drawLines(lines, names, { width }));
   return `<figure>${figure}
 <figcaption>Frobenius norm of scale · B · A by layer, mean of the seeds.</figcaption></figure>
 ${table(["arm", "norm of the update", "cosine with what it continues", "added at right angles"], rows)}

@@ -24,7 +24,16 @@ const INK: Record<string, string> = {
 };
 const [TEXT, SOFT, LINE, ...SERIES] = Object.keys(INK) as [string, string, string, ...string[]];
 const FONT = "system-ui, sans-serif";
-const WIDTH = 720;
+/** Of a drawing for a desk, and of one for a phone: labels are about as high on both. */
+const WIDTHS = { broad: 720, narrow: 360 } as const;
+const LABEL_PIXELS = 12;
+
+/** The same figure drawn for both; the style sheet shows the one that the screen has room for. */
+export function drawForScreens(draw: (width: number) => string): string {
+  return Object.entries(WIDTHS)
+    .map(([name, width]) => `<div class="${name}">${draw(width)}</div>`)
+    .join("");
+}
 
 export interface Bar {
   label: string;
@@ -41,8 +50,8 @@ export interface Line {
   points: { x: number; y: number; low?: number | null; high?: number | null }[];
 }
 
-function draw(height: number, option: object): string {
-  const chart = init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height });
+function draw(width: number, height: number, option: object): string {
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
   chart.setOption({ animation: false, textStyle: { fontFamily: FONT, color: TEXT }, ...option });
   const svg = chart.renderToSVGString();
   chart.dispose();
@@ -55,14 +64,23 @@ const axis = (name: string) => ({
   name,
   nameLocation: "middle",
   nameGap: 28,
-  nameTextStyle: { color: SOFT },
+  nameTextStyle: { color: SOFT, fontSize: LABEL_PIXELS },
   axisLine: { lineStyle: { color: LINE } },
-  axisLabel: { color: SOFT },
+  axisLabel: { color: SOFT, fontSize: LABEL_PIXELS },
   splitLine: { lineStyle: { color: LINE } },
 });
 
-/** Bars with 95 % intervals, one a row, and a dot for each seed. `from` and `to` bound the axis. */
-export function drawBars(bars: readonly Bar[], axisName: string, [from, to]: [number, number]): string {
+/**
+ * Bars with 95 % intervals, one a row, and a dot for each seed. `from` and `to` bound the axis. On a narrow drawing
+ * labels stand above their bars.
+ */
+export function drawBars(
+  bars: readonly Bar[],
+  axisName: string,
+  [from, to]: [number, number],
+  width: number = WIDTHS.broad,
+): string {
+  const isNarrow = width < WIDTHS.broad;
   const rows = [...bars].reverse();
   const renderBar = (_: unknown, api: CustomApi): object => {
     const [row, value, low, high, group] = [0, 1, 2, 3, 4].map((i) => api.value(i)) as [
@@ -86,16 +104,24 @@ export function drawBars(bars: readonly Bar[], axisName: string, [from, to]: [nu
       children.push(...([line(at(low), y, at(high), y), whisker(low), whisker(high)] as typeof children));
     return { type: "group", children };
   };
-  return draw(60 + 34 * rows.length, {
-    // ECharts guesses the width of text without a browser, too small for long labels.
-    grid: { left: 12 + 7.5 * Math.max(...rows.map(({ label }) => label.length)), right: 16, top: 8, bottom: 44 },
+  // ECharts guesses the width of text without a browser, too small for long labels.
+  const labelWidth = Math.min(width / 2, 12 + 7.5 * Math.max(...rows.map(({ label }) => label.length)));
+  const left = isNarrow ? 12 : labelWidth;
+  const besides = { width: labelWidth - 12, overflow: "truncate" };
+  const above = {
+    ...{ inside: true, margin: 0, padding: [0, 0, 11, 0], verticalAlign: "bottom" },
+    ...{ width: width - 28, overflow: "truncate" },
+  };
+  return draw(width, 60 + (isNarrow ? 50 : 34) * rows.length, {
+    grid: { left, right: 16, top: isNarrow ? 16 : 8, bottom: 44 },
     xAxis: { type: "value", min: from, max: to, ...axis(axisName) },
     yAxis: {
       type: "category",
       data: rows.map(({ label }) => label),
       ...axis(""),
-      axisLabel: { color: TEXT },
+      axisLabel: { color: TEXT, fontSize: LABEL_PIXELS, ...(isNarrow ? above : besides) },
       axisTick: { show: false },
+      z: 10,
     },
     series: [
       {
@@ -126,7 +152,11 @@ function line(x1: number, y1: number, x2: number, y2: number): object {
 }
 
 /** Lines with intervals at their points where they have some. `logX`: doses are multiples of each other. */
-export function drawLines(lines: readonly Line[], names: { x: string; y: string }, { logX = false } = {}): string {
+export function drawLines(
+  lines: readonly Line[],
+  names: { x: string; y: string },
+  { logX = false, width = WIDTHS.broad as number } = {},
+): string {
   const colour = (i: number): string => SERIES[i % SERIES.length]!;
   const series = lines.flatMap(({ label, points }, i) => [
     {
@@ -155,9 +185,20 @@ export function drawLines(lines: readonly Line[], names: { x: string; y: string 
       encode: { x: 0, y: [1, 2] },
     },
   ]);
-  return draw(340, {
-    legend: { top: 0, textStyle: { color: TEXT }, type: "plain", data: lines.map(({ label }) => label) },
-    grid: { left: 24, right: 16, top: 30 + 22 * Math.floor(lines.length / 4), bottom: 44, containLabel: true },
+  // Without a browser ECharts takes text for narrower than it is: entries of a narrow drawing get a line each.
+  const isNarrow = width < WIDTHS.broad;
+  const orient = isNarrow ? "vertical" : "horizontal";
+  const top = 8 + 22 * (isNarrow ? lines.length : 1 + Math.floor(lines.length / 4));
+  return draw(width, 310 + top, {
+    legend: {
+      top: 0,
+      orient,
+      ...(isNarrow && { left: 0 }),
+      textStyle: { color: TEXT },
+      type: "plain",
+      data: lines.map(({ label }) => label),
+    },
+    grid: { left: 24, right: 16, top, bottom: 44, containLabel: true },
     xAxis: { type: logX ? "log" : "value", ...(logX && { logBase: 2 }), min: "dataMin", ...axis(names.x) },
     yAxis: { type: "value", scale: true, ...axis(names.y), nameGap: 36 },
     series,

@@ -6,7 +6,7 @@ import type { ExperimentRecord } from "../../experiment/record.js";
 import type { Rate } from "../../experiment/results.js";
 import { describeSameArm, intervalOver } from "../seeds.js";
 import { isDecisive } from "./answer.js";
-import { drawBars, drawLines, type Line } from "./figures.js";
+import { drawBars, drawForScreens, drawLines, type Line } from "./figures.js";
 import { escapeHtml, estimate, interval, share, table } from "./html.js";
 
 /** One figure for each evaluation, on the held-out half, and a table with every main slice. */
@@ -25,7 +25,9 @@ export function armFigures(record: ExperimentRecord): string {
         const text = value === null ? `${arm.label} (nothing decided)` : arm.label;
         return { label: text, value, low, high, seeds: seeds.length > 1 ? seeds : [], group: Math.max(0, group) };
       });
-      return `<h3>${escapeHtml(label ?? name)}</h3><figure>${drawBars(bars, main.outcome, rangeOf(bars))}
+      return `<h3>${escapeHtml(label ?? name)}</h3><figure>${drawForScreens((width) =>
+        drawBars(bars, main.outcome, rangeOf(bars), width),
+      )}
 <figcaption>${escapeHtml(main.slice)}: mean with the 95 % interval ${intervalOver(experiment)}; dots are seeds.
 </figcaption></figure>
 ${outcomeTable(record, own, main)}${legend(taskByName(settings.task).legend, own)}`;
@@ -142,7 +144,8 @@ export function curveFigures({ experiment, matrix, rates }: ExperimentRecord): s
             .map(({ sweep, estimate: { value, low, high } }) => ({ x: sweep!.value, y: value!, low, high }));
           return points.length === 0 ? [] : [{ label: armLabel, points }];
         });
-        const drawing = drawLines(lines, { x: setting, y: outcome }, { logX: true });
+        const names = { x: setting, y: outcome };
+        const drawing = drawForScreens((width) => drawLines(lines, names, { logX: true, width }));
         return `<h3>${escapeHtml(name)}: ${escapeHtml(label ?? evaluation)}</h3><figure>${drawing}
 <figcaption>Held-out half, mean, 95 % interval ${intervalOver(experiment)}.</figcaption></figure>`;
       }),
@@ -161,8 +164,9 @@ export function trainingFigure({ training, experiment }: ExperimentRecord): stri
       points: points.map(([x, y]) => ({ x, y })),
     }));
   if (lines.length === 0) return "";
+  const names = { x: "optimiser step", y: "loss a target token" };
   return (
-    `<figure>${drawLines(lines, { x: "optimiser step", y: "loss a target token" })}<figcaption>Training ` +
+    `<figure>${drawForScreens((width) => drawLines(lines, names, { width }))}<figcaption>Training ` +
     `loss, seed ${seed}.</figcaption></figure>`
   );
 }

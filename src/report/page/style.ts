@@ -9,7 +9,7 @@ export const STYLE = `
   --s3: #63c492; --s4: #c095e0; --s5: #d8ad62; --s6: #9aa5b1; --yes: #63c492; --no: #ef8080 } }
 * { box-sizing: border-box }
 body { margin: 0 auto; padding: 1rem; max-width: 60rem; font: 16px/1.55 system-ui, sans-serif; color: var(--ink);
-  background: var(--paper) }
+  background: var(--paper); overflow-wrap: anywhere }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0 }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; border-top: 1px solid var(--line); padding-top: 1rem }
 h3 { font-size: 1rem; margin: 1.5rem 0 .25rem }
@@ -17,12 +17,15 @@ p.answer { font-size: 1.1rem; background: var(--box); border-left: 4px solid var
 small, .soft { color: var(--soft); font-size: .85em }
 figure { margin: 1rem 0 }
 figcaption { color: var(--soft); font-size: .9rem }
+.narrow { display: none }
+.narrow svg { max-width: 30rem }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; width: 100% }
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap;
   vertical-align: top }
 thead th { white-space: normal; vertical-align: bottom }
-th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 11rem }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 11rem; max-width: 20rem;
+  position: sticky; left: 0; background: var(--paper) }
 .yes { color: var(--yes) } .no { color: var(--no) }
 nav { display: flex; flex-wrap: wrap; gap: 0 1rem }
 a { color: var(--s1) }
@@ -34,4 +37,8 @@ article pre, details pre { white-space: pre-wrap; overflow-wrap: anywhere; font:
   margin: .25rem 0; max-height: 24rem; overflow: auto }
 details { margin: .5rem 0 }
 summary { cursor: pointer }
+@media (max-width: 48rem) {
+  .broad { display: none } .narrow { display: block }
+  th:first-child, td:first-child { min-width: 8rem; max-width: 45vw }
+}
 `;
