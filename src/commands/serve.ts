@@ -6,9 +6,7 @@ import { InputError } from "../base/errors.js";
 import { parseOptions } from "../config/options.js";
 import { type ServeConfig, serveSchema } from "../config/serve.js";
 import { watchSignals } from "../jobs/signals.js";
-import { type Models, openModels } from "../serve/models.js";
-import { formatServingPlan } from "../serve/plan.js";
-import { openServer } from "../serve/server.js";
+import type { Models } from "../serve/models.js";
 import { downloadProgress } from "../terminal/download.js";
 import { openProgress } from "../terminal/progress.js";
 import { memoryBudget } from "../train/memory.js";
@@ -36,6 +34,10 @@ export function addServeCommand(program: Command): void {
 
 /** Runs until a signal; the address goes to stdout, once requests are taken. */
 async function runServe(config: ServeConfig): Promise<void> {
+  // Loaded here, so that no other command waits for it.
+  const { openModels } = await import("../serve/models.js");
+  const { formatServingPlan } = await import("../serve/plan.js");
+  const { openServer } = await import("../serve/server.js");
   const adapters = config.adapters.map(parseAdapter);
   const { apiKey, isMade } = keyOf(config);
   const progress = openProgress(false);

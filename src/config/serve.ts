@@ -2,7 +2,7 @@
 import { z } from "zod";
 import "./help.js";
 import { computingSchema, dtypeSetting, modelSetting, tokenizerSetting } from "./model.js";
-import { count, countFrom, countOrZero, text } from "./values.js";
+import { count, countFrom, numeric, text } from "./values.js";
 
 export const serveSchema = z.strictObject({
   model: modelSetting,
@@ -21,7 +21,11 @@ export const serveSchema = z.strictObject({
     value: "address",
     description: "where to listen; another address than this machine's own needs a key of yours",
   }),
-  port: countOrZero.default(8000).meta({ value: "n", description: "where to listen; 0: any free one" }),
+  port: numeric((number) =>
+    number.int("must be a whole number").min(0, "must be 0 or more").max(65535, "must be at most 65535"),
+  )
+    .default(8000)
+    .meta({ value: "n", description: "where to listen; 0: any free one" }),
   apiKey: text.nullable().default(null).meta({
     value: "key",
     description: "what clients must send to ask /v1",

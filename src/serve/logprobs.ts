@@ -22,8 +22,8 @@ export function chatLogprob(tokenizer: Tokenizer, { id, logprob, top }: Token): 
 }
 
 /**
- * A token as a text of its own: its bytes where it is a part of a character ("bytes:\xe2\x82"), its id where it is a row
- * of the embedding that the vocabulary does not have.
+ * A token as a text of its own: its bytes where it is a part of a character ("bytes:\xe2\x82"), its id where the
+ * vocabulary does not have it.
  */
 export function tokenText(tokenizer: Tokenizer, id: number): string {
   if (tokenizer.tokenText(id) === undefined) return `token_id:${id}`;

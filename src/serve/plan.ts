@@ -69,7 +69,7 @@ export function formatServingPlan({ maxModelLen, shape, bytes, available }: Serv
   return [
     `memory     ${formatBytes(total)} of ${formatBytes(available)}: weights ${formatBytes(bytes.weights)}, cache ` +
       `${formatBytes(bytes.cache)}, passes ${formatBytes(bytes.passes)}; an adapter takes its own when it is loaded`,
-    `at once    ${number(shape.maxLogits)} requests, ${number(shape.cacheRows)} tokens of all of them; one has at most ` +
-      `${number(maxModelLen)}`,
+    `at once    ${number(shape.maxLogits)} requests, ${number(shape.cacheRows)} tokens of all of them; at most ` +
+      `${number(maxModelLen)} of one`,
   ];
 }

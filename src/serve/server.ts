@@ -17,6 +17,8 @@ const RETRY_AFTER_S = 1;
 const HEAD_MS = 20_000;
 const REQUEST_MS = 120_000;
 const MAX_CONNECTIONS = 2000;
+/** For what is written but not sent when the server ends. */
+const LAST_BYTES_MS = 5000;
 
 export interface ServerSettings {
   host: string;
@@ -48,6 +50,11 @@ export async function openServer(models: Models, settings: ServerSettings): Prom
   const routes = routesOf(metrics, () => isDraining);
   const server = createServer({ headersTimeout: HEAD_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: 75_000 });
   server.maxConnections = MAX_CONNECTIONS;
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const began = performance.now();
@@ -96,7 +103,10 @@ export async function openServer(models: Models, settings: ServerSettings): Prom
           resolve();
         });
         // Connections on which nothing is asked, also those on which nothing ever was.
-        onRest = () => server.closeAllConnections();
+        onRest = () => {
+          for (const socket of sockets) socket.end();
+          setTimeout(() => server.closeAllConnections(), LAST_BYTES_MS).unref();
+        };
         if (underWay === 0) onRest();
       });
     },

@@ -14,8 +14,9 @@ export interface ToolCall {
 const MAX_DEPTH = 64;
 
 /**
- * The calls that `text` is: JSON of {name, arguments} (Qwen, Hermes) or {name, parameters} (Llama 3), a list of them, or
- * several with semicolons or line breaks between. Null where it is none, or one of a function that is not among `names`.
+ * The calls that `text` is: JSON of {name, arguments} (Qwen, Hermes) or {name, parameters} (Llama 3), a list of them,
+ * or several with semicolons or line breaks between. Null where it is none, or one of a function that is not among
+ * `names`.
  */
 export function callsOfJson(text: string, names: readonly string[]): ToolCall[] | null {
   const whole = parse(text);

@@ -38,7 +38,7 @@ describe("chat completions", () => {
     expect(["stop", "length"]).toContain(choice!.finish_reason);
   });
 
-  test("are the same for the same seed, alone or with others, whole or streamed; other seeds and choices differ", async () => {
+  test("are the same for the same seed, alone or with others, whole or streamed; other seeds differ", async () => {
     const textOf = async (more: object): Promise<(string | null)[]> =>
       (await client.chat.completions.create({ ...ask, ...more })).choices.map(({ message }) => message.content);
     const [alone] = await textOf({});

@@ -44,7 +44,8 @@ const CASES: [name: string, text: string, settings: Partial<ReplySettings>, want
   ],
   [
     "text and two calls",
-    'well\n<tool_call>{"name": "look", "arguments": {}}</tool_call>\n<tool_call>{"name": "send", "arguments": {"t": "<b>"}}</tool_call>',
+    'well\n<tool_call>{"name": "look", "arguments": {}}</tool_call>\n' +
+      '<tool_call>{"name": "send", "arguments": {"t": "<b>"}}</tool_call>',
     TOOLS,
     { content: "well\n", calls: [call("look", {}), call("send", { t: "<b>" })] },
   ],
