@@ -46,7 +46,7 @@ export function checkAchieved({ updates, skipped, largestGradient }: Achieved, c
           : `after ${updates} updates the adapter is as it was before`;
   if (why !== null)
     throw new RunError(
-      `nothing was trained: ${why}. No adapter was written. Look at the losses in log.jsonl and at --lr, --warmup and ` +
-        "the data; give another --out",
+      `nothing was trained: ${why}. No adapter was written. Look at the losses in log.jsonl and at --lr, ` +
+        "--warmup and the data; give another --out",
     );
 }

@@ -2,6 +2,7 @@
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { asYaml, smallExperiment } from "../experiment/experiment.js";
 import { MINIATURE, runCli, scratchFolder, trainArgs } from "./run.js";
 
 const scratch = scratchFolder();
@@ -96,5 +97,39 @@ describe("asking", () => {
     expect((await runCli(ask("hello there"))).code).toBe(0);
     const { code, stderr } = await runCli(ask("hello <note>"));
     expect([code, stderr]).toEqual([2, expect.stringMatching(/token id 858 is not in the model/)]);
+  });
+});
+
+describe("an experiment", () => {
+  const evaluated = (settings: object): Record<string, unknown> => ({
+    ...{ model, seeds: [0], arms: ["bare", "aft"] },
+    evaluations: [{ name: "asked", settings }],
+  });
+  const plan = async (changes: Record<string, unknown>) => {
+    const file = join(scratch, `experiment-${files++}.yaml`);
+    writeFileSync(file, asYaml(smallExperiment(changes)));
+    return runCli(["run", file, "--plan"]);
+  };
+
+  test("is refused by its plan where an evaluation's texts have the token, by the record", async () => {
+    const { code, stderr } = await plan(evaluated({ task: "perplexity", data: [data(plain, noted)] }));
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/evaluations\.asked: \S+ line 2: token id 858/)]);
+  });
+
+  test("is refused where the chat template writes it, and not where a question has it as text", async () => {
+    const question = (prompt: string) => ({ id: "q", category: "a", prompt });
+    const settings = { task: "benign-requests", judge: "none", maxTokens: 4, data: [data(question("the <note>?"))] };
+    const asText = await plan(evaluated(settings));
+    expect(asText.code, asText.stderr).toBe(0);
+    const noting = join(scratch, "noting");
+    cpSync(model, noting, { recursive: true });
+    const path = join(noting, "tokenizer_config.json");
+    const config = JSON.parse(readFileSync(path, "utf8"));
+    writeFileSync(path, JSON.stringify({ ...config, chat_template: `<note>${config.chat_template}` }));
+    const written = await plan({ ...evaluated(settings), model: noting, arms: ["bare"] });
+    expect([written.code, written.stderr]).toEqual([
+      2,
+      expect.stringMatching(/evaluations\.asked: \S+ line 1: token id 858 \("<note>"\)/),
+    ]);
   });
 });

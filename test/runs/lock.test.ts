@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -19,10 +19,26 @@ test("a folder is locked once, and again after it was unlocked", () => {
   lockFolder(folder)();
 });
 
-test("the folder is made where it is missing", () => {
+test("the folder is made where it is missing, and goes again where nothing was written", () => {
   const folder = join(scratch, "a", "b");
+  const unlock = lockFolder(folder);
+  expect(existsSync(join(folder, "lock"))).toBe(true);
+  unlock();
+  expect(existsSync(join(scratch, "a"))).toBe(false);
+  const again = lockFolder(folder);
+  writeFileSync(join(folder, "log.jsonl"), "");
+  again();
+  expect(readdirSync(folder).sort()).toEqual(["lock", "log.jsonl"]);
   lockFolder(folder)();
-  expect(existsSync(folder)).toBe(true);
+  expect(readdirSync(folder).sort()).toEqual(["lock", "log.jsonl"]);
+});
+
+test("a folder of something else is left as it was", () => {
+  const folder = join(scratch, "other");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "results.json"), "{}");
+  lockFolder(folder)();
+  expect(readdirSync(folder)).toEqual(["results.json"]);
 });
 
 test("a lock does not outlive its process, however that ended", () => {

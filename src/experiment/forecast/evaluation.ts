@@ -18,9 +18,9 @@ import { scoringShape } from "../../model/score.js";
 import { measureSession, type SessionShape } from "../../model/session.js";
 import { layoutWeights } from "../../model/weights.js";
 import type { ModelConfig } from "../../shape/config.js";
-import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import { decodeSeconds, prefillSeconds, type Rates } from "../../train/forecast.js";
 import type { Experiment } from "../file.js";
+import { checkAskedTokens, type Reader } from "./tokens.js";
 import { type Asking, askingOf, countWork, type EvaluationWork } from "./work.js";
 
 /** What a chat template puts around a turn, about. */
@@ -30,11 +30,14 @@ const REPLY_SECONDS = 10;
 
 type Evaluation = Experiment["evaluations"][number];
 
-/** Counts what an evaluation asks. Throws InputError where its data are not at hand and no sizes are recorded. */
+/**
+ * Counts what an evaluation asks. Throws InputError where its data are not at hand and no sizes are recorded, and where
+ * the model lacks a token of them.
+ */
 export async function planEvaluation(
   { name, settings, recorded }: Evaluation,
   isAtHand: boolean,
-  tokenizer: Tokenizer | null,
+  reader: Reader | null,
 ): Promise<EvaluationWork> {
   const task = taskByName(settings.task);
   if (!isAtHand && settings.data.some((arg) => arg.startsWith("hf://"))) {
@@ -48,13 +51,17 @@ export async function planEvaluation(
     return { model: askingOf(task, Array(texts).fill(recorded.tokens / texts), settings), judge: null };
   }
   const count = (text: string): number =>
-    TEMPLATE_TOKENS + (tokenizer ? tokenizer.encode(text).length : Math.ceil(text.length / CHARACTERS_A_TOKEN));
+    TEMPLATE_TOKENS + (reader ? reader.tokenizer.encode(text).length : Math.ceil(text.length / CHARACTERS_A_TOKEN));
   const { samples } = await loadSamples(task, settings.data, settings.limit, settings);
   const control = (await loadControl(task, settings))?.samples ?? [];
   const judge = isEndpoint(settings)
     ? { maxTokens: ENDPOINT_TOKENS, together: CONCURRENCY }
     : { maxTokens: LOCAL_TOKENS, together: GROUP };
-  const placed = [...samples, ...control].map(({ sample }) => sample);
+  const all = [...samples, ...control];
+  if (reader)
+    for (const { sample, where } of all)
+      for (const text of task.reads(sample)) checkAskedTokens(task, text, `evaluations.${name}: ${where}`, reader);
+  const placed = all.map(({ sample }) => sample);
   return countWork(task, placed, settings, settings.judge === "none" ? null : judge, count);
 }
 

@@ -28,6 +28,7 @@ import { checkRates } from "../../train/schedule.js";
 import type { Experiment } from "../file.js";
 import type { Matrix } from "../matrix.js";
 import { evaluationBytes, evaluationSeconds, isEndpoint, planEvaluation } from "./evaluation.js";
+import { checkAskedTokens } from "./tokens.js";
 import { type Asking, type EvaluationWork, toldAsking } from "./work.js";
 
 /** Rows that are filled, of records of usual lengths: for sizes that were recorded, not packed. */
@@ -81,7 +82,8 @@ export async function forecastJobs(experiment: Experiment, matrix: Matrix, backe
   }
   for (const evaluation of experiment.evaluations) {
     const own = new Set(matrix.cells.flatMap((cell) => (cell.evaluation === evaluation.name ? [cell.job] : [])));
-    const plain = await planEvaluation(evaluation, !experiment.recordedShape, plainSubject.tokenizer);
+    const { tokenizer, model } = plainSubject;
+    const plain = await planEvaluation(evaluation, !experiment.recordedShape, tokenizer && { tokenizer, model });
     const { sequences } = backend.limits;
     for (const { id, needs, config: asked } of matrix.jobs.filter((job) => job.kind === "eval" && own.has(job.id))) {
       const work = toldWork(plain, asked as EvalConfig, plainSubject);
@@ -105,6 +107,7 @@ function toldWork(work: EvaluationWork, { system }: EvalConfig, subject: Subject
   if (system === null) return work;
   const { tokenizer } = subject;
   const text = loadText(system, MAX_SYSTEM_BYTES);
+  if (tokenizer) checkAskedTokens({}, text, system, { tokenizer, model: subject.model });
   const tokens = tokenizer ? tokenizer.encode(text).length : Math.ceil(text.length / CHARACTERS_A_TOKEN);
   const model = toldAsking(work.model, tokens);
   const positions = subject.model.maxPositionEmbeddings;
