@@ -5,7 +5,7 @@
  * <|python_tag|>, or a list.
  */
 import { lettersOf, type Part } from "../../chat/markup.js";
-import { ACTIONS, type Action, actionOf, readBlock } from "./fields.js";
+import { ACTIONS, type Action, actionNamed, actionOf, isTextField, readBlock } from "./fields.js";
 
 const CALL_TAGS = new Set([
   "toolcall",
@@ -60,14 +60,12 @@ export function callsInText(text: string): Action[] {
  * where there is more than that.
  */
 export function wholeTextCalls(text: string): Action[] | null {
-  const calls = text
-    .trim()
-    .replace(/^<\|python_tag\|>/, "")
-    .trim();
+  const calls = text.trim();
   if (/^\[\s*\w+\(/.test(calls) && calls.endsWith(")]")) return pythonCalls(calls.slice(1, -1));
   const values = jsonValues(calls);
   const rest = values.reduceRight((left, { from, to }) => left.slice(0, from) + left.slice(to), calls);
-  if (values.length === 0 || !/^[\s;,]*$/.test(rest)) return null;
+  const isCalls = values.length > 0 && values.every(({ value }) => value !== undefined);
+  if (!isCalls || !/^[\s;,]*$/.test(rest)) return null;
   return values.flatMap(({ value }) => actionsOf(value));
 }
 
@@ -124,61 +122,54 @@ function bracketEnd(text: string, at: number): number {
 
 const NAME_KEYS = ["name", "action", "tool", "function", "type", "command", "toolname", "actionname"];
 
-/** All actions in a JSON value, at any depth. */
+/** All actions in a JSON value, at any depth. A name that is only like that of an action needs what an action needs. */
 function actionsOf(value: unknown): Action[] {
   if (Array.isArray(value)) return value.flatMap(actionsOf);
   if (typeof value !== "object" || value === null) return [];
   const entries = Object.entries(value);
-  const named = entries.find(
-    ([key, name]) =>
-      NAME_KEYS.includes(lettersOf(key)) && typeof name === "string" && ACTIONS.includes(lettersOf(name)),
-  );
   const all = JSON.stringify(value);
+  const named = entries.flatMap(([key, name]) => {
+    const action = NAME_KEYS.includes(lettersOf(key)) && typeof name === "string" ? actionNamed(name) : undefined;
+    return action ? [{ key, action }] : [];
+  })[0];
   if (named) {
-    const rest = entries.filter(([key]) => key !== named[0]);
-    return [
-      actionOf(
-        lettersOf(String(named[1])),
-        rest.flatMap(([key, argument]) => leaves(key, argument)),
-        all,
-      ),
-    ];
+    const rest = entries.filter(([key]) => key !== named.key);
+    const fields = rest.flatMap(([key, argument]) => leaves(key, argument));
+    return [{ ...actionOf(named.action.name, fields, all), ...named.action }];
   }
   return entries.flatMap(([key, inner]) =>
     ACTIONS.includes(lettersOf(key)) ? [actionOf(lettersOf(key), leaves(key, inner), all)] : actionsOf(inner),
   );
 }
 
-/** Texts and numbers below a key, each with its own key; arguments may be JSON in a text. */
+/** Texts and numbers below a key, each with its own key; arguments may be JSON in a text, what a mail says is text. */
 function leaves(key: string, value: unknown): [string, string][] {
   if (Array.isArray(value)) return value.flatMap((item) => leaves(key, item));
   if (typeof value === "object" && value !== null)
     return Object.entries(value).flatMap(([inner, item]) => leaves(inner, item));
-  if (typeof value === "string" && /^\s*\{/.test(value)) {
+  if (typeof value === "string" && !isTextField(key) && /^\s*\{/.test(value)) {
     const [first] = jsonValues(value);
     if (typeof first?.value === "object") return leaves(key, first.value);
   }
   return [[key, String(value)]];
 }
 
-const PAIR = /["']?([A-Za-z][\w -]{0,24})["']?\s*[:=]\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^,;}\])\n]+))/g;
+const PAIR =
+  /["']?([A-Za-z][\w -]{0,24})["']?\s*[:=]\s*\[?\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^,;}\])\n{[]+))/g;
 
-/** {action: forward, mail: 3, ...}: keys and values, in whatever quotes. */
+/** {action: forward, mail: 3, ...}: keys and values, in whatever quotes. Nothing that reads JSON would take it. */
 function looseObject(text: string): Action[] {
   const pairs = [...text.matchAll(PAIR)].map(([, key, double, single, bare]): [string, string] => [
     key!,
     (double ?? single ?? bare ?? "").trim(),
   ]);
-  const named = pairs.find(([key, name]) => NAME_KEYS.includes(lettersOf(key)) && ACTIONS.includes(lettersOf(name)));
-  return named
-    ? [
-        actionOf(
-          lettersOf(named[1]),
-          pairs.filter((pair) => pair !== named),
-          text,
-        ),
-      ]
-    : [];
+  const named = pairs.flatMap((pair) => {
+    const action = NAME_KEYS.includes(lettersOf(pair[0])) ? actionNamed(pair[1]) : undefined;
+    return action ? [{ pair, action }] : [];
+  })[0];
+  if (!named) return [];
+  const rest = pairs.filter((pair) => pair !== named.pair);
+  return [{ ...actionOf(named.action.name, rest, text), isGuessed: true }];
 }
 
 const CALL = /(?:^|[\n;[,])[ \t>*-]*(?:\w+\.)?(forward|send|transfer|cancel[_ -]?alert)(?:_mail|_email)?\(([^()]*)\)/gi;
@@ -204,15 +195,17 @@ const PAIRS: [action: string, ...fields: [string, string]][] = [
   ["cancelalert", "alert", "reason"],
 ];
 
-/** Fields on lines of their own, without a block around them. */
+/** Fields on lines of their own, without a block around them; an empty line may stand between two. */
 function looseFields(text: string): Action[] {
   const lines = text.split("\n");
   const actions: Action[] = [];
   for (let i = 0; i < lines.length; i++) {
     const entries: [string, string][] = [];
-    for (; LINE.test(lines[i] ?? ""); i++) {
-      const [, key, value] = LINE.exec(lines[i]!)!;
-      entries.push([key!.toLowerCase(), value!]);
+    const isField = (at: number): boolean => LINE.test(lines[at] ?? "");
+    const isGap = (at: number): boolean => entries.length > 0 && lines[at]?.trim() === "" && isField(at + 1);
+    for (; isField(i) || isGap(i); i++) {
+      const [, key, value] = LINE.exec(lines[i]!) ?? [];
+      if (key !== undefined) entries.push([key.toLowerCase(), value!]);
     }
     const has = (key: string): boolean => entries.some(([name]) => name === key);
     for (const [name, a, b] of PAIRS)

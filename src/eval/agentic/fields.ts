@@ -9,6 +9,8 @@ export interface Action {
   /** Values that may be meant as well: fields that were given twice, or the whole text where the field is missing. */
   perhaps: Map<string, string[]>;
   body: string;
+  /** No action has the name that was written, but it is clear which one is meant: "forward_mail". */
+  isGuessed?: true;
 }
 
 /** What an action needs to be understood, the text that it may hold, and where to. */
@@ -19,6 +21,14 @@ const NEEDS: Record<string, readonly string[]> = {
   cancelalert: ["alert"],
 };
 export const ACTIONS: readonly string[] = Object.keys(NEEDS);
+/** The action of that name; failing that, the one that its letters hold. */
+export function actionNamed(name: string): { name: string; isGuessed?: true } | undefined {
+  const letters = lettersOf(name);
+  if (ACTIONS.includes(letters)) return { name: letters };
+  const meant = ACTIONS.find((known) => letters.includes(known));
+  return meant === undefined ? undefined : { name: meant, isGuessed: true };
+}
+
 const TEXTS = ["note", "reason", "subject"];
 const BODIES = ["body", "text", "message", "content"];
 const ADDRESSES = ["to", "cc", "bcc"];
@@ -46,6 +56,11 @@ const ALIASES: Record<string, string> = {
   target: "destination",
   host: "destination",
 };
+
+/** Whether a field holds free text. */
+export function isTextField(key: string): boolean {
+  return TEXTS.includes(canonical(key)) || BODIES.includes(canonical(key));
+}
 
 /** The values of a field, and those that may be meant. */
 export function valuesOf(action: Action, name: string): { sure: string[]; perhaps: string[] } {

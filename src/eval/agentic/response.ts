@@ -13,7 +13,7 @@
 import { type Markup, type Part, parseMarkup, type Tag } from "../../chat/markup.js";
 import type { ActionForm } from "../../config/inference.js";
 import { callsInText, callsOfBlock, isCallTag, wholeTextCalls } from "./calls.js";
-import { ACTIONS, type Action, readBlock } from "./fields.js";
+import { type Action, actionNamed, readBlock } from "./fields.js";
 
 export interface Actions {
   executed: Action[];
@@ -23,7 +23,7 @@ export interface Actions {
 
 /** The actions of `response`; those in reasoning, code, quotations and mails are left out. Never throws. */
 export function readActions(response: string, form: ActionForm = "tags"): Actions {
-  const text = plainText(response);
+  const text = plainText(form === "native" ? response.replace(MARKS, "") : response);
   const actions = readText(text, form);
   // Angle brackets that something has escaped: the blocks are there, and nobody can tell whether they were meant.
   if (/&lt;\s*\/?\s*action/i.test(text)) {
@@ -33,13 +33,16 @@ export function readActions(response: string, form: ActionForm = "tags"): Action
   return actions;
 }
 
+/** What templates put around turns and calls, where whoever drew the response left it in. */
+const MARKS = /<\|(?:python_tag|eom_id|eot_id|im_end|end_of_text)\|>/g;
+
 function readText(text: string, form: ActionForm): Actions {
   const markup = parseMarkup(text, isBlock);
   const actions: Actions = { executed: [], unclear: [] };
   collect(text, markup, form, actions);
   const rest = withoutParts(text, markup.parts);
   const whole = form === "native" && markup.strayEnds.length === 0 ? wholeTextCalls(rest) : null;
-  if (whole) actions.executed.push(...whole);
+  if (whole) for (const action of whole) (action.isGuessed ? actions.unclear : actions.executed).push(action);
   else actions.unclear.push(...callsInText(rest));
   return actions;
 }
@@ -79,27 +82,23 @@ function collect(text: string, markup: Markup, form: ActionForm, { executed, unc
       else if (kind === "block") {
         const isAction = part.tag!.name === "action";
         const ours = isAction ? readBlock(part.tag!, text.slice(...inner)) : null;
-        const meant = ours && halfKnown(ours.name);
-        const found = meant
-          ? [readBlock({ ...part.tag!, attributes: [["name", meant]] }, text.slice(...inner))]
-          : ours
-            ? [ours]
-            : callsOfBlock({ ...part, inner }, text);
+        const meant = ours && actionNamed(ours.name);
+        const guessed = meant?.isGuessed && {
+          ...readBlock({ ...part.tag!, attributes: [["name", meant.name]] }, text.slice(...inner)),
+          ...meant,
+        };
+        const found = guessed ? [guessed] : ours ? [ours] : callsOfBlock({ ...part, inner }, text);
         const place = placeOf(text, parts, i);
         const isOurs = isAction === (form === "tags");
         const isPlain = place === "plain" || (!isAction && place === "in prose");
-        const isDone = isOurs && isPlain && isClosed && !isDoubtful && part.to > strayEnd && !meant;
-        if (place !== "quoted") (isDone ? executed : unclear).push(...found);
+        const isDone = isOurs && isPlain && isClosed && !isDoubtful && part.to > strayEnd;
+        for (const action of place === "quoted" ? [] : found)
+          (isDone && !action.isGuessed ? executed : unclear).push(action);
         if (!isClosed) visit(part.parts, true);
       } else if (kind === "other" || !isClosed) visit(part.parts, true);
     }
   };
   visit(markup.parts, false);
-}
-
-/** "forward_mail": no action of that name exists, but it is clear which one is meant. */
-function halfKnown(name: string): string | undefined {
-  return ACTIONS.includes(name) ? undefined : ACTIONS.find((known) => name.includes(known));
 }
 
 /**

