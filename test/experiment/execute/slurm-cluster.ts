@@ -3,7 +3,7 @@
  * Needs root.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 
@@ -105,4 +105,86 @@ export async function until(condition: () => boolean, milliseconds: number, expl
       throw new Error(`waited ${milliseconds} ms in vain: ${condition}\n${explain()}`);
     await new Promise((wake) => setTimeout(wake, 100));
   }
+}
+
+/** Slurm's programs with faults, in a folder that goes first on the PATH. */
+export interface Faults {
+  env: Record<string, string>;
+  /** The next `calls` calls of scontrol fail, as when the controller does not answer. */
+  silence(calls: number): void;
+  /** How many of them are still to come. */
+  silentCalls(): number;
+  /** From now on: jobs that are submitted fail at once. */
+  nodesAreBroken(are: boolean): void;
+  /** From now on: jobs that end as FAILED are said to have ended as TIMEOUT. */
+  failuresAreTimeouts(are: boolean): void;
+  /** So many of the jobs that are submitted next are killed as soon as they have saved a checkpoint in `out`. */
+  cut(jobs: number, out: string): void;
+  /** What was submitted since the last call, by the jobs' comments, in order. */
+  submitted(): string[];
+}
+
+/** `folder` is made; its path has no blanks. */
+export function makeFaults(folder: string): Faults {
+  mkdirSync(folder, { recursive: true });
+  const file = (name: string): string => join(folder, name);
+  const mark = (name: string, is: boolean): void =>
+    is ? writeFileSync(file(name), "") : rmSync(file(name), { force: true });
+  const programOf = (name: string): string => execFileSync("which", [name], { encoding: "utf8" }).trim();
+  const script = (name: string, lines: readonly string[]): void =>
+    writeFileSync(file(name), `#!/bin/bash\n${lines.join("\n")}\n`, { mode: 0o755 });
+  script("scontrol", [
+    `left=$(cat ${file("silent")} 2>/dev/null || echo 0)`,
+    'if [ "$left" -gt 0 ]; then',
+    `  echo $((left - 1)) > ${file("silent")}`,
+    '  echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2',
+    "  exit 1",
+    "fi",
+    "set -o pipefail",
+    `state=$([ -e ${file("timeouts")} ] && echo TIMEOUT || echo FAILED)`,
+    `${programOf("scontrol")} "$@" | sed "s/JobState=FAILED/JobState=$state/"`,
+  ]);
+  script("sbatch", [
+    'for word in "$@"; do',
+    `  case "$word" in --comment=*) echo "\${word#--comment=}" >> ${file("submitted")};; esac`,
+    "done",
+    // The last word is the command: "exec node ...".
+    `exec ${programOf("sbatch")} "\${@:1:$#-1}" "bash ${file("cut.sh")} \${@: -1}"`,
+  ]);
+  script("cut.sh", [
+    "shift", // "exec"
+    `[ -e ${file("broken")} ] && { echo "the disk of the node is full"; exit 1; }`,
+    `left=$(cat ${file("cuts")} 2>/dev/null || echo 0)`,
+    '[ "$left" -gt 0 ] || exec "$@"',
+    `out=$(cat ${file("out")})`,
+    `touch ${file("begun")}`,
+    '"$@" & job=$!',
+    'while kill -0 "$job" 2>/dev/null; do',
+    `  saved=$(find "$out"/stages/*/checkpoint -name state.safetensors -newer ${file("begun")} 2>/dev/null)`,
+    '  if [ -n "$saved" ]; then',
+    `    echo $((left - 1)) > ${file("cuts")}`,
+    '    kill -KILL "$job"',
+    "    exit 1",
+    "  fi",
+    "  sleep 0.05",
+    "done",
+    'wait "$job"',
+  ]);
+  return {
+    env: { PATH: `${folder}:${process.env["PATH"]}` },
+    silence: (calls) => writeFileSync(file("silent"), String(calls)),
+    silentCalls: () => Number(readFileSync(file("silent"), "utf8")),
+    nodesAreBroken: (are) => mark("broken", are),
+    failuresAreTimeouts: (are) => mark("timeouts", are),
+    cut(jobs, out) {
+      writeFileSync(file("cuts"), String(jobs));
+      writeFileSync(file("out"), out);
+    },
+    submitted() {
+      if (!existsSync(file("submitted"))) return [];
+      const lines = readFileSync(file("submitted"), "utf8").trim().split("\n");
+      rmSync(file("submitted"));
+      return lines;
+    },
+  };
 }
