@@ -44,7 +44,8 @@ describe.skipIf(!BROWSER)("at 390 px", () => {
       return [...svg.querySelectorAll("text")].map((text) => {
         const own = text.getBoundingClientRect();
         const isInside = own.left >= box.left - 1 && own.right <= box.right + 1 && own.top >= box.top - 1;
-        return { shown: box.width > 0, height: parseFloat(getComputedStyle(text).fontSize) * scale, outside: isInside ? "" : text.textContent };
+        const height = parseFloat(getComputedStyle(text).fontSize) * scale;
+        return { shown: box.width > 0, height, outside: isInside ? "" : text.textContent };
       });
     })`)) as { shown: boolean; height: number; outside: string }[];
     const shown = labels.filter((label) => label.shown);

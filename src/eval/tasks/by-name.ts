@@ -8,12 +8,14 @@ import { choice } from "./choice.js";
 import { multipleChoice } from "./multiple-choice.js";
 import { openValues } from "./open-values.js";
 import { perplexity } from "./perplexity.js";
+import { specKnowledge } from "./spec-knowledge.js";
 
 export const TASKS: readonly Task[] = [
   choice,
   multipleChoice,
   perplexity,
   capability,
+  specKnowledge,
   agenticMisalignment,
   openValues,
   benignRequests,
