@@ -4,6 +4,7 @@ import { parseOptions } from "../config/options.js";
 import { trainSchema } from "../config/train.js";
 import { describeForms } from "../corpus/forms.js";
 import { runTrain, type TrainFlags } from "../jobs/training.js";
+import { writeTensorboard } from "../runs/tensorboard.js";
 import { addOptions } from "./options.js";
 
 const HELP: Record<"midtrain" | "aft", { summary: string; example: string }> = {
@@ -31,9 +32,16 @@ export function addTrainCommand(program: Command, name: "midtrain" | "aft"): voi
   addOptions(command, trainSchema)
     .option("--plan", "print tokens, steps, memory and forecast, and stop")
     .option("--json", "records as JSON lines on stdout")
+    .option("--tensorboard <dir>", "when it ends, write its steps there as a TensorBoard event file")
     .addHelpText("after", `\nRecords of the data, each one of:\n${describeForms()}\n\nExample:\n  ${example}`)
-    .action(async (options: Record<string, unknown> & Partial<TrainFlags>) => {
-      const { plan = false, json = false, ...settings } = options;
-      await runTrain(name, parseOptions(trainSchema, settings), { plan, json, brief: false });
+    .action(async (options: Record<string, unknown> & Partial<TrainFlags> & { tensorboard?: string }) => {
+      const { plan = false, json = false, tensorboard, ...settings } = options;
+      const config = parseOptions(trainSchema, settings);
+      try {
+        await runTrain(name, config, { plan, json, brief: false });
+      } finally {
+        // Also of a run that was interrupted, or failed.
+        if (tensorboard && !plan) await writeTensorboard(config.out, tensorboard, Date.now() / 1000);
+      }
     });
 }

@@ -71,6 +71,8 @@ interface Job {
 /** Opens an engine over `decoder`, which has no adapter of its own. */
 export function openEngine(decoder: Decoder, shape: SessionShape): Engine {
   const session = openSession(decoder, shape);
+  // Taken now and not row by row: what a server takes is known from the start.
+  for (const { k, v } of session.cache) for (const tensor of [k, v]) decoder.backend.ops.clear(tensor);
   const cacheRows = openCacheRows(shape.cacheRows);
   const waiting: Job[] = [];
   let active: Job[] = [];
