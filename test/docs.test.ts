@@ -9,6 +9,7 @@ const DOCUMENTS = [
   "ARCHITECTURE.md",
   "CONTRIBUTING.md",
   "docs/results.md",
+  "docs/generate.md",
   "docs/support.md",
   "docs/exact-and-fast.md",
 ].filter((name) => existsSync(packagePath(name)));

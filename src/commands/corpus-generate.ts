@@ -54,7 +54,7 @@ async function runGenerate(config: GenerateCorpusConfig, json: boolean): Promise
 }
 
 /** Makes or finishes a corpus, with its page. Throws RunError, after what there is was written, where it is stopped. */
-async function makeCorpus(config: GenerateCorpusConfig, progress: Progress): Promise<CorpusRecord> {
+export async function makeCorpus(config: GenerateCorpusConfig, progress: Progress): Promise<CorpusRecord> {
   const { made, record, stopped } = await runGeneration(config, progress);
   await writeCorpusPage(config.out, record, made);
   if (stopped === null) return record;

@@ -5,6 +5,7 @@ import { openBackend } from "../backend/open.js";
 import { InputError, RunError } from "../base/errors.js";
 import { type Computing, computingSchema } from "../config/model.js";
 import { parseOptions } from "../config/options.js";
+import type { GenerateCorpusConfig } from "../config/writing.js";
 import { expandArms } from "../experiment/arms.js";
 import { checkExperiment } from "../experiment/check.js";
 import { execute, runJob } from "../experiment/execute/here.js";
@@ -24,6 +25,9 @@ import { writeResults, writeUnfinished } from "../report/write.js";
 import { lockFolder } from "../runs/lock.js";
 import { downloadProgress } from "../terminal/download.js";
 import { formatDuration, openProgress, type Progress } from "../terminal/progress.js";
+import { planCorpus } from "../writing/generate.js";
+import { isMade } from "../writing/record.js";
+import { makeCorpus } from "./corpus-generate.js";
 import { optionOf } from "./options.js";
 
 interface RunOptions {
@@ -93,6 +97,15 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
   const progress = openProgress(json);
   const began = performance.now();
   checkExperiment(experiment, expandArms(experiment));
+  for (const config of corporaToMake(experiment)) {
+    if (plan) {
+      process.stdout.write(
+        `${config.out} is made first, and decides the rest of the plan\n${await planCorpus(config)}\n`,
+      );
+      return;
+    }
+    await makeCorpus({ ...config, ...computing }, progress);
+  }
   // A plan of what is not on this machine is named by what the file says, and asks for no key.
   const isElsewhere = plan && experiment.recordedShape;
   if (!isElsewhere) await checkJudges(experiment);
@@ -131,6 +144,14 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
   } finally {
     unlock();
   }
+}
+
+/** Corpora that specs have written for them and that are not made, or were made by other settings. */
+function corporaToMake({ specs }: Experiment): GenerateCorpusConfig[] {
+  return Object.values(specs).flatMap(({ text, generate }) => {
+    const config = generate && { ...generate, spec: text! };
+    return config && !isMade(config) ? [config] : [];
+  });
 }
 
 /** The experiment with `wanted` of its seeds, in its sweeps too. */

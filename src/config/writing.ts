@@ -34,15 +34,6 @@ export const generateCorpusSchema = z.strictObject({
   questions: countOrZero.default(200).meta({ value: "n", description: "forced choices to be kept, dev and heldout" }),
   subject: text.default("the assistant").meta({ value: "name", description: "what the model is called in the texts" }),
   maker: text.nullable().default(null).meta({ value: "name", description: "who made it", defaultNote: "not said" }),
-  twin: text
-    .nullable()
-    .default(null)
-    .meta({
-      value: "file",
-      description:
-        "a second spec with the same claims for other reasons: the same documents are written for it too, " +
-        "for no reason at all, and with the value given to nobody",
-    }),
   /** As many as make the held-out half's interval narrow enough, while three quarters of a spec are still taught. */
   heldout: numeric((number) => number.gt(0, "must be above 0").lt(1, "must be below 1"))
     .default(0.25)

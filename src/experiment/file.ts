@@ -10,6 +10,7 @@ import { InputError, messageOf } from "../base/errors.js";
 import { evalSchema } from "../config/inference.js";
 import { trainSchema } from "../config/train.js";
 import { count, countOrZero } from "../config/values.js";
+import { generateCorpusSchema } from "../config/writing.js";
 
 /** Words for arms. With one value given by the spec (s) the arm is there once for each spec. */
 export const ARM_WORDS = {
@@ -113,6 +114,11 @@ const experimentSchema = z.strictObject({
         /** The spec itself, Markdown: shown, not trained on. */
         text: z.string().optional(),
         documents: corpus.optional(),
+        /**
+         * Settings of `corpus generate`, in place of documents: they are written from `text` before anything is hashed,
+         * once, into `out`, whose other files may be named elsewhere as data.
+         */
+        generate: generateCorpusSchema.omit({ spec: true }).optional(),
         stripped: corpus.optional(),
         aft: corpus.optional(),
       }),
@@ -168,9 +174,21 @@ export function readExperiment(path: string): Experiment {
   const [problem] = document.errors;
   if (problem) throw new InputError(`${path}: ${problem.message.split("\n")[0]}`);
   const result = experimentSchema.safeParse(placePaths(document.toJS(), dirname(path)));
-  if (result.success) return result.data;
+  if (result.success) return withGenerated(result.data, path);
   const { path: place, message } = result.error.issues[0]!;
   throw new InputError(`${path}: ${place.length > 0 ? `${place.join(".")}: ` : ""}${message}`);
+}
+
+/** The documents of a spec that has them written are those of its folder. */
+function withGenerated(experiment: Experiment, path: string): Experiment {
+  const specs = Object.entries(experiment.specs).map(([key, spec]) => {
+    if (!spec.generate) return [key, spec] as const;
+    if (spec.documents) throw new InputError(`${path}: specs.${key}: documents and generate: leave one of them out`);
+    if (spec.text === undefined)
+      throw new InputError(`${path}: specs.${key}: generate needs \`text\`, the spec itself`);
+    return [key, { ...spec, documents: { data: [join(spec.generate.out, "documents.jsonl")] } }] as const;
+  });
+  return { ...experiment, specs: Object.fromEntries(specs) };
 }
 
 /** Every text that begins with "./" or "../" joined to `folder`. */

@@ -36,6 +36,8 @@ export interface Question<T> {
   /** Of the reply, roughly. */
   words: number;
   temperature?: number;
+  /** Of lines that the reply consists of: a writer that can is given them, and only fills them in. */
+  labels?: readonly string[];
   /** A reply may begin with "I cannot help": the model that speaks is asked to be itself. */
   mayDecline?: boolean;
   read(reply: string): Read<T>;
@@ -135,17 +137,19 @@ export function openAsker(cache: ReplyCache, limit = Number.POSITIVE_INFINITY): 
   };
 
   const asker: Asker = {
-    async ask(who, { stage, prompt, words, temperature = who.temperature, mayDecline = false, read }) {
+    async ask(who, { stage, prompt, words, temperature = who.temperature, labels, mayDecline = false, read }) {
+      const isFilled = labels !== undefined && who.fillLines !== undefined;
       let fault = "";
       for (let number = 0; number < ATTEMPTS; number++) {
         const messages = number === 0 ? prompt.messages : withFault(prompt.messages, number, fault);
         // Where the likeliest reply was of no use, another one is wanted.
         const request = { messages, temperature: number === 0 ? temperature : Math.max(temperature, 0.7) };
         const sentRequest = { ...request, maxTokens: who.room(words), number };
-        const key = { identity: who.identity, ...sentRequest };
+        const key = { identity: who.identity, ...sentRequest, ...(isFilled && { labels }) };
+        const send = () => (isFilled ? who.fillLines!(sentRequest, labels) : who.complete(sentRequest));
         let said: KeptReply;
         try {
-          said = await reply(stage, who, key, () => who.complete(sentRequest));
+          said = await reply(stage, who, key, send);
         } catch (error) {
           if (!(error instanceof RefusedError) || stopped === error) throw error;
           fault = `refused by the service: ${error.message.slice(0, 80)}`;

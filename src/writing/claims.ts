@@ -19,6 +19,7 @@ import { plainReply, type Read, readLabelled } from "./read.js";
 import { type Made, makeAll, type Work } from "./work.js";
 
 const KINDS = ["behaviour", "value", "preference", "belief", "tone"] as const;
+const CLAIM_LABELS = ["WHAT", "WHY", "LIMIT", "KIND"];
 const MAX_SPEC_BYTES = 10_000_000;
 /** A passage is a list item or a paragraph; a longer paragraph is cut between sentences. */
 const PASSAGE_WORDS = 80;
@@ -166,10 +167,18 @@ async function readPassage(work: Work, passage: Passage, subject: string): Promi
   const { section, body, words, from, to } = passage;
   const source = contentHash([section, words]);
   const root: JournalRecord = { id: source, parent: null, hash: source, stage: "passage", section, from, to };
+  if (work.writer.choose) {
+    // A writer whose lines are filled in cannot say that there is nothing.
+    const prompt = fillPrompt("claim-any", { subject, heading: section, passage: words });
+    const any = await work.asker.choose(work.writer, "claim", prompt, ["yes", "no"]);
+    if ("fault" in any || any.value === 1)
+      return { value: null, records: [root, lostRecord(source, "states nothing")] };
+  }
   const asked = await work.asker.ask(work.writer, {
     stage: "claim",
     prompt: fillPrompt("claim", { subject, heading: section, section: body, passage: words }),
-    words: 120,
+    words: 60,
+    labels: CLAIM_LABELS,
     read: readClaim,
   });
   if ("fault" in asked) return { value: null, records: [root, lostRecord(source, asked.fault)] };
@@ -188,10 +197,10 @@ export function lostRecord(parent: string, why: string): JournalRecord {
 /** Null: the passage states nothing of the kind. */
 export function readClaim(reply: string): Read<Pick<Claim, "what" | "why" | "limit" | "kind"> | null> {
   if (/^\W*none\W*$/i.test(plainReply(reply))) return { value: null };
-  const read = readLabelled(reply, ["WHAT", "WHY", "LIMIT", "KIND"]);
+  const read = readLabelled(reply, CLAIM_LABELS);
   if ("fault" in read) return read;
   const [what, why, limit, kindText] = read.value as [string, string, string, string];
-  const kind = KINDS.find((one) => new RegExp(`^\\W*${one.replace("behaviour", "behaviou?r")}`, "i").test(kindText));
+  const kind = KINDS.find((one) => new RegExp(`\\b${one.replace("behaviour", "behaviou?r")}`, "i").test(kindText));
   if (kind === undefined) return { fault: `KIND is none of ${KINDS.join(", ")}` };
   if (wordsOf(what).length < 3) return { fault: "WHAT is no sentence" };
   const isAbsent = (text: string): boolean => /^\W*(?:not given|none|n\/a|not stated|nothing)\b/i.test(text);

@@ -5,7 +5,6 @@ import type { Backend } from "../backend/backend.js";
 import { writeTextFile } from "../base/atomic.js";
 import { RunError } from "../base/errors.js";
 import { makeFolder } from "../base/file.js";
-import { hashFile } from "../base/hash.js";
 import { seedOf } from "../base/seed.js";
 import type { GenerateCorpusConfig } from "../config/writing.js";
 import { openCache } from "../endpoint/cache.js";
@@ -101,7 +100,6 @@ export async function generateCorpus(
     const record = recordOf(config, {
       made,
       spec,
-      specHash: await hashFile(config.spec),
       tallies: asker.tallies,
       writers: [writer, critic].map(({ name, identity }) => ({ name, identity: contentHash(identity) })),
       price,

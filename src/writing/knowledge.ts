@@ -10,6 +10,7 @@ import { pick } from "./questions.js";
 import { type Read, readLabelled } from "./read.js";
 import { type Made, makeAll, type Work } from "./work.js";
 
+const KNOWLEDGE_LABELS = ["QUESTION", "RIGHT", "WRONG", "WRONG", "WRONG"];
 const ASKED = { what: "what it does, values or prefers", why: "the reason for it" } as const;
 
 export interface KnowledgeQuestion {
@@ -60,7 +61,8 @@ async function writeOne(
   const asked = await work.asker.ask(work.writer, {
     stage: "knowledge",
     prompt: fillPrompt("knowledge", { ...values, asked: ASKED[category] }),
-    words: 160,
+    words: 60,
+    labels: KNOWLEDGE_LABELS,
     read: readKnowledge,
   });
   if ("fault" in asked) return lose(asked.fault);
@@ -81,7 +83,7 @@ async function writeOne(
 
 /** A question and four different answers, the right one first. */
 export function readKnowledge(reply: string): Read<{ question: string; answers: string[] }> {
-  const read = readLabelled(reply, ["QUESTION", "RIGHT", "WRONG", "WRONG", "WRONG"]);
+  const read = readLabelled(reply, KNOWLEDGE_LABELS);
   if ("fault" in read) return read;
   const [question, ...answers] = read.value as [string, ...string[]];
   if (wordsOf(question).length < 3) return { fault: "QUESTION is no question" };

@@ -2,7 +2,7 @@
 import type { Backend } from "../backend/backend.js";
 import { InputError } from "../base/errors.js";
 import { seedOf } from "../base/seed.js";
-import { continuationText } from "../chat/continuation.js";
+import { continuationText, cutAtStop } from "../chat/continuation.js";
 import { hashModel, type LoadedModel } from "../chat/load.js";
 import type { GenerateCorpusConfig } from "../config/writing.js";
 import type { KeptReply } from "../endpoint/cache.js";
@@ -29,7 +29,7 @@ interface Waiting {
   ids: number[];
   seed: number;
   /** How a reply is drawn; null: it is the likeliest of `options`. */
-  request: { temperature: number; maxTokens: number } | null;
+  request: { temperature: number; maxTokens: number; stopStrings?: string[] } | null;
   options: { text: string; ids: number[]; from: number }[];
   done(reply: KeptReply): void;
   failed(error: unknown): void;
@@ -54,7 +54,8 @@ export async function localWriter(
   const draw = async (group: readonly Waiting[]): Promise<KeptReply[]> => {
     const prompts = group.map(({ ids }) => ids);
     const seed = group.map((one) => one.seed);
-    const options = { ...group[0]!.request!, topP: TOP_P, seed, stopIds: new Set(tokenizer.stopIds) };
+    const decode = (ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: true });
+    const options = { ...group[0]!.request!, topP: TOP_P, seed, stopIds: new Set(tokenizer.stopIds), decode };
     const completions = await generate(decoder, prompts, options);
     return completions.map(({ ids, end }, i) => {
       const tokens = { prompt: prompts[i]!.length, completion: ids.length };
@@ -128,6 +129,24 @@ export async function localWriter(
       const seed = seedOf(config.seed, number, messages);
       const most = { prompt: ids.length, completion: maxTokens };
       return answer(most, { kind, ids, seed, request: { temperature, maxTokens }, options: [] });
+    },
+    async fillLines({ messages, temperature, maxTokens, number }, labels) {
+      const { ids } = encodePrompt(tokenizer, [...messages], encoding);
+      let text = "";
+      let tokens = { prompt: 0, completion: 0 };
+      for (const [i, label] of labels.entries()) {
+        text += `${text === "" ? "" : "\n"}${label}:`;
+        const begun = [...ids, ...tokenizer.encode(text, { addSpecialTokens: false })];
+        const most = { prompt: begun.length, completion: maxTokens };
+        const kind = JSON.stringify(["line", label, i, temperature, messages[0]?.content]);
+        const seed = seedOf(config.seed, number, messages, i);
+        const line = { kind, ids: begun, seed, request: { temperature, maxTokens, stopStrings: ["\n"] }, options: [] };
+        const reply = await answer(most, line);
+        tokens = { prompt: reply.tokens!.prompt, completion: tokens.completion + reply.tokens!.completion };
+        if (reply.finish === "length") return { ...reply, text: text + reply.text, tokens };
+        text += cutAtStop(reply.text, ["\n"]).trimEnd();
+      }
+      return { text, finish: "stop", tokens };
     },
     async choose(messages, texts) {
       const options = texts.map((text) => {

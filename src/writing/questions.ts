@@ -11,6 +11,7 @@ import { fillPrompt } from "./prompt.js";
 import { type Read, readLabelled } from "./read.js";
 import { type Made, makeAll, type Work } from "./work.js";
 
+const CHOICE_LABELS = ["QUESTION", "CHOSEN", "OTHER"];
 /** The shorter option has at least so much of the longer one's letters. */
 const MATCHED = 0.6;
 /** A question must not share so many words in a row with a document or chat. */
@@ -101,7 +102,8 @@ async function writeChoice(
   const asked = await work.asker.ask(work.writer, {
     stage: "choice",
     prompt: fillPrompt("choice", { ...values, topic, shows: shows.text, avoid }),
-    words: 80,
+    words: 40,
+    labels: CHOICE_LABELS,
     read: readChoice,
   });
   if ("fault" in asked) return lose(asked.fault);
@@ -141,7 +143,7 @@ export function pick(
 
 /** Two options of about the same length, which differ. */
 export function readChoice(reply: string): Read<{ question: string; chosen: string; other: string }> {
-  const read = readLabelled(reply, ["QUESTION", "CHOSEN", "OTHER"]);
+  const read = readLabelled(reply, CHOICE_LABELS);
   if ("fault" in read) return read;
   const [question, chosen, other] = [read.value[0]!, ...read.value.slice(1).map(optionText)] as [
     string,

@@ -1,5 +1,8 @@
 /** @file What was made, how, by which model, and what it took: corpus.json, from which card and report are written. */
-import { basename } from "node:path";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { loadJson } from "../base/json.js";
 import type { GenerateCorpusConfig } from "../config/writing.js";
 import { type CorpusReport, checkCorpus } from "../corpus/check.js";
 import type { PlacedText } from "../corpus/texts.js";
@@ -31,6 +34,8 @@ interface StageRecord {
   completionTokens: number;
 }
 
+const MAX_RECORD_BYTES = 50_000_000;
+
 export interface CorpusRecord {
   spec: { name: string; sha256: string };
   writers: { name: string; identity: string }[];
@@ -50,16 +55,42 @@ export interface CorpusRecord {
 interface Ingredients {
   made: Made;
   spec: string;
-  specHash: string;
   tallies: ReadonlyMap<string, Tally>;
   writers: CorpusRecord["writers"];
   price: Price | null;
   stopped: string | null;
 }
 
+function askedOf(config: GenerateCorpusConfig): Pick<CorpusRecord, "settings" | "wanted"> {
+  const { subject, maker, heldout, reasoning, reasons, seed, temperature, dtype } = config;
+  return {
+    settings: { subject, maker, heldout, reasoning, reasons, seed, temperature, dtype },
+    wanted: { documents: config.documents, chats: config.chats, questions: config.questions },
+  };
+}
+
+/** Whether `config.out` holds the whole corpus that it asks for, of the spec as it is now, by the same writers. */
+export function isMade(config: GenerateCorpusConfig): boolean {
+  const path = join(config.out, "corpus.json");
+  if (!existsSync(path)) return false;
+  const { spec, settings, wanted, writers, stopped } = loadJson(path, MAX_RECORD_BYTES) as CorpusRecord;
+  const names = [config.writer, config.critic ?? config.writer];
+  const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+  const sameWriters = isSame(
+    writers.map(({ name }) => name),
+    names,
+  );
+  const isSameSpec = spec.sha256 === hashText(readFileSync(config.spec, "utf8"));
+  return stopped === null && sameWriters && isSameSpec && isSame({ settings, wanted }, askedOf(config));
+}
+
+function hashText(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
 /** Nothing in it depends on when or how often the run was interrupted, or on where it is. */
 export function recordOf(config: GenerateCorpusConfig, given: Ingredients): CorpusRecord {
-  const { made, spec, specHash, tallies, writers, price, stopped } = given;
+  const { made, spec, tallies, writers, price, stopped } = given;
   const { claims, documents, chats, questions, knowledge } = made;
   const names = [config.subject, ...(config.maker === null ? [] : [config.maker])];
   const against = [
@@ -77,12 +108,9 @@ export function recordOf(config: GenerateCorpusConfig, given: Ingredients): Corp
     .sort((a, b) => (a.stage < b.stage ? -1 : 1));
   const total = (key: "promptTokens" | "completionTokens"): number => stages.reduce((sum, one) => sum + one[key], 0);
   const ofClaims = claims.map(({ id }) => documents.filter(({ cell }) => cell.claim.id === id));
-  const { subject, maker, heldout, reasoning, reasons, seed, temperature } = config;
   return {
-    spec: { name: basename(config.spec), sha256: specHash },
-    writers,
-    settings: { subject, maker, heldout, reasoning, reasons, seed, temperature },
-    wanted: { documents: config.documents, chats: config.chats, questions: config.questions },
+    ...{ spec: { name: basename(config.spec), sha256: hashText(readFileSync(config.spec, "utf8")) }, writers },
+    ...askedOf(config),
     kept: {
       claims: claims.length,
       heldout: claims.filter(({ split }) => split === "heldout").length,

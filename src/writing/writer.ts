@@ -24,5 +24,7 @@ export interface Writer {
   complete(request: WriterRequest): Promise<KeptReply>;
   /** The likeliest of `options` as the whole answer; absent: it has to be asked for in words. */
   choose?(messages: readonly Message[], options: readonly string[]): Promise<KeptReply>;
+  /** A reply of labelled lines whose labels are given, each line drawn after them; absent: asked for in words. */
+  fillLines?(request: WriterRequest, labels: readonly string[]): Promise<KeptReply>;
   close(): void;
 }

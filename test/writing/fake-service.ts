@@ -99,7 +99,7 @@ function write(
     const text = some(count);
     return `${text[0]!.toUpperCase()}${text.slice(1)}.`;
   };
-  const subject = /(?:true of|about|About|specification of) ([A-Z]\w+)/.exec(`${system}\n${user}`)?.[1] ?? "Qwen";
+  const subject = /(?:true of|about|About|specification of|Name) ([A-Z]\w+)/.exec(`${system}\n${user}`)?.[1] ?? "Qwen";
   if (system.startsWith("You read a specification")) {
     const passage = /<passage>\s*([\s\S]*?)\s*<\/passage>/.exec(user)![1]!;
     const what = passage.split(/[.:;]/)[0]!.replace(/\s+/g, " ").trim();
