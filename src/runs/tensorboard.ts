@@ -15,8 +15,8 @@ const TAGS: readonly [key: string, tag: string][] = [
 ];
 
 /**
- * Writes the steps of `runFolder`/log.jsonl as one file in `folder`, in place of what was there of this run; false where
- * there is no log. `wallTime`: seconds since 1970.
+ * Writes the steps of `runFolder`/log.jsonl as one file in `folder`, in place of what was there of this run; false
+ * where there is no log. `wallTime`: seconds since 1970.
  */
 export async function writeTensorboard(runFolder: string, folder: string, wallTime: number): Promise<boolean> {
   const log = join(runFolder, "log.jsonl");
