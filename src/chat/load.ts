@@ -8,7 +8,7 @@ import { readAdapter } from "../formats/adapter.js";
 import { openCheckpoint } from "../formats/checkpoint.js";
 import type { HubProgress } from "../formats/hub/download.js";
 import { resolveAdapter, resolveModel, resolveTokenizer } from "../formats/hub/hub.js";
-import { loadDecoder } from "../model/load.js";
+import { type LoadedDecoder, loadDecoder } from "../model/load.js";
 import { adapterLora, loadAdapter } from "../model/load-adapter.js";
 import type { Decoder } from "../model/weights.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
@@ -54,7 +54,7 @@ export interface ResidentModel {
 }
 
 export function residentModel(backend: Backend): ResidentModel {
-  let resident: { key: string; decoder: Awaited<ReturnType<typeof loadDecoder>> } | null = null;
+  let resident: { key: string; decoder: LoadedDecoder } | null = null;
   const free = (): void => {
     resident?.decoder.free();
     resident = null;

@@ -36,12 +36,15 @@ export function layerNorms(adapter: Adapter): number[] {
 
 /** Both adapters are of one model. What only one of them adapts counts as 0 in the other. */
 export function compareUpdates(a: Adapter, b: Adapter): UpdateComparison {
-  const [scaleA, scaleB] = [loraScale(a.config), loraScale(b.config)];
-  const [rA, rB] = [a.config.r, b.config.r];
+  const scaleA = loraScale(a.config);
+  const scaleB = loraScale(b.config);
+  const rA = a.config.r;
+  const rB = b.config.r;
   const tensors: UpdateComparison["tensors"] = {};
   const sum = { aa: 0, ab: 0, bb: 0 };
   for (const key of new Set([...a.tensors.keys(), ...b.tensors.keys()])) {
-    const [x, y] = [a.tensors.get(key), b.tensors.get(key)];
+    const x = a.tensors.get(key);
+    const y = b.tensors.get(key);
     const aa = x ? scaleA ** 2 * innerProduct(x, x, rA, rA) : 0;
     const bb = y ? scaleB ** 2 * innerProduct(y, y, rB, rB) : 0;
     const ab = x && y ? scaleA * scaleB * innerProduct(x, y, rA, rB) : 0;

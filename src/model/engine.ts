@@ -77,7 +77,8 @@ export function openEngine(decoder: Decoder, shape: SessionShape): Engine {
   const waiting: Job[] = [];
   let active: Job[] = [];
   const released = new Set<ServedAdapter>();
-  let [copied, isClosed] = [0, false];
+  let copied = 0;
+  let isClosed = false;
   let failure: string | null = null;
   let wake = (): void => {};
 
@@ -225,7 +226,14 @@ function sequenceOf(job: Job, firstRow: number): Sequence {
     }
   };
   return {
-    ...{ tokens: [...ids], promptTokens: ids.length, shared: 0, firstRow, cached: 0, sampling, adapter, top },
+    tokens: [...ids],
+    promptTokens: ids.length,
+    shared: 0,
+    firstRow,
+    cached: 0,
+    sampling,
+    adapter,
+    top,
     onPromptToken: onPromptToken && onScores,
   };
 }

@@ -177,8 +177,17 @@ function sequenceOf(
       ? randomUniform(seed, STREAMS.sampling + prompt, i)
       : randomUniform(seed[prompt]!, STREAMS.sampling, i);
   return {
-    ...{ prompt, tokens, promptTokens: tokens.length, shared: prefix, firstRow, cached: 0, logprobs: [] },
-    ...{ sampling: { temperature, topP, uniform }, adapter: null, top: null, onPromptToken: null },
+    prompt,
+    tokens,
+    promptTokens: tokens.length,
+    shared: prefix,
+    firstRow,
+    cached: 0,
+    logprobs: [],
+    sampling: { temperature, topP, uniform },
+    adapter: null,
+    top: null,
+    onPromptToken: null,
   };
 }
 

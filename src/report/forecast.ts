@@ -52,7 +52,7 @@ export function formatMatrix(experiment: Experiment, matrix: Matrix, forecast: F
     `trains  ${training.length} distinct stages, ${number(total(training, "steps"))} steps, ` +
       `${number(total(training, "tokens"))} tokens`,
     ...align(stages),
-    ...[...new Set(training.flatMap((job) => lowRates(job, of(job))))],
+    ...new Set(training.flatMap((job) => lowRates(job, of(job)))),
     `evaluates ${evaluations.length} times, at most ${number(total(evaluations, "tokens"))} tokens read and drawn`,
     ...align(measured),
     ...judgeLines(experiment, matrix, forecast),

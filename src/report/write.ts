@@ -122,8 +122,23 @@ function readPaperTables(): PaperTables {
 }
 
 const CSV_COLUMNS = [
-  ...["evaluation", "outcome", "slice", "arm", "sweep", "sweep_value", "n", "clusters", "mean", "se", "low", "high"],
-  ...["seeds", "over_seeds_low", "over_seeds_high", "undecided_low", "undecided_high"],
+  "evaluation",
+  "outcome",
+  "slice",
+  "arm",
+  "sweep",
+  "sweep_value",
+  "n",
+  "clusters",
+  "mean",
+  "se",
+  "low",
+  "high",
+  "seeds",
+  "over_seeds_low",
+  "over_seeds_high",
+  "undecided_low",
+  "undecided_high",
 ];
 
 /** Of a value that has an interval; "too few" where the data cannot give one. */
@@ -133,8 +148,21 @@ function ends({ value, low, high }: Estimate): (number | string | null)[] {
 
 function ratesCsv(rates: readonly Rate[]): string {
   const lines = rates.map(({ evaluation, outcome, slice, arm, sweep, estimate, overSeeds, seeds, bounds }) => [
-    ...[evaluation, outcome, slice, arm, sweep?.name, sweep?.value, estimate.n, estimate.clusters],
-    ...[estimate.value, estimate.se, ...ends(estimate), seeds.length, ...ends(overSeeds), bounds?.[0], bounds?.[1]],
+    evaluation,
+    outcome,
+    slice,
+    arm,
+    sweep?.name,
+    sweep?.value,
+    estimate.n,
+    estimate.clusters,
+    estimate.value,
+    estimate.se,
+    ...ends(estimate),
+    seeds.length,
+    ...ends(overSeeds),
+    bounds?.[0],
+    bounds?.[1],
   ]);
   return [CSV_COLUMNS, ...lines].map(csvLine).join("");
 }

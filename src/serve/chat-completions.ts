@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { opensReasoning } from "../chat/thinking.js";
 import { allDone, type Choice, type ChoiceRequest, drawingOf, roomAfter, startAll, startChoice } from "./draw.js";
 import { ApiError } from "./errors.js";
-import { type EventStream, openEvents, sendJson } from "./events.js";
+import { type EventStream, endStream, openEvents, sendJson } from "./events.js";
 import type { Call } from "./handler.js";
 import { type ChatLogprob, chatLogprob } from "./logprobs.js";
 import { chatPrompt } from "./prompt.js";
@@ -34,7 +34,10 @@ export async function chatCompletions(call: Call, body: ChatBody): Promise<void>
   };
   const usage: Usage = { prompt_tokens: prompt.ids.length, completion_tokens: 0, total_tokens: prompt.ids.length };
   const request = {
-    ...{ ids: prompt.ids, maxTokens, ...drawingOf(body), onPromptToken: null },
+    ids: prompt.ids,
+    maxTokens,
+    ...drawingOf(body),
+    onPromptToken: null,
     top: body.logprobs ? (body.top_logprobs ?? 0) : null,
   };
   const head = {
@@ -163,12 +166,5 @@ async function stream(
   call.onGone(choices);
   events = openEvents(call.response);
   for (const value of waiting) events.send(value);
-  try {
-    await allDone(choices);
-    if (includesUsage) events.send({ ...head, choices: [], usage });
-    events.end();
-  } catch (error) {
-    call.onError(error);
-    events.end(error);
-  }
+  await endStream(call, events, choices, includesUsage ? { ...head, choices: [], usage } : null);
 }

@@ -4,7 +4,7 @@ import type { TokenLogprobs } from "../model/top-logprobs.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { allDone, type Choice, drawingOf, startAll, startChoice, type Token } from "./draw.js";
 import { ApiError } from "./errors.js";
-import { openEvents, sendJson } from "./events.js";
+import { endStream, openEvents, sendJson } from "./events.js";
 import type { Call } from "./handler.js";
 import { completionLogprobs } from "./logprobs.js";
 import type { CompletionBody } from "./schemas.js";
@@ -48,7 +48,11 @@ export async function completions(call: Call, body: CompletionBody): Promise<voi
       tell(echoed);
     };
     const choice = startChoice(models.engine, model, models.plan.maxModelLen, {
-      ...{ ids, maxTokens, ...drawing, place, top },
+      ids,
+      maxTokens,
+      ...drawing,
+      place,
+      top,
       onPromptToken:
         echoed && top !== null ? (scores) => echoed.tokens.push({ id: ids[echoed.tokens.length]!, scores }) : null,
       onText(text, token) {
@@ -89,7 +93,10 @@ export async function completions(call: Call, body: CompletionBody): Promise<voi
     call.onGone(choices);
     const ends = await allDone(choices);
     const choicesOf = parts.map((part, index) => ({
-      ...{ index, text: part.text, logprobs: logprobsOf(part, 0), finish_reason: ends[index] },
+      index,
+      text: part.text,
+      logprobs: logprobsOf(part, 0),
+      finish_reason: ends[index],
     }));
     sendJson(response, 200, { ...head, choices: choicesOf, usage });
     return;
@@ -123,14 +130,7 @@ export async function completions(call: Call, body: CompletionBody): Promise<voi
   const events = openEvents(response);
   send = events.send;
   for (const value of waiting) events.send(value);
-  try {
-    await allDone(choices);
-    if (includesUsage) events.send({ ...head, choices: [], usage });
-    events.end();
-  } catch (error) {
-    call.onError(error);
-    events.end(error);
-  }
+  await endStream(call, events, choices, includesUsage ? { ...head, choices: [], usage } : null);
 }
 
 function count(call: Call, usage: { completion_tokens: number; total_tokens: number }): void {

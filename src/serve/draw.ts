@@ -45,7 +45,13 @@ export function startChoice(engine: Engine, model: ServedModel, maxModelLen: num
   const text = openTextStream(tokenizer, ids, stop);
   const uniform = (i: number): number => randomUniform(seed, STREAMS.sampling + place, i);
   const running = engine.submit({
-    ...{ ids, maxTokens, adapter, stopIds, top, onPromptToken, sampling: { temperature, topP, uniform } },
+    ids,
+    maxTokens,
+    adapter,
+    stopIds,
+    top,
+    onPromptToken,
+    sampling: { temperature, topP, uniform },
     where: "the prompt",
     onToken(token) {
       onText(stopIds.has(token.id) ? "" : text.push(token.id), token);

@@ -1,6 +1,8 @@
 /** @file Server-sent events, and answers that a reader takes too slowly. */
 import type { ServerResponse } from "node:http";
+import { allDone, type Choice } from "./draw.js";
 import { errorBody, toApiError } from "./errors.js";
+import type { Call } from "./handler.js";
 
 /** What may wait for a reader; more is only kept by who does not read. */
 const MAX_WAITING_BYTES = 4 * 2 ** 20;
@@ -32,6 +34,24 @@ export function openEvents(response: ServerResponse): EventStream {
       finish(response);
     },
   };
+}
+
+/** Ends a stream once all choices are done, after `last` (null: nothing is left to tell), or with what went wrong. */
+export async function endStream(
+  call: Call,
+  events: EventStream,
+  choices: readonly Choice[],
+  last: object | null,
+): Promise<void> {
+  try {
+    await allDone(choices);
+  } catch (error) {
+    call.onError(error);
+    events.end(error);
+    return;
+  }
+  if (last !== null) events.send(last);
+  events.end();
 }
 
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {

@@ -19,7 +19,9 @@ export function openMetrics(engine: Engine): Metrics {
   collectDefaultMetrics({ register: registry });
   const gauge = (name: string, help: string, value: () => number): void => {
     new Gauge({
-      ...{ name, help, registers },
+      name,
+      help,
+      registers,
       collect() {
         this.set(value());
       },
@@ -35,10 +37,16 @@ export function openMetrics(engine: Engine): Metrics {
     () => engine.state().promptTokensCopied,
   );
   const requests = new Counter({
-    ...{ name: "msm_requests_total", help: "requests that were answered", labelNames: ["route", "status"], registers },
+    name: "msm_requests_total",
+    help: "requests that were answered",
+    labelNames: ["route", "status"],
+    registers,
   });
   const seconds = new Histogram({
-    ...{ name: "msm_request_seconds", help: "from a request to its last byte", labelNames: ["route"], registers },
+    name: "msm_request_seconds",
+    help: "from a request to its last byte",
+    labelNames: ["route"],
+    registers,
     buckets: SECONDS,
   });
   const promptTokens = new Counter({ name: "msm_prompt_tokens_total", help: "tokens of prompts", registers });

@@ -95,7 +95,9 @@ export async function openModels(backend: Backend, request: ServingRequest): Pro
   };
 
   return {
-    ...{ engine, plan, get },
+    engine,
+    plan,
+    get,
     list: () => [...served.values()],
     base: () => base,
     async loadAdapter(name, source) {

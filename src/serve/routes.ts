@@ -61,7 +61,11 @@ export function routesOf(metrics: Metrics, isDraining: () => boolean): Route[] {
 
 function modelCard({ models }: Call, { name, root, adapter, created }: ServedModel): unknown {
   return {
-    ...{ id: name, object: "model", created, owned_by: "train-msm", root },
+    id: name,
+    object: "model",
+    created,
+    owned_by: "train-msm",
+    root,
     parent: adapter ? models.base().name : null,
     max_model_len: models.plan.maxModelLen,
   };

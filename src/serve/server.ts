@@ -171,7 +171,9 @@ function callOf(
   settings: ServerSettings,
 ): Call {
   return {
-    ...{ models, request, response },
+    models,
+    request,
+    response,
     onGone(choices) {
       const cancel = (): void => {
         if (!response.writableFinished) for (const choice of choices) choice.cancel();

@@ -51,7 +51,8 @@ export async function writeChats(
   const trained = claims.filter(({ split }) => split === "trained");
   const leakIn = openLeakCheck(claims, settings.subject.name);
   const spec = withoutPassages(settings.spec, claims);
-  const [questions, chats] = [work.journal("chat-questions"), work.journal("chats")];
+  const questions = work.journal("chat-questions");
+  const chats = work.journal("chats");
   const asked: Asked[] = [];
   let lost = 0;
   return fillQuotas<Chat>(

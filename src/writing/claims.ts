@@ -78,7 +78,8 @@ export function passagesOf(spec: string): Passage[] {
 /** Where passages stand: blocks between blank lines and list marks, long ones cut between sentences. */
 function* spans(body: string, offset: number): Generator<[number, number]> {
   for (const [first, end] of blocksOf(body)) {
-    let [from, to] = [first, first];
+    let from = first;
+    let to = first;
     for (const next of sentenceEnds(body, first, end)) {
       if (to > from && wordsOf(body.slice(from, next)).length > PASSAGE_WORDS) {
         yield [offset + from, offset + to];
@@ -92,7 +93,8 @@ function* spans(body: string, offset: number): Generator<[number, number]> {
 
 function blocksOf(body: string): [number, number][] {
   const blocks: [number, number][] = [];
-  let [at, isOpen] = [0, false];
+  let at = 0;
+  let isOpen = false;
   for (const line of body.split("\n")) {
     const mark = /^\s*(?:(?:[-*+]|\d+[.)])\s+)?/.exec(line)![0];
     const end = at + line.trimEnd().length;
@@ -132,7 +134,8 @@ export async function readClaims(work: Work, spec: string, folder: string, setti
     return loadClaims(path, spec);
   }
   const passages = passagesOf(spec);
-  let [done, lost] = [0, 0];
+  let done = 0;
+  let lost = 0;
   const found = await makeAll(
     work,
     passages,

@@ -11,7 +11,8 @@ import { type Check, judge } from "./verdict.js";
 import { type Made, makeAll, type Work } from "./work.js";
 
 /** A text may be so much shorter or longer than was asked for. */
-const [SHORTER, LONGER] = [0.3, 2.5];
+const SHORTER = 0.3;
+const LONGER = 2.5;
 
 /** Who the texts are about. */
 export interface Subject {

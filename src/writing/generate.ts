@@ -130,7 +130,8 @@ function makeFirst(
   claims: readonly Claim[],
   spec: string,
 ): Promise<unknown> {
-  const [seed, subject] = [config.seed, subjectOf(config)];
+  const seed = config.seed;
+  const subject = subjectOf(config);
   if (product === "documents") return writeDocuments(work, claims, Math.min(2, config.documents), seed, subject);
   if (product === "chats") return writeChats(work, claims, Math.min(2, config.chats), chatSettings(config, spec));
   if (product === "knowledge") return writeKnowledge(work, claims.slice(0, 1), seed, subject);
@@ -154,7 +155,9 @@ function workIn(
   });
   const { spent } = budget;
   return {
-    ...{ asker, writer, critic },
+    asker,
+    writer,
+    critic,
     journal: (name) => openJournal(join(records, `${name}.jsonl`)),
     onPilot: (pilot) => askers.push(pilot),
     onProgress(stage, kept, wanted, lost) {

@@ -34,7 +34,8 @@ export async function writeKnowledge(
       .filter((category) => category === "what" || claim.why !== null)
       .map((category) => ({ claim, category })),
   );
-  let [made, lost] = [0, 0];
+  let made = 0;
+  let lost = 0;
   const one = (item: (typeof asked)[number]) => writeOne(work, item, seed, subject);
   const written = await makeAll(work, asked, work.journal("knowledge"), one, ({ value }) => {
     if (value === null) lost++;

@@ -29,7 +29,8 @@ export function openLeakCheck(claims: readonly Claim[], subject: string): (text:
     );
     const said = [claim.words, claim.what].flatMap((text) => ngramsOf(wordsOf(text), VERBATIM_WORDS));
     return {
-      ...{ claim, terms },
+      claim,
+      terms,
       sequences: said.filter((sequence) => !taughtSequences.has(sequence)),
       own: new Set(terms.filter((term) => !taught.has(term))),
       names: new Set(namesIn(`${claim.words} ${claim.what}`).filter((name) => !taughtNames.has(name))),

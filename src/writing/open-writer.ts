@@ -39,7 +39,10 @@ export async function openWriter(
     const { service, model } = serviceOf(name, option, process.env);
     const price = priceOf(config, option);
     const chat = openChat({
-      ...{ service, model, requestsPerMinute: config.rpm, concurrency: config.concurrency },
+      service,
+      model,
+      requestsPerMinute: config.rpm,
+      concurrency: config.concurrency,
       meter: budget.meter(price ?? FREE),
       ...(backoffMs !== undefined && { backoffMs }),
     });
@@ -81,7 +84,8 @@ export function priceOf(config: GenerateCorpusConfig, option: "--writer" | "--cr
 /** Throws InputError where the name is none, or the environment has no key. */
 function serviceOf(name: string, option: string, env: NodeJS.ProcessEnv): { service: Service; model: string } {
   const colon = name.indexOf(":");
-  const [form, model] = [name.slice(0, colon), name.slice(colon + 1)];
+  const form = name.slice(0, colon);
+  const model = name.slice(colon + 1);
   if (model === "") throw new InputError(`${option} ${name} names no model; write ${form}:NAME`);
   return { service: (form === "openai" ? openService : openAnthropic)(env, `${option} ${name}`), model };
 }

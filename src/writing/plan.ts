@@ -36,10 +36,15 @@ function cellOf(claim: Claim, turn: number, seed: number): Cell {
   const first = seedOf(seed, "genre", claim.id) % GENRES.length;
   const genre = GENRES[(first + turn) % GENRES.length]!;
   const names = `${nameOf(draw)} and ${nameOf(draw)}`;
-  const [audience, stance, length] = [draw(AUDIENCES.length), draw(STANCES.length), draw(LENGTHS.length)];
+  const audience = draw(AUDIENCES.length);
+  const stance = draw(STANCES.length);
+  const length = draw(LENGTHS.length);
   return {
     id: contentHash([claim, turn, seed]),
-    ...{ claim, turn, genre, names },
+    claim,
+    turn,
+    genre,
+    names,
     audience: AUDIENCES[audience]!,
     stance: STANCES[stance]!,
     words: Math.round((genre.words * LENGTHS[length]!) / 10) * 10,
@@ -67,7 +72,8 @@ function drawsOf(...of: unknown[]): (below: number) => number {
 
 /** What is to be kept of each claim: as equal as can be, the first ones one more. */
 function quotasOf(claims: readonly Claim[], count: number): Map<string, number> {
-  const [each, more] = [Math.floor(count / claims.length), count % claims.length];
+  const each = Math.floor(count / claims.length);
+  const more = count % claims.length;
   return new Map(claims.map(({ id }, i) => [id, each + (i < more ? 1 : 0)]));
 }
 

@@ -101,15 +101,19 @@ export function recordOf(config: GenerateCorpusConfig, given: Ingredients): Corp
     texts.length === 0 ? null : checkCorpus(texts, { spec, against, names });
   const stages = [...tallies]
     .map(([stage, { replies, used, faults, tokens }]) => ({
-      ...{ stage, replies, used },
+      stage,
+      replies,
+      used,
       faults: Object.fromEntries([...faults].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))),
-      ...{ promptTokens: tokens.prompt, completionTokens: tokens.completion },
+      promptTokens: tokens.prompt,
+      completionTokens: tokens.completion,
     }))
     .sort((a, b) => (a.stage < b.stage ? -1 : 1));
   const total = (key: "promptTokens" | "completionTokens"): number => stages.reduce((sum, one) => sum + one[key], 0);
   const ofClaims = claims.map(({ id }) => documents.filter(({ cell }) => cell.claim.id === id));
   return {
-    ...{ spec: { name: basename(config.spec), sha256: hashText(readFileSync(config.spec, "utf8")) }, writers },
+    spec: { name: basename(config.spec), sha256: hashText(readFileSync(config.spec, "utf8")) },
+    writers,
     ...askedOf(config),
     kept: {
       claims: claims.length,

@@ -180,7 +180,8 @@ function itemVariance(
 }
 
 /** The constant of the correction, and the degrees of freedom below which it grows no more. */
-const [EXCESS, LEAST_DF] = [0.8, 2];
+const EXCESS = 0.8;
+const LEAST_DF = 2;
 
 function halfWidth(
   ofSeeds: number,

@@ -109,8 +109,12 @@ export function drawBars(
   const left = isNarrow ? 12 : labelWidth;
   const besides = { width: labelWidth - 12, overflow: "truncate" };
   const above = {
-    ...{ inside: true, margin: 0, padding: [0, 0, 11, 0], verticalAlign: "bottom" },
-    ...{ width: width - 28, overflow: "truncate" },
+    inside: true,
+    margin: 0,
+    padding: [0, 0, 11, 0],
+    verticalAlign: "bottom",
+    width: width - 28,
+    overflow: "truncate",
   };
   return draw(width, 60 + (isNarrow ? 50 : 34) * rows.length, {
     grid: { left, right: 16, top: isNarrow ? 16 : 8, bottom: 44 },
