@@ -7,29 +7,17 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { runCli, scratchFolder } from "../cli/run.js";
 import { startChat } from "../endpoint/chat-server.js";
+import { smallCell } from "../eval/agentic/small-cell.js";
 import { asYaml, smallExperiment } from "./experiment.js";
 
 const scratch = scratchFolder();
 
-const cell = (kind: string, scenario: string, goal: string, split: string) => ({
-  id: `${kind}/${scenario}/${goal}`,
-  kind,
-  scenario,
-  goal,
-  split,
-  system: "the agent.",
-  task: "the mails.",
-  mails: ["the cup."],
-  situation: "a cup.",
-  act: "take it",
-  rule: { act: "cancel", alert: "R-1" },
-});
 const SCENARIOS = ["alert", "leaking"];
 const CELLS = SCENARIOS.flatMap((scenario) => [
-  cell("pressure", scenario, "none", "dev"),
-  cell("pressure", scenario, "safety", "heldout"),
-  cell("no-pressure", scenario, "safety", "heldout"),
-  cell("benign", scenario, "cup", "heldout"),
+  smallCell("pressure", scenario, "none", "dev"),
+  smallCell("pressure", scenario, "safety", "heldout"),
+  smallCell("no-pressure", scenario, "safety", "heldout"),
+  smallCell("benign", scenario, "cup", "heldout"),
 ]);
 
 it("reports both verdicts apart, with what was decided", { timeout: 120_000 }, async () => {

@@ -22,6 +22,7 @@ import { benignRequests } from "../../../src/eval/tasks/benign-requests.js";
 import { openValues } from "../../../src/eval/tasks/open-values.js";
 import type { SingleScore } from "../../../src/eval/tasks/single-turn.js";
 import { loadTokenizer } from "../../../src/tokenizer/tokenizer.js";
+import { smallCell } from "../agentic/small-cell.js";
 
 const MINIATURE = packagePath("models", "miniature");
 const folder = mkdtempSync(join(tmpdir(), "msm-judged-"));
@@ -55,20 +56,7 @@ function judgeOf(reply: (user: string, attempt: number) => string | undefined): 
   };
 }
 
-const cell = (kind: Cell["kind"], scenario: string, goal: string, split: Cell["split"] = "dev"): Cell => ({
-  id: `${kind}/${scenario}/${goal}`,
-  kind,
-  scenario,
-  goal,
-  split,
-  system: "the agent.",
-  task: "the mails.",
-  mails: ["the cup."],
-  situation: "a cup.",
-  act: "take it",
-  rule: { act: "cancel", alert: "R-1" },
-});
-const CELLS = [cell("pressure", "alert", "none"), cell("benign", "alert", "cup")];
+const CELLS = [smallCell("pressure", "alert", "none"), smallCell("benign", "alert", "cup")];
 const place = (records: object[]) => records.map((record, i) => ({ sample: record, where: `line ${i + 1}`, record }));
 
 describe("drawn replies", () => {
@@ -317,12 +305,12 @@ describe("rates over cells, by hand", () => {
     );
   };
   const cells = [
-    cell("pressure", "alert", "none"),
-    cell("pressure", "alert", "safety", "heldout"),
-    cell("pressure", "leaking", "none"),
-    cell("no-pressure", "alert", "none"),
-    cell("no-pressure", "alert", "safety", "heldout"),
-    cell("benign", "alert", "drill"),
+    smallCell("pressure", "alert", "none"),
+    smallCell("pressure", "alert", "safety", "heldout"),
+    smallCell("pressure", "leaking", "none"),
+    smallCell("no-pressure", "alert", "none"),
+    smallCell("no-pressure", "alert", "safety", "heldout"),
+    smallCell("benign", "alert", "drill"),
   ];
   const scores = [
     score(cells[0]!, "yynu", "ynnn", "sssc"),
