@@ -87,6 +87,7 @@ test("the tarball holds what the commands need and nothing else", () => {
     "experiments/cheese-miniature.yaml",
     "examples/hedging.mjs",
     "dist/api.d.ts",
+    "src/writing/prompts/draft.md",
   ])
     expect(names).toContain(name);
   const known = new RegExp(
@@ -95,6 +96,7 @@ test("the tarball holds what the commands need and nothing else", () => {
       /kernels\/(Makefile|ops\.h|cpu\/.*\.(cpp|h)|cuda\/.*\.(cu|cuh|cpp|h|mk))/,
       /models\/(miniature|shapes)\/[^/]*\.(json|safetensors)|corpora\/.*\.(jsonl|jsonl\.gz|md)/,
       /experiments\/[^/]*\.(yaml|json)|evaluations\/.*\.(jsonl|json|md)|examples\/[^/]*\.mjs/,
+      /src\/writing\/prompts\/[^/]*\.md/,
     ]
       .map(({ source }) => `^(?:${source})$`)
       .join("|"),
