@@ -25,7 +25,7 @@ export function platformPackage(build: KernelBuild): string {
 
 /** A clone has the sources of everything, and builds beside them. */
 export function isClone(): boolean {
-  return existsSync(packagePath("src"));
+  return existsSync(packagePath("src", "cli.ts"));
 }
 
 /**

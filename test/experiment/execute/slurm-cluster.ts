@@ -153,6 +153,8 @@ export function makeFaults(folder: string): Faults {
   ]);
   script("cut.sh", [
     "shift", // "exec"
+    // No job is over before the controller speaks again: each silence is met.
+    `while [ "$(cat ${file("silent")} 2>/dev/null || echo 0)" -gt 0 ]; do sleep 0.2; done`,
     `[ -e ${file("broken")} ] && { echo "the disk of the node is full"; exit 1; }`,
     `left=$(cat ${file("cuts")} 2>/dev/null || echo 0)`,
     '[ "$left" -gt 0 ] || exec "$@"',

@@ -5,7 +5,7 @@
 import type { ChildProcess } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { runCli, scratchFolder } from "../../cli/run.js";
 import { asYaml, smallExperiment } from "../experiment.js";
 import { type Cluster, makeFaults, missingForSlurm, startCluster, until } from "./slurm-cluster.js";
@@ -121,6 +121,11 @@ describe.skipIf(missing)("on Slurm", () => {
     const faults = makeFaults(join(scratch, "faults"));
     const faulty = (out: string) => run(shortFile, out, { env: { ...env(), ...faults.env } });
     const jobs = ["train aft, seed 0", "affordability of AFT, seed 0"];
+    beforeEach(() => {
+      faults.nodesAreBroken(false);
+      faults.failuresAreTimeouts(false);
+      faults.submitted();
+    });
 
     it("says what failed, leaves nothing in the queue, and after a repair the same command goes on", {
       timeout: 120_000,
@@ -158,7 +163,6 @@ describe.skipIf(missing)("on Slurm", () => {
       const repaired = await faulty(out);
       expect(repaired.code, repaired.stderr).toBe(0);
       expect(faults.submitted()).toEqual(jobs);
-      faults.failuresAreTimeouts(false);
     });
 
     it("timeouts that bring the training further do not count", { timeout: 180_000 }, async () => {
@@ -170,7 +174,6 @@ describe.skipIf(missing)("on Slurm", () => {
       expect(faults.submitted().filter((job) => job === jobs[0])).toHaveLength(5);
       const [stage] = readdirSync(join(out, "stages"));
       expect(logOf(out, stage!).match(/"type":"resume"/g)?.length).toBe(4);
-      faults.failuresAreTimeouts(false);
     });
   });
 
