@@ -110,9 +110,15 @@ async function* readJsonl(path: string, zipped: boolean, onBadRow: OnBadRow): As
 }
 
 /** A file of plain text or Markdown is one document. */
-async function* readDocument(path: string): AsyncGenerator<RawRecord> {
-  const text = loadText(path, MAX_JSON_BYTES);
-  if (text.trim() === "") throw new InputError(`${path}: is empty; a text file is one document`);
+async function* readDocument(path: string, onBadRow: OnBadRow): AsyncGenerator<RawRecord> {
+  let text: string;
+  try {
+    text = loadText(path, MAX_JSON_BYTES);
+    if (text.trim() === "") throw new InputError(`${path}: is empty; a text file is one document`);
+  } catch (error) {
+    onBadRow(error);
+    return;
+  }
   yield { value: { text }, line: 1, where: path };
 }
 

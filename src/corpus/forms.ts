@@ -58,6 +58,11 @@ export function has(value: Json, key: string): boolean {
   return value[key] !== undefined && value[key] !== null;
 }
 
+/** Whether a key sounds as if it said what is learned: where such a key is not known, it is not ignored. */
+export function saysLoss(key: string): boolean {
+  return /train|mask|loss|weight/i.test(key);
+}
+
 /** The form of a record. Throws InputError naming its keys where it has none, or several. */
 export function formOf(value: Json, where: string): Form {
   const found = FORMS.filter(({ keys }) => keys.every((key) => has(value, key)));

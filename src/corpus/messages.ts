@@ -3,7 +3,7 @@
 import { InputError } from "../base/errors.js";
 import { formatValue, parseOrderedJson } from "../base/json.js";
 import type { Message } from "../tokenizer/spans.js";
-import { has, type Json } from "./forms.js";
+import { has, type Json, saysLoss } from "./forms.js";
 
 /** A message with what the data say of its loss: undefined where they say nothing. */
 export interface Turn {
@@ -63,6 +63,14 @@ function withRole(message: Json, at: string): Json {
 /** `weight` (OpenAI's, 0 or 1) and `train` (axolotl's, true or false). */
 function parseLoss(message: Json, at: string): boolean | undefined {
   const { weight, train } = message;
+  const other = Object.keys(message).find(
+    (key) => saysLoss(key) && key !== "weight" && key !== "train" && has(message, key),
+  );
+  if (other !== undefined)
+    throw new InputError(
+      `${at}: ${formatValue(other)} is not known; weight (0 or 1) or train (true or false) says whether a message is ` +
+        "a target",
+    );
   if (has(message, "weight") && weight !== 0 && weight !== 1)
     throw new InputError(`${at}: weight is ${formatValue(weight)}; 0 (no target) and 1 are implemented`);
   if (has(message, "train") && typeof train !== "boolean")
@@ -130,5 +138,6 @@ export function isObject(value: unknown): value is Json {
 export function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";
+  if (isObject(value)) return "an object";
   return value === undefined ? "absent" : `a ${typeof value}`;
 }

@@ -1,10 +1,11 @@
 /** @file Records of data files, checked. */
 
 import { InputError } from "../base/errors.js";
+import { formatValue } from "../base/json.js";
 import type { Message } from "../tokenizer/spans.js";
 import { formOf, has, type Json } from "./forms.js";
 import { checkNumbers, isObject, kindOf, parseList, parseObject, parseTurns, type Turn } from "./messages.js";
-import { parseTokenRow, type TokenRow } from "./token-rows.js";
+import { LOSS_MASKS, parseTokenRow, type TokenRow } from "./token-rows.js";
 
 /** A value of a data file that should be a record. */
 export interface RawRecord {
@@ -51,7 +52,24 @@ export function parseRecord(value: unknown, where: string): DataRecord {
 /** A record, and the name of its form. */
 export function parseForm(value: Json, where: string): { record: DataRecord; form: string } {
   const form = formOf(value, where).name;
+  refuseLossOfRecord(form, value, where);
   return { record: parseAs(form, value, where), form };
+}
+
+/** Refuses what a record says of its loss as a whole: only its messages, or its tokens, can say it. */
+function refuseLossOfRecord(form: string, value: Json, where: string): void {
+  if (form === "{input_ids}") return;
+  const mask = LOSS_MASKS.find((name) => has(value, name));
+  if (mask !== undefined)
+    throw new InputError(`${where}: ${mask} is beside ${form}; masks are read beside input_ids alone`);
+  if (form === "{text}") return;
+  const { weight, train } = value;
+  const key = typeof weight === "number" && weight !== 1 ? "weight" : train === false ? "train" : undefined;
+  if (key === undefined) return;
+  throw new InputError(
+    `${where}: ${key} is ${formatValue(value[key])}; weights of whole records are not implemented: leave the record ` +
+      "out, or give its messages weight 0 or 1",
+  );
 }
 
 /** `value` as an object. Throws InputError. */

@@ -3,10 +3,10 @@
 import { InputError } from "../base/errors.js";
 import { formatValue } from "../base/json.js";
 import { isTokenId } from "../tokenizer/files.js";
-import { has, type Json } from "./forms.js";
+import { has, type Json, saysLoss } from "./forms.js";
 
 /** TRL's loss masks: 1 where a token is a target. Several together: only where all are 1. */
-const LOSS_MASKS = ["completion_mask", "assistant_masks"] as const;
+export const LOSS_MASKS = ["completion_mask", "assistant_masks"] as const;
 /** Masks that say nothing about the loss. */
 const OTHER_MASKS = ["attention_mask", "special_tokens_mask"];
 const NO_TARGET = -100;
@@ -60,7 +60,7 @@ function parseMask(value: Json, name: string, length: number, where: string): bo
 
 function refuseUnknownMasks(value: Json, where: string): void {
   const known: readonly string[] = [...LOSS_MASKS, ...OTHER_MASKS];
-  const unknown = Object.keys(value).find((key) => /mask/i.test(key) && has(value, key) && !known.includes(key));
+  const unknown = Object.keys(value).find((key) => saysLoss(key) && has(value, key) && !known.includes(key));
   if (unknown === undefined) return;
   throw new InputError(
     `${where}: ${formatValue(unknown)} beside input_ids is not known; the masks of the loss are ` +

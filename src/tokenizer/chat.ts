@@ -203,7 +203,10 @@ function templateOf({ chatTemplate, otherTemplates = [] }: ChatCodec, where: str
 
 function checkRoles(messages: Message[], where: string): void {
   for (const [i, { role }] of messages.entries()) {
-    if (!ROLES.has(role)) throw new InputError(`${where}: message ${i + 1}: unknown role ${formatValue(role)}`);
+    if (!ROLES.has(role))
+      throw new InputError(
+        `${where}: message ${i + 1}: unknown role ${formatValue(role)}; known are ${[...ROLES].join(", ")}`,
+      );
   }
 }
 

@@ -33,20 +33,41 @@ export function changeNorm(before: Float32Array, after: Float32Array): number {
   return Math.sqrt(sum);
 }
 
+const SMALLEST_NORMAL = 2 ** -126;
+
+/** Whether no value is a normal number of f32 (and bf16, which has the same exponents). */
+export function isNothing(values: Float32Array): boolean {
+  return values.every((value) => Math.abs(value) < SMALLEST_NORMAL);
+}
+
+/** What became of the adapter. */
+export interface Outcome {
+  steps: number;
+  /** Norm of its change. */
+  change: number;
+  /** Whether every B is 0, as before the first update: the adapter adds nothing to the model. */
+  isZero: boolean;
+}
+
 /** Throws RunError where nothing was learned: no update, no gradient, or an adapter that is as it was. */
-export function checkAchieved({ updates, skipped, largestGradient }: Achieved, change: number, steps: number): void {
+export function checkAchieved(
+  { updates, skipped, largestGradient }: Achieved,
+  { steps, change, isZero }: Outcome,
+): void {
   const why =
     updates === 0
       ? `none of the ${steps} steps changed the adapter (${skipped} had no finite gradient, ` +
         `${steps - skipped} a rate of 0)`
       : largestGradient === 0
         ? `every gradient of the ${steps} steps was 0`
-        : change > 0
-          ? null
-          : `after ${updates} updates the adapter is as it was before`;
+        : !(change > 0)
+          ? `after ${updates} updates the adapter is as it was before`
+          : isZero
+            ? `after ${updates} updates every B of the adapter is 0, so it adds nothing to the model`
+            : null;
   if (why !== null)
     throw new RunError(
       `nothing was trained: ${why}. No adapter was written. Look at the losses in log.jsonl and at --lr, ` +
-        "--warmup and the data; give another --out",
+        "--warmup, --eps, --clip and the data; give another --out",
     );
 }

@@ -8,7 +8,7 @@ import type { Row } from "../corpus/pack.js";
 import { writeAdapter } from "../formats/adapter.js";
 import { unflattenAdapter } from "../model/adapter-values.js";
 import { type LogRecord, openLog, readLog } from "../runs/run-folder.js";
-import { changeNorm, checkAchieved, countAchieved } from "./achieved.js";
+import { changeNorm, checkAchieved, countAchieved, isNothing } from "./achieved.js";
 import { restoreRunState, saveRunState } from "./run-state.js";
 import { learningRate, type RateSettings } from "./schedule.js";
 import { readFlat, type TrainState, writeParams } from "./state.js";
@@ -141,10 +141,11 @@ async function finish(
   const params = await readFlat(state, "params");
   const achieved = countAchieved(readLog(logPath));
   const change = changeNorm(initialParams, params);
-  checkAchieved(achieved, change, steps);
+  const adapter = unflattenAdapter(params, state.layout, state.lora, baseModelNameOrPath);
+  checkAchieved(achieved, { steps, change, isZero: [...adapter.tensors.values()].every(({ B }) => isNothing(B)) });
   const adapterFolder = join(folder, "adapter");
   await keepBeside(adapterFolder);
-  await writeAdapter(adapterFolder, unflattenAdapter(params, state.layout, state.lora, baseModelNameOrPath));
+  await writeAdapter(adapterFolder, adapter);
   record({ type: "done", step: steps, ...achieved, changeNorm: change });
 }
 

@@ -78,6 +78,13 @@ test("a warm-up of 100 steps in a run of 6: the plan says which rate is reached"
   expect(parseLines(machine.stdout)[0]!["peakRate"]).toBeCloseTo(5e-5, 12);
 });
 
+test("updates that are too small for B: weight decay of A is not training", async () => {
+  const out = join(scratch, "zero");
+  const { code, stderr } = await runCli(aft(out, "--eps", "1e38"));
+  expect(stderr).toMatch(/nothing was trained: after 1 updates every B of the adapter is 0/);
+  expect([code, existsSync(join(out, "adapter"))]).toEqual([1, false]);
+});
+
 describe("every step skipped", () => {
   test("is no finished run, and stays none", async () => {
     const out = join(scratch, "skipped");

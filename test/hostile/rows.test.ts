@@ -112,6 +112,58 @@ const MASKS: Mistake[] = [
   },
 ];
 
+const OTHER_MASKS: Mistake[] = [
+  ...["training", "train_detail", "mask", "loss", "loss_weight"].map((key) => ({
+    what: `a message with "${key}"`,
+    files: { "c.jsonl": [{ messages: [user, { ...assistant, [key]: 0 }] }] },
+    args: plan("aft", "c.jsonl"),
+    code: 2 as const,
+    says: [`c.jsonl line 1: messages[1]: "${key}" is not known; weight (0 or 1) or train`],
+  })),
+  {
+    what: "a chat with half a weight",
+    files: { "c.jsonl": [chat, { ...chat, weight: 0.5 }] },
+    args: plan("aft", "c.jsonl"),
+    code: 2,
+    says: ["c.jsonl line 2: weight is 0.5; weights of whole records are not implemented"],
+  },
+  {
+    what: "masks of a chat's tokens",
+    files: { "c.jsonl": [{ ...chat, assistant_masks: [0, 1] }] },
+    args: plan("aft", "c.jsonl"),
+    code: 2,
+    says: ["c.jsonl line 1: assistant_masks is beside {messages}; masks are read beside input_ids alone"],
+  },
+  {
+    what: "weights of tokens",
+    files: { "r.jsonl": [{ input_ids: [5, 6, 7], loss_weights: [0, 0.5, 1] }] },
+    args: plan("midtrain", "r.jsonl"),
+    code: 2,
+    says: ['"loss_weights" beside input_ids is not known'],
+  },
+  {
+    what: "the weight of a document is metadata",
+    files: { "d.jsonl": [{ text: "a cheese", weight: 2.5 }] },
+    args: plan("midtrain", "d.jsonl"),
+    code: 0,
+    says: [/^data +1 records/m],
+  },
+  {
+    what: "an empty file of Markdown left out",
+    files: { "a.md": "", "b.md": "# b" },
+    args: plan("midtrain", "*.md", "--skip-bad-rows"),
+    code: 0,
+    says: ["the first bad row: a.md: is empty"],
+  },
+  {
+    what: "a role that is none",
+    files: { "c.jsonl": [{ messages: [{ ...user, role: "human" }, assistant] }] },
+    args: plan("aft", "c.jsonl"),
+    code: 2,
+    says: ['message 1: unknown role "human"; known are system, developer, user, assistant'],
+  },
+];
+
 const FORMS: Mistake[] = [
   {
     what: "ShareGPT",
@@ -264,4 +316,4 @@ const FOLDERS: Mistake[] = [
   },
 ];
 
-testMistakes(scratch, [...LONG_CHATS, ...MASKS, ...FORMS, ...FOLDERS]);
+testMistakes(scratch, [...LONG_CHATS, ...MASKS, ...OTHER_MASKS, ...FORMS, ...FOLDERS]);

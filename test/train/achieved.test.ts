@@ -1,6 +1,6 @@
 /** @file What a log says that a run achieved, and which runs achieved nothing. */
 import { expect, test } from "vitest";
-import { changeNorm, checkAchieved, countAchieved } from "../../src/train/achieved.js";
+import { changeNorm, checkAchieved, countAchieved, isNothing } from "../../src/train/achieved.js";
 
 const step = (number: number, lr: number, gradNorm: number) => ({ type: "step", step: number, lr, gradNorm });
 const skip = (number: number) => ({ type: "skip", step: number });
@@ -27,9 +27,21 @@ test.each([
   ["a change that is no number", [step(1, 1, 3)], Number.NaN, /nothing was trained/],
 ])("%s is nothing", (_, log, change, message) => {
   const steps = log.filter(({ type }) => type === "step").length;
-  expect(() => checkAchieved(countAchieved(log), change, steps)).toThrow(message);
+  expect(() => checkAchieved(countAchieved(log), { steps, change, isZero: false })).toThrow(message);
 });
 
 test("one update among skipped steps is something", () => {
-  checkAchieved(countAchieved([step(1, 1, Number.NaN), skip(1), step(2, 1, 3)]), 1e-30, 2);
+  checkAchieved(countAchieved([step(1, 1, Number.NaN), skip(1), step(2, 1, 3)]), {
+    steps: 2,
+    change: 1e-30,
+    isZero: false,
+  });
+});
+
+test("weight decay of A alone is nothing: the adapter's product is still 0", () => {
+  expect([isNothing(Float32Array.of(0, 1e-44)), isNothing(Float32Array.of(0, 1e-20))]).toEqual([true, false]);
+  const log = [step(1, 1, 3)];
+  expect(() => checkAchieved(countAchieved(log), { steps: 1, change: 1, isZero: true })).toThrow(
+    /after 1 updates every B of the adapter is 0, so it adds nothing/,
+  );
 });
