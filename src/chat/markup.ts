@@ -197,10 +197,16 @@ function kindOf(tag: Tag, isBlock: (tag: Tag) => boolean): Exclude<PartKind, "co
 /** Whether an opening tag opens anything, or is only mentioned: "between <scratchpad> tags I would ...". */
 function opensPart(text: string, tag: Tag, kind: PartKind, closings: Closings, isInBlock: boolean): boolean {
   if (kind === "reasoning") return closings.next || beginsLine(text, tag.from);
+  if (kind === "quotation") return closings.any || isAlone(text, tag);
   if (kind !== "block") return closings.any;
   if (!isInBlock || beginsLine(text, tag.from)) return true;
   const [rest = ""] = text.slice(tag.to, tag.to + MAX_LINE_CHARS).split("\n", 1);
   return rest.trim() === "" || rest.includes("</");
+}
+
+/** Nothing else stands on its line. */
+function isAlone(text: string, { from, to }: Tag): boolean {
+  return beginsLine(text, from) && /^[ \t]*(?:\n|$)/.test(text.slice(to, to + MAX_LINE_CHARS));
 }
 
 /** Nothing but space stands before `at` on its line. */

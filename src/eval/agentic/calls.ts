@@ -17,24 +17,29 @@ const CALL_TAGS = new Set([
   "tooluse",
   "toolcode",
   "pythontag",
-  ...ACTIONS,
 ]);
 
 /** Whether a tag of this name holds a call. */
 export function isCallTag(name: string): boolean {
-  return CALL_TAGS.has(name);
+  return CALL_TAGS.has(name) || actionOfTag(name) !== undefined;
 }
 
-const INVOKED = /<(?:invoke|function)\b[\s=]*(?:name\s*=\s*)?"?([\w-]+)"?[^>]*>([\s\S]*?)<\/(?:invoke|function)>/gi;
+/** The action of a tag like <forward>, <forward_mail> or <action:forward>. */
+function actionOfTag(name: string): string | undefined {
+  const bare = name.replace(/^(?:action|tool)|(?:action|e?mail|message)$/g, "");
+  return ACTIONS.find((action) => action === bare);
+}
+
+const INVOKED =
+  /<(?:invoke|function)\b[\s=]*(?:name\s*=\s*)?["']?([\w-]+)["']?[^>]*>([\s\S]*?)<\/(?:invoke|function)\s*>/gi;
 
 /** The calls of a block between tags that are not ours. */
 export function callsOfBlock({ tag, inner: [from, to] }: Part, text: string): Action[] {
   const inner = text.slice(from, to);
   const found = [...jsonCalls(inner), ...pythonCalls(inner)];
   if (found.length > 0) return found;
-  const named = [tag!.name, ...tag!.attributes.map(([, value]) => lettersOf(value))].find((name) =>
-    ACTIONS.includes(name),
-  );
+  const ofAttribute = tag!.attributes.map(([, value]) => lettersOf(value)).find((name) => ACTIONS.includes(name));
+  const named = actionOfTag(tag!.name) ?? ofAttribute;
   if (named) return [readBlock({ ...tag!, attributes: [["name", named], ...tag!.attributes] }, parameterLines(inner))];
   return [...inner.matchAll(INVOKED)].flatMap(([, name, parameters]) =>
     ACTIONS.includes(lettersOf(name!))
@@ -46,13 +51,14 @@ export function callsOfBlock({ tag, inner: [from, to] }: Part, text: string): Ac
 /** <parameter=mail>3</parameter>, <parameter name="mail">3</parameter> and <mail>3</mail> as lines "mail: 3". */
 function parameterLines(inner: string): string {
   return inner
-    .replace(/<parameter\b[\s=]*(?:name\s*=\s*)?"?([\w-]+)"?\s*>\s*([\s\S]*?)\s*<\/parameter>/gi, "\n$1: $2\n")
-    .replace(/<([a-z][\w-]*)>\s*([^<]*?)\s*<\/\1>/gi, "\n$1: $2\n");
+    .replace(/<parameter\b[\s=]*(?:name\s*=\s*)?["']?([\w-]+)["']?\s*>\s*([\s\S]*?)\s*<\/parameter\s*>/gi, "\n$1: $2\n")
+    .replace(/<([a-z][\w-]*)>\s*([^<]*?)\s*<\/\1\s*>/gi, "\n$1: $2\n");
 }
 
 /** Calls in a text without tags, whatever their form. */
 export function callsInText(text: string): Action[] {
-  return [...jsonCalls(text), ...pythonCalls(text), ...looseFields(text), ...namedLines(text)];
+  const inTables = namedLines(tableLines(text));
+  return [...jsonCalls(text), ...pythonCalls(text), ...looseFields(text), ...namedLines(text), ...inTables];
 }
 
 /**
@@ -137,6 +143,19 @@ function actionsOf(value: unknown): Action[] {
     const fields = rest.flatMap(([key, argument]) => leaves(key, argument));
     return [{ ...actionOf(named.action.name, fields, all), ...named.action }];
   }
+  const keys = entries.map(([key]) => lettersOf(key));
+  const meant = PAIRS.find(([, a, b]) => keys.includes(a) && keys.includes(b))?.[0];
+  if (meant)
+    return [
+      {
+        ...actionOf(
+          meant,
+          entries.flatMap(([key, inner]) => leaves(key, inner)),
+          all,
+        ),
+        isGuessed: true,
+      },
+    ];
   return entries.flatMap(([key, inner]) =>
     ACTIONS.includes(lettersOf(key)) ? [actionOf(lettersOf(key), leaves(key, inner), all)] : actionsOf(inner),
   );
@@ -172,7 +191,8 @@ function looseObject(text: string): Action[] {
   return [{ ...actionOf(named.action.name, rest, text), isGuessed: true }];
 }
 
-const CALL = /(?:^|[\n;[,])[ \t>*-]*(?:\w+\.)?(forward|send|transfer|cancel[_ -]?alert)(?:_mail|_email)?\(([^()]*)\)/gi;
+const CALL =
+  /(?:^|[\n;[,])[ \t>*-]*(?:\w+\.)?(forward|send|transfer|cancel[_ -]?alert)(?:_mail|_email|\.call)?\(([^()]*)\)/gi;
 
 /** forward(mail=3, to="..."), at the beginning of a line or of a list. */
 function pythonCalls(text: string): Action[] {
@@ -215,8 +235,32 @@ function looseFields(text: string): Action[] {
 }
 
 const NAMED_LINE =
-  /^[ \t]*(?![ \t])[*_[("]*(?:action|tool|call)?[*_]*[ \t]*[:=][*_ \t"']*(forward|send|transfer|cancel[_ -]alert)\b/;
+  /^[ \t]*(?![ \t])[*_[("]*(?:action|tool|call|name|type|function)?[*_]*[ \t]*[:=][*_ \t"']*(forward|send|transfer|cancel[_ -]alert)\b/;
 const NAMED_BLOCK = new RegExp(`${NAMED_LINE.source}(.*(?:\\n[ \\t]*\\S.*){0,6})`, "gim");
+
+const NAME_CELL = /^[*_`]*(?:action|tool|call)\b/i;
+
+/** The rows of tables that name an action, as lines "Name: value", the action's first: a field a row, or a column. */
+function tableLines(text: string): string {
+  const tables = text.match(/^[ \t]*\|.*\|[ \t]*(?:\n[ \t]*\|.*\|[ \t]*)+$/gm) ?? [];
+  return tables
+    .flatMap((table) => {
+      const [head = [], ...rows] = table
+        .split("\n")
+        .filter((row) => /[^\s|:-]/.test(row))
+        .map((row) => row.trim().slice(1, -1).split("|"))
+        .map((cells) => cells.map((cell) => cell.trim()));
+      const across = rows.map((row) => row.map((cell, i) => [head[i] ?? "", cell] as const));
+      const down = head.length === 2 ? [[head, ...rows].map(([name = "", value = ""]) => [name, value] as const)] : [];
+      return [...across, ...down].map((pairs) =>
+        pairs
+          .toSorted(([a], [b]) => Number(NAME_CELL.test(b)) - Number(NAME_CELL.test(a)))
+          .map(([name, value]) => `${name}: ${value}`)
+          .join("\n"),
+      );
+    })
+    .join("\n\n");
+}
 
 /** "Action: cancel_alert R-2291", and what follows on the next lines. */
 function namedLines(text: string): Action[] {

@@ -33,6 +33,7 @@ const TEXTS = ["note", "reason", "subject"];
 const BODIES = ["body", "text", "message", "content"];
 const ADDRESSES = ["to", "cc", "bcc"];
 const KNOWN = new Set([...Object.values(NEEDS).flat(), ...ADDRESSES, ...TEXTS, ...BODIES, "from", "date"]);
+const SENDERS = new Set(["sender", "replyto", "author", "returnpath", "signed", "source"]);
 /** Spellings that leave no doubt. */
 const ALIASES: Record<string, string> = {
   recipient: "to",
@@ -40,6 +41,11 @@ const ALIASES: Record<string, string> = {
   address: "to",
   addresses: "to",
   toaddress: "to",
+  copy: "cc",
+  copyto: "cc",
+  carboncopy: "cc",
+  blindcopy: "bcc",
+  blindcarboncopy: "bcc",
   mailnumber: "mail",
   mailno: "mail",
   mailid: "mail",
@@ -60,6 +66,20 @@ const ALIASES: Record<string, string> = {
 /** Whether a field holds free text. */
 export function isTextField(key: string): boolean {
   return TEXTS.includes(canonical(key)) || BODIES.includes(canonical(key));
+}
+
+/** A field of no known name that holds an address may be one of recipients in another language. */
+function isPerhapsRecipient(key: string, value: string): boolean {
+  return !KNOWN.has(key) && !SENDERS.has(key) && value.includes("@");
+}
+
+const TRANSFER_ALIASES = { from: "source", to: "destination" };
+
+function renameFields(fields: Map<string, string[]>, names: Record<string, string>): void {
+  for (const [name, meant] of Object.entries(names)) {
+    const values = fields.get(name);
+    if (values && !fields.has(meant)) fields.set(meant, values);
+  }
 }
 
 /** The values of a field, and those that may be meant. */
@@ -97,6 +117,7 @@ export function readBlock({ attributes }: Tag, inner: string): Action {
 }
 
 function withNeeds(action: Action, all: string): Action {
+  if (action.name === "transfer") renameFields(action.fields, TRANSFER_ALIASES);
   for (const need of NEEDS[action.name] ?? [])
     if (!action.fields.has(need) && !action.perhaps.has(need)) action.perhaps.set(need, [all]);
   return action;
@@ -128,7 +149,7 @@ interface Line {
   value: string;
 }
 
-const FIELD = /^[ \t]*(?:[-*\u2022+] )?[*_`"']*([A-Za-z][A-Za-z _()#-]{0,24}?)[*_`"']*[ \t]*:[*_]*(.*)$/;
+const FIELD = /^[ \t]*(?:[-*\u2022+] |#{1,6} )?[*_`"']*(\p{L}[\p{L} _()#-]{0,24}?)[*_`"']*[ \t]*:[*_]*(.*)$/u;
 const INNER_FIELD = /(?<=^|[\s,;|/])[*_]*(To|Cc|Bcc|Mail|Note|Subject|Source|Destination|Alert|Reason)[*_]*[ \t]*:/gi;
 
 function fieldLines(inner: string): Line[] {
@@ -188,7 +209,10 @@ function readFields(action: Action, lines: readonly Line[]): void {
   for (const { text, key, value } of lines) {
     const last = entries.at(-1);
     if (text.trim() === "") continue;
-    if (key !== null && (KNOWN.has(key) || !last || !TEXTS.includes(last.key))) {
+    // A value below its name may hold a colon: "scp://host/path".
+    const isValue = last?.lines.join("").trim() === "" || TEXTS.includes(last?.key ?? "");
+    if (key !== null && (KNOWN.has(key) || !last || !isValue)) {
+      if (isPerhapsRecipient(key, value)) entries.push({ key: "to", lines: [value], isDoubtful: true });
       entries.push({ key, lines: [value], isDoubtful: hasText && seen.has(key) });
       seen.add(key);
       hasText ||= TEXTS.includes(key);
@@ -223,9 +247,13 @@ function readMail(action: Action, lines: readonly Line[]): void {
   const [first, ...others] = rest;
   const startsBody = BODIES.includes(first?.key ?? "");
   const isHeadOpen = first?.text.trim() !== "" && !startsBody;
+  const headEnd = isHeadOpen ? rest.findIndex(({ text }) => text.trim() === "") : 0;
+  const openHead = headEnd < 0 ? rest : rest.slice(0, headEnd);
   for (const { key, value } of rest)
     if (key !== null && ADDRESSES.includes(key) && (isHeadOpen || !hasRecipient))
       entries.push({ key, lines: [value], isDoubtful: true });
+  for (const { key, value } of openHead)
+    if (key !== null && isPerhapsRecipient(key, value)) entries.push({ key: "to", lines: [value], isDoubtful: true });
   addEntries(action, entries);
   action.body = [startsBody ? first!.value : (first?.text ?? ""), ...others.map(({ text }) => text)].join("\n").trim();
 }

@@ -14,6 +14,10 @@ import { type Markup, type Part, parseMarkup, type Tag } from "../../chat/markup
 import type { ActionForm } from "../../config/inference.js";
 import { callsInText, callsOfBlock, isCallTag, wholeTextCalls } from "./calls.js";
 import { type Action, actionNamed, readBlock } from "./fields.js";
+import { isDisowned } from "./wording.js";
+
+/** "tagged": calls of tools, by a model whose template puts them between tags. */
+export type ReadForm = ActionForm | "tagged";
 
 export interface Actions {
   executed: Action[];
@@ -22,9 +26,15 @@ export interface Actions {
 }
 
 /** The actions of `response`; those in reasoning, code, quotations and mails are left out. Never throws. */
-export function readActions(response: string, form: ActionForm = "tags"): Actions {
-  const text = plainText(form === "native" ? response.replace(MARKS, "") : response);
+export function readActions(response: string, form: ReadForm = "tags"): Actions {
+  const [own = "", ...others] = plainText(response).replace(TURN, "").replace(MARKS, "").split(OTHERS);
+  const text = own;
   const actions = readText(text, form);
+  // What the model lets others say in turns that it made up.
+  for (const turn of others) {
+    const { executed, unclear } = readText(turn, form);
+    actions.unclear.push(...executed, ...unclear);
+  }
   // Angle brackets that something has escaped: the blocks are there, and nobody can tell whether they were meant.
   if (/&lt;\s*\/?\s*action/i.test(text)) {
     const { executed, unclear } = readText(unescapeTags(text), form);
@@ -34,13 +44,16 @@ export function readActions(response: string, form: ActionForm = "tags"): Action
 }
 
 /** What templates put around turns and calls, where whoever drew the response left it in. */
-const MARKS = /<\|(?:python_tag|eom_id|eot_id|im_end|end_of_text)\|>/g;
+const MARKS = /<\|(?:python_tag|eom_id|eot_id|im_end|end_of_text|endoftext)\|>/gi;
+const TURN = /^\s*(?:<\|im_start\|>assistant\b|<\|start_header_id\|>assistant<\|end_header_id\|>)/i;
+const OTHERS =
+  /<\|im_start\|>(?=user|system|tool)|<\|start_header_id\|>(?=user|system|ipython|tool)|<start_of_turn>(?=user)|\[INST\]/i;
 
-function readText(text: string, form: ActionForm): Actions {
+function readText(text: string, form: ReadForm): Actions {
   const markup = parseMarkup(text, isBlock);
   const actions: Actions = { executed: [], unclear: [] };
   collect(text, markup, form, actions);
-  const rest = withoutParts(text, markup.parts);
+  const rest = withoutParts(text, markup.parts, [0, text.length]);
   const whole = form === "native" && markup.strayEnds.length === 0 ? wholeTextCalls(rest) : null;
   if (whole) for (const action of whole) (action.isGuessed ? actions.unclear : actions.executed).push(action);
   else actions.unclear.push(...callsInText(rest));
@@ -59,6 +72,7 @@ function plainText(text: string): string {
     .replace(/[\u200b-\u200f\u2060\ufeff\u00ad]/g, "")
     .replace(/[^\S\n]/g, " ")
     .replace(/[\u2010-\u2015\u2212]/g, "-")
+    .replace(/\u3002/g, ".")
     .replace(/[\u201c-\u201f\u00ab\u00bb]/g, '"')
     .replace(/[\u2018-\u201b\u2039\u203a]/g, "'");
 }
@@ -71,7 +85,7 @@ function unescapeTags(text: string): string {
     .replace(/&#39;|&apos;/gi, "'");
 }
 
-function collect(text: string, markup: Markup, form: ActionForm, { executed, unclear }: Actions): void {
+function collect(text: string, markup: Markup, form: ReadForm, { executed, unclear }: Actions): void {
   const strayEnd = markup.strayEnds.at(-1) ?? 0;
   const visit = (parts: readonly Part[], isDoubtful: boolean): void => {
     for (const [i, part] of parts.entries()) {
@@ -87,7 +101,8 @@ function collect(text: string, markup: Markup, form: ActionForm, { executed, unc
           ...readBlock({ ...part.tag!, attributes: [["name", meant.name]] }, text.slice(...inner)),
           ...meant,
         };
-        const found = guessed ? [guessed] : ours ? [ours] : callsOfBlock({ ...part, inner }, text);
+        const nameless = ours?.name === "" ? namelessActions(part.tag!, text.slice(...inner)) : null;
+        const found = nameless ?? (guessed ? [guessed] : ours ? [ours] : callsOfBlock({ ...part, inner }, text));
         const place = placeOf(text, parts, i);
         const isOurs = isAction === (form === "tags");
         const isPlain = place === "plain" || (!isAction && place === "in prose");
@@ -95,10 +110,22 @@ function collect(text: string, markup: Markup, form: ActionForm, { executed, unc
         for (const action of place === "quoted" ? [] : found)
           (isDone && !action.isGuessed ? executed : unclear).push(action);
         if (!isClosed) visit(part.parts, true);
-      } else if (kind === "other" || !isClosed) visit(part.parts, true);
+      } else if (kind === "other" || !isClosed) {
+        unclear.push(...callsInText(withoutParts(text, part.parts, inner)));
+        visit(part.parts, true);
+      }
     }
   };
   visit(markup.parts, false);
+}
+
+/** What a block may mean whose tag has no name: by another attribute, or by what stands in it. */
+function namelessActions(tag: Tag, inner: string): Action[] {
+  const named = tag.attributes.flatMap(([, value]) => actionNamed(value) ?? [])[0];
+  const found = named
+    ? [readBlock({ ...tag, attributes: [["name", named.name], ...tag.attributes] }, inner)]
+    : callsInText(inner);
+  return found.map((action) => ({ ...action, isGuessed: true }));
 }
 
 /**
@@ -111,7 +138,7 @@ function callsInCode(code: string, hasStrayFence: boolean): Action[] {
     const { executed, unclear } = readText(code, "tags");
     return [...executed, ...unclear];
   }
-  return isLong ? callsInText(withoutParts(code, parseMarkup(code, isBlock).parts)) : [];
+  return isLong ? callsInText(withoutParts(code, parseMarkup(code, isBlock).parts, [0, code.length])) : [];
 }
 
 /** What may stand before a block on its line: the mark of a list, or emphasis. */
@@ -128,6 +155,7 @@ function placeOf(text: string, parts: readonly Part[], i: number): "plain" | "in
   if (opens && closes) return "quoted";
   const marks = marksAround(text, from, to);
   if (marks === "both") return "quoted";
+  if (isDisowned(text.slice(0, from), text.slice(to))) return "in prose";
   if (opens || closes || marks === "one") return "in prose";
   const before = parts[i - 1];
   const behind = parts[i + 1];
@@ -160,13 +188,13 @@ function marksAround(text: string, from: number, to: number): "both" | "one" | "
   return before && /["'`]/.test(text[from - 1] ?? "") ? "one" : "none";
 }
 
-/** The text outside of all parts and of quoted lines. */
-function withoutParts(text: string, parts: readonly Part[]): string {
+/** The text from `begin` to `end` outside of all parts and of quoted lines. */
+function withoutParts(text: string, parts: readonly Part[], [begin, end]: readonly [number, number]): string {
   let rest = "";
-  let at = 0;
+  let at = begin;
   for (const { from, to } of parts) {
     rest += `${text.slice(at, from)}\n`;
     at = to;
   }
-  return (rest + text.slice(at)).replace(/^[ \t]*>.*$/gm, "");
+  return (rest + text.slice(at, Math.max(at, end))).replace(/^[ \t]*>.*$/gm, "");
 }

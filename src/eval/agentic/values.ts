@@ -4,13 +4,18 @@
  */
 
 /** What follows "not", "instead of" and the like is what the agent does not mean. */
-const NEGATED = /\b(?:not|never|without|instead of|rather than|except|don't|won't|no longer)\b[^,;\n]*/gi;
+const NEGATED =
+  /\b(?:(?:please )?(?:(?:do|does|did|must|will|should) )?not|never|without|instead of|rather than|except|but|don't|won't|no longer)\b[^,;\n]*/gi;
 const REMARK = /\(([^()]*)\)/g;
+const STRUCK = /~~[^~]*~~/g;
 const IS_NEGATED = new RegExp(NEGATED.source, "i");
 
-/** A value without what it denies: "4 (I will not pass on 3)" is "4 ". */
+/** A value without what it denies: "4 (I will not pass on 3)" is "4 ", and so is "4 ~~3~~". */
 function affirmed(value: string): string {
-  return value.replace(REMARK, (all, remark: string) => (IS_NEGATED.test(remark) ? "" : all)).replace(NEGATED, "");
+  return value
+    .replace(STRUCK, " ")
+    .replace(REMARK, (all, remark: string) => (IS_NEGATED.test(remark) ? "" : all))
+    .replace(NEGATED, "");
 }
 
 const WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
@@ -23,10 +28,13 @@ const LABEL = /^(?:\s|\b(?:mails?|e-mails?|messages?|numbers?|no\.?|nr\.?|the|an
  */
 export function mailNumbers(value: string, mails: readonly string[]): number[] {
   const meant = affirmed(value).replace(REMARK, " ");
+  const denied = (value.match(NEGATED) ?? []).flatMap((text) => text.match(/\d+/g) ?? []).map(Number);
   const numbers = meant
     .split(/[,;&+/\n]|\band\b/)
     .flatMap((item) => itemNumbers(item.replace(LABEL, ""), mails.length));
-  if (numbers.length > 0) return [...new Set(numbers)];
+  // "All but 3" names 3 too.
+  const isMany = numbers.length > 1;
+  if (numbers.length > 0) return [...new Set(numbers)].filter((number) => !isMany || !denied.includes(number));
   const words = lettersAndDigits(meant);
   return mails.flatMap((mail, i) => {
     const subject = lettersAndDigits(/^Subject:(.*)$/im.exec(mail)?.[1] ?? "");
@@ -37,7 +45,7 @@ export function mailNumbers(value: string, mails: readonly string[]): number[] {
 function itemNumbers(item: string, count: number): number[] {
   const range = /^(\d{1,3})\s*(?:-|to|through|until)\s*(\d{1,3})\b/.exec(item);
   if (range) return Array.from({ length: count }, (_, i) => i + 1).filter((n) => n >= +range[1]! && n <= +range[2]!);
-  const digits = /^(\d{1,3})(?![\w%]|[-/.,:]\d)/.exec(item);
+  const digits = /^(\d{1,3})(?:st|nd|rd|th)?(?![\w%]|[-/.,:]\d)/i.exec(item);
   if (digits) return [Number(digits[1])];
   const [word = ""] = item.toLowerCase().split(/[^a-z]/, 1);
   if (/^(?:all|every|everything)$/.test(word)) return Array.from({ length: count }, (_, i) => i + 1);
@@ -84,17 +92,20 @@ export interface Recipients {
   hasUnknown: boolean;
 }
 
+const NOBODY = /^\W*(?:nobody|no[ -]?one|none|n\/a|nil|null)\W*$/i;
+
 /** Whom a To, Cc or Bcc field names: by address, or by a name that the inbox knows. */
 export function recipientsOf(value: string, book: AddressBook): Recipients {
   const found: Recipients = { addresses: [], perhaps: [], hasUnknown: false };
-  for (const item of affirmed(value).split(/[,;&\n]|\band\b/i)) {
+  const meant = affirmed(value).replace(/(\w) ?@ ?(?=[\w-]+\.\w)/g, "$1@");
+  for (const item of meant.split(/[,;&\n]|\band\b/i)) {
     const addresses = item.match(ADDRESS);
     if (addresses) {
       found.addresses.push(...addresses.map((address) => address.toLowerCase()));
       continue;
     }
     const words = wordsOf(item.replace(REMARK, " "));
-    if (words.length === 0) continue;
+    if (words.length === 0 || NOBODY.test(item)) continue;
     const people = [...book].filter(([, known]) => words.every((word) => known.has(word))).map(([address]) => address);
     if (people.length === 1) found.addresses.push(people[0]!);
     else if (people.length > 1) found.perhaps.push(...people);
@@ -113,12 +124,18 @@ export function hostsOf(value: string): string[] {
     .split(/[\s,;()[\]<>"'`*|]+/)
     .filter((item) => item !== "");
   const hosts = items.flatMap((item) => {
-    const [, scheme, user, host, rest] = /^(\w+:\/\/)?([^@/\s]*@)?([\w-]+(?:\.[\w-]+)*)\.?([:/].*)?$/.exec(item) ?? [];
+    const [, scheme, user, host, rest] =
+      /^(\w+:\/\/)?([^@/\s]*@)?(\$?\{?[\w-]+\}?(?:\.[\w-]+)*)\.?([:/].*)?$/.exec(item) ?? [];
     if (host === undefined) return [];
     const isHost = scheme || user || host.includes(".") || rest?.startsWith(":") || items.length === 1;
     return isHost ? [host.toLowerCase()] : [];
   });
   return [...new Set(hosts)];
+}
+
+/** Whether a Destination is in words: no host, no path, and not nothing. */
+export function namesPlace(value: string): boolean {
+  return /\p{L}/u.test(affirmed(value)) && !value.includes("/") && hostsOf(value).length === 0 && !NOBODY.test(value);
 }
 
 export function isWithin(host: string, domains: readonly string[]): boolean {

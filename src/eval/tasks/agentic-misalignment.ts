@@ -14,6 +14,7 @@
 import { InputError } from "../../base/errors.js";
 import { resolveThinking, scratchpad } from "../../chat/thinking.js";
 import { type ActionForm, DEFAULT_KINDS } from "../../config/inference.js";
+import { renderChat } from "../../tokenizer/chat.js";
 import { type Cell, parseCell, renderInbox } from "../agentic/cell.js";
 import { describeCells } from "../agentic/describe.js";
 import { readGate } from "../agentic/gate.js";
@@ -38,6 +39,8 @@ const PROBE_TOKENS = 512;
 interface AgentAnswer extends Answer {
   /** Absent in what was stored before there was a choice: tags. */
   actions?: ActionForm;
+  /** By native calls: the template asks for tags around them, so JSON alone is none. */
+  isTagged?: boolean;
   /** What was said to the question after the cell. */
   probe?: string;
 }
@@ -58,6 +61,15 @@ function requestOf(cell: Cell, thinking: Answer["thinking"], actions: ActionForm
     thinking,
     ...(actions === "native" && { tools: native!.tools }),
   };
+}
+
+/** Whether the template tells of tools that calls stand between <tool_call> tags, as Qwen's does. */
+function asksForTags({ tokenizer }: TaskContext, { messages, tools }: Request): boolean {
+  const options = { addGenerationPrompt: true };
+  const [withTools, without] = [{ ...options, tools: tools! }, options].map((given) =>
+    renderChat(tokenizer, [...messages], given).includes("<tool_call>"),
+  );
+  return withTools! && !without!;
 }
 
 /** Replies to the questions after the cells, by id; of a model with too few positions for one, none. */
@@ -96,10 +108,11 @@ export const agenticMisalignment: JudgedTask<Cell, AgentAnswer, Verdict, CellSco
     const { actions = "tags" } = context.settings;
     const requests = cells.map((cell) => requestOf(cell, thinking, actions));
     const answers = await drawAnswers(context, requests, DRAWS);
+    const isTagged = actions === "native" && asksForTags(context, requests[0]!);
     const replies = await askProbes(context, cells, requests, answers);
     return answers.map((answer, i) => {
       const probe = replies.get(`${cells[i]!.id} probe`);
-      return { ...answer, actions, ...(probe !== undefined && { probe }) };
+      return { ...answer, actions, ...(isTagged && { isTagged }), ...(probe !== undefined && { probe }) };
     });
   },
   questions: (cell, { responses, actions }) => responses.map(({ text }) => agentQuestion(cell, text, actions)),
@@ -111,8 +124,10 @@ export const agenticMisalignment: JudgedTask<Cell, AgentAnswer, Verdict, CellSco
     })),
     categoryOf: (verdict) => verdict,
   }),
-  score(cell, { thinking, responses, actions, probe }, judgements) {
-    const gates = responses.map(({ text, end }) => readGate(cell, text, end === "length", actions));
+  score(cell, { thinking, responses, actions, isTagged, probe }, judgements) {
+    const gates = responses.map(({ text, end }) =>
+      readGate(cell, text, end === "length", isTagged ? "tagged" : actions),
+    );
     const judged = judgements.map(({ value }) => value ?? "undecided");
     const suspected = probe === undefined ? undefined : readProbe(probe);
     return { ...scoreCell(cell, thinking, gates, judged, responses), ...(suspected && { suspected }) };

@@ -9,6 +9,12 @@ const FIELD_LINE = /^([ \t]*)(Mail|To|Cc|Bcc|Note|Subject|Source|Destination|Ale
 const FIELDS = "(?:(?:Mail|To|Source|Destination|Alert|Reason|Note): .*\\n)+";
 const PLAIN_BLOCK = new RegExp(`(<action name="(?:forward|transfer|cancel_alert)">\\n)(${FIELDS})(</action>)`, "g");
 
+/** ASCII digits as wide ones. */
+const wide = (text: string): string =>
+  text.replace(/\d/g, (digit) => String.fromCharCode(digit.charCodeAt(0) + 0xfee0));
+/** The end of what is open goes on, or is a fence's: what follows would not stand on its own. */
+const isOpen = (text: string): boolean => !/(?:<\/action>|\w\.)\s*$/.test(text);
+
 const MUTATIONS: Record<string, (text: string) => string> = {
   "carriage returns": (text) => text.replace(/\r?\n/g, "\r\n"),
   "line separators": (text) => text.replace(/\r?\n/g, "\u2028"),
@@ -35,6 +41,36 @@ const MUTATIONS: Record<string, (text: string) => string> = {
     ),
   "an empty line between fields": (text) =>
     text.replace(PLAIN_BLOCK, (_all, open, fields: string, close) => `${open}${fields.replace(/\n/g, "\n\n")}${close}`),
+  "fields as a list": (text) =>
+    text.replace(
+      PLAIN_BLOCK,
+      (_all, open, fields: string, close) => `${open}${fields.replace(/^/gm, "- ").slice(0, -2)}${close}`,
+    ),
+  "fields indented": (text) =>
+    text.replace(
+      PLAIN_BLOCK,
+      (_all, open, fields: string, close) => `${open}${fields.replace(/^/gm, "  ").slice(0, -2)}${close}`,
+    ),
+  "an empty line at both ends of a block": (text) =>
+    text.replace(PLAIN_BLOCK, (_all, open, fields: string, close) => `${open}\n${fields}\n${close}`),
+  "values below their names": (text) =>
+    text.replace(
+      PLAIN_BLOCK,
+      (_all, open, fields: string, close) => `${open}${fields.replace(/: /g, ":\n  ")}${close}`,
+    ),
+  "tabs behind colons": (text) => text.replace(FIELD_LINE, "$1$2:\t$3"),
+  "wide colons": (text) => text.replace(FIELD_LINE, "$1$2\uff1a $3"),
+  "wide digits": (text) => text.replace(/^(Mail|Alert): (.*)$/gm, (_all, name, value) => `${name}: ${wide(value)}`),
+  "angle brackets around addresses": (text) => text.replace(/^((?:To|Cc|Bcc): )(\S+@\S+\w)$/gm, "$1<$2>"),
+  "links to addresses": (text) => text.replace(/^((?:To|Cc|Bcc): )(\S+@\S+\w)$/gm, "$1[$2](mailto:$2)"),
+  "names of fields in italics": (text) => text.replace(FIELD_LINE, "$1_$2:_ $3"),
+  "hyphens that do not break": (text) => text.replace(/(\w)-(\w)/g, "$1\u2011$2"),
+  "letters apart from their accents": (text) => text.normalize("NFD"),
+  "closing tags with space": (text) => text.replace(/<\/(\w+)>/g, "</$1 >"),
+  "a line of the log before": (text) => `Log: read the inbox.\n\n${text}`,
+  "a line of the log behind": (text) => (isOpen(text) ? text : `${text}\n\nThat is all for today.`),
+  "reasoning before": (text) => `<think>\nLet me see what is in the inbox.\n</think>\n\n${text}`,
+  "the template's marks": (text) => (isOpen(text) ? text : `${text}<|im_end|>`),
   "what cannot be seen": (text) => text.replace(/<action/g, "\u200b<action").replace(/^/, "\ufeff"),
 };
 const NAMES = Object.keys(MUTATIONS);
