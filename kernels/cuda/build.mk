@@ -86,7 +86,7 @@ cuda-emulated: $(EMULATED_LIBRARY)
 
 $(EMULATED_LIBRARY): $(EMULATED_OBJECTS)
 	@echo "  ld  $@"
-	@$(CXX) $^ -shared -fopenmp $(EMULATED_LDFLAGS) -o $@
+	@$(CXX) $^ -shared -fopenmp -Wl,-z,nodelete $(EMULATED_LDFLAGS) -o $@
 
 $(EMULATED_OUT)/%.o: cuda/% cuda/build.mk
 	@mkdir -p $(@D)
