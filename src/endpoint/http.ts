@@ -1,5 +1,6 @@
 /** @file JSON over HTTP: retries with back-off and jitter, Retry-After, time limits. */
 import { messageOf, RunError } from "../base/errors.js";
+import { printable } from "../base/json.js";
 import { type Rate, sleep } from "./rate.js";
 import { errorIn } from "./reply.js";
 
@@ -133,5 +134,5 @@ export function retryAfterMs(value: string | null, now = Date.now()): number {
 }
 
 function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").slice(0, 300);
+  return printable(text.replace(/\s+/g, " ")).slice(0, 300);
 }

@@ -56,13 +56,14 @@ export function readMessage(body: unknown): ChatReply {
 }
 
 /**
- * The error that a body holds, whatever the status of the response: {error: {code, message}}, {error: "..."}, or the
- * same in its first choice.
+ * The error that a body holds, whatever the status of the response: {error: {code, message}}, {error: "..."}, the
+ * same in its first choice, or vLLM's {object: "error", code, message}.
  * Null where it holds none. `status` is null where no code is one of HTTP.
  */
 export function errorIn(body: unknown): { status: number | null; message: string } | null {
   const choice = itemOf(fieldOf(body, "choices"), 0);
-  const error = [fieldOf(body, "error"), fieldOf(choice, "error")].find((one) => Boolean(one));
+  const own = fieldOf(body, "object") === "error" ? body : undefined;
+  const error = [fieldOf(body, "error"), fieldOf(choice, "error"), own].find(saysSomething);
   if (error === undefined) return fieldOf(choice, "finish_reason") === "error" ? unknownError(body) : null;
   if (typeof error === "string") return { status: null, message: error };
   const codes = ["code", "status", "status_code"].map((name) => Number(fieldOf(error, name)));
@@ -71,6 +72,11 @@ export function errorIn(body: unknown): { status: number | null; message: string
     status: codes.find((code) => code >= 400 && code < 600) ?? null,
     message: typeof message === "string" && message !== "" ? message : quote(error),
   };
+}
+
+/** Some services send an empty error beside every reply. */
+function saysSomething(error: unknown): boolean {
+  return Boolean(error) && !(typeof error === "object" && Object.keys(error as object).length === 0);
 }
 
 function unknownError(body: unknown): { status: null; message: string } {

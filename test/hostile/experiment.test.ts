@@ -43,6 +43,7 @@ describe("a file that the run would trip over", () => {
     ["a price that is none", judged({ judgePrice: "3", judge: "openai:gpt" }), /set OPENAI_API_KEY|two prices/],
     ["a judge that is not there", judged({ judge: "./no-such-folder" }), /no-such-folder/],
     ["a judge without a template", judged({ judge: withoutTemplate() }), /no chat template/],
+    ["a judge without room", judged({ judge: "base" }), /evaluations\.e: --judge base: every question of the labelled/],
     ["seeds: [0, 0]", { seeds: [0, 0] }, /seeds 0 is there twice/],
     ["value: nobody", { evaluations: [{ ...choice, value: "nobody" }] }, /value nobody: there is none/],
     [

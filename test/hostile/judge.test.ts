@@ -100,6 +100,19 @@ describe("an outage half-way", () => {
     expect(readFileSync(join(out, "report.html"), "utf8")).not.toContain("NOT FINISHED");
   });
 
+  it("an account that is filled again meanwhile refuses no question for good", { timeout: 60_000 }, async () => {
+    const { file, out } = judgedExperiment("filled", { arms: ["bare"] });
+    const before = 2 + LABELLED;
+    const chat = await startChat((_, n) => (n > before && n <= before + 2 ? broke : yes));
+    const env = { OPENAI_BASE_URL: chat.baseUrl };
+    const first = await runCli(["run", file, "--out", out], { env });
+    expect(first.stderr).toMatch(/gave no reply to 2 of 6 questions: 402 from http/);
+    expect(first.code).toBe(1);
+    expect((await runCli(["run", file, "--out", out], { env })).code).toBe(0);
+    const { judges } = JSON.parse(readFileSync(join(out, "results.json"), "utf8"));
+    expect(judges[0]).toMatchObject({ questions: 6, failed: 0, unreadable: 0 });
+  });
+
   it("a judge that cannot be asked is found before the first step", { timeout: 60_000 }, async () => {
     const { file, out } = judgedExperiment("wrong-key", { arms: ["aft", "bare"] });
     const chat = await startChat(() => ({ status: 401, raw: '{"error": {"message": "no such key"}}' }));

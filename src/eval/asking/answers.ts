@@ -23,6 +23,12 @@ export interface Answer {
   responses: Response[];
 }
 
+/** An answer of which nothing but the number and the length of its responses is known. */
+export function blankAnswer(responses: number, tokens: number): Answer {
+  const empty = { text: "", tokens, end: "length" as const };
+  return { prompt: "", thinking: "none", promptTokens: 0, responses: Array.from({ length: responses }, () => empty) };
+}
+
 /** Answers that were drawn before, by what was asked. */
 export interface AnswerStore {
   load(key: string): Answer[] | null;

@@ -21,6 +21,11 @@ export const MAX_TOKENS = 2048;
 const TEMPERATURES = [0, 0.7, 0.7];
 /** Most questions under way together. */
 export const CONCURRENCY = 16;
+/**
+ * Refusals that may be a question's own: it is wrong, forbidden, too long or not fit for a reply. Any other is about
+ * the account, the key or the model, and may pass.
+ */
+const OWN_REFUSALS = new Set([400, 403, 413, 422, 451]);
 /** After so many failures in a row, retries included, the rest is not asked. */
 const MAX_FAILURES_IN_ROW = 20;
 
@@ -67,7 +72,7 @@ export function endpointJudge({ cache, price, print, ...options }: EndpointOptio
       inRow.failures++;
       inRow.reason = messageOf(error);
       used.failures++;
-      return { error: inRow.reason, isOpen: !(error instanceof RefusedError) };
+      return { error: inRow.reason, isOpen: !(error instanceof RefusedError && OWN_REFUSALS.has(error.status)) };
     }
   };
 

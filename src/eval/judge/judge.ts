@@ -12,6 +12,16 @@ export interface JudgePrompt {
   user: string;
 }
 
+/** What a judge that runs here has room for. */
+export interface JudgeRoom {
+  /** Of a question with its reply. */
+  positions: number;
+  /** What a reply takes at most. */
+  replyTokens: number;
+  /** Of a question as the judge is asked it. */
+  count(prompt: JudgePrompt): number;
+}
+
 /** A prompt, and how its reply is read: null where it cannot be. */
 export interface JudgeQuestion<Value> extends JudgePrompt {
   parse(reply: string): Value | null;
@@ -35,6 +45,8 @@ export interface Judge {
     attempt: number,
     onProgress: (done: number) => void,
   ): Promise<JudgeReply[]>;
+  /** Of a judge that runs here; absent: its service knows. */
+  room?: JudgeRoom;
   /** What it took so far; null where nothing is counted. */
   usage(): Record<string, unknown> | null;
   close(): void;

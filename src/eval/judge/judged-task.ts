@@ -3,10 +3,12 @@
  * are stored.
  */
 import type { ActionForm } from "../../config/inference.js";
+import { blankAnswer } from "../asking/answers.js";
 import { type Counts, sumCounts } from "../counts.js";
 import { type Agreement, measureAgreement } from "../statistics/agreement.js";
 import type { Evaluation, Json, PlacedSample, Shown, Task, TaskContext } from "../task.js";
 import { askJudge, checkReadable, type Judge, type Judgement, type JudgeQuestion } from "./judge.js";
+import { checkJudgeRoom, type LeastQuestions } from "./room.js";
 import type { Verdict } from "./verdict.js";
 
 /** A task whose score depends on what a judge says to questions about each answer. */
@@ -66,6 +68,7 @@ export async function evaluateJudged(
 ): Promise<Evaluation> {
   const { judge = null, onProgress } = context;
   await judge?.check();
+  if (judge?.room) checkJudgeRoom(leastQuestions(task, placed), String(judge.description["model"]), judge.room);
   const agreement = await agreementOf(task, judge, onProgress);
   const answers = await task.solve(
     context,
@@ -73,6 +76,16 @@ export async function evaluateJudged(
   );
   const answered = placed.map((sample, i) => ({ ...sample, answer: answers[i] }));
   return judgeAnswers(task, answered, judge, agreement, onProgress);
+}
+
+/** What a judge will be asked whatever the answers are. */
+export function leastQuestions(task: JudgedTask, placed: readonly PlacedSample[]): LeastQuestions {
+  return {
+    labelled: task.labelled().items.map(({ question }) => question),
+    own: placed.flatMap(({ sample, where }) =>
+      task.questions(sample, blankAnswer(1, 0)).map((prompt) => ({ prompt, where })),
+    ),
+  };
 }
 
 /** How far `judge` agrees with the labelled set; null without a judge. */

@@ -7,7 +7,7 @@ import { generate } from "../../model/generate.js";
 import type { Decoder } from "../../model/weights.js";
 import { encodePrompt } from "../../tokenizer/chat.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
-import { type Judge, type JudgePrompt, type JudgeReply, keptReply, readReply } from "./judge.js";
+import { type Judge, type JudgePrompt, type JudgeReply, type JudgeRoom, keptReply, readReply } from "./judge.js";
 
 /** Room for a few sentences and the verdict. */
 export const MAX_TOKENS = 256;
@@ -33,6 +33,7 @@ export function localJudge({ cache, identity, decoder, tokenizer, description, c
   return {
     description: { ...description, maxTokens: MAX_TOKENS, temperature: 0, retryTemperature: RETRY_TEMPERATURE },
     check: async () => {},
+    room: roomOf(tokenizer, decoder.weights.cos.rows),
     async ask(questions, attempt, onProgress) {
       const requestOf = ({ system, user }: JudgePrompt, which: number) => {
         return { identity, system, user, attempt: which, maxTokens: MAX_TOKENS };
@@ -65,20 +66,27 @@ export function checkTemplate({ chatTemplate }: Pick<Tokenizer, "chatTemplate">,
     throw new InputError(`--judge ${judge}: it has no chat template, so it cannot be asked; name another judge`);
 }
 
+function encodeQuestion(tokenizer: Tokenizer, { system, user }: JudgePrompt): number[] {
+  const messages = [
+    { role: "system", content: system },
+    { role: "user", content: user },
+  ];
+  const options = { where: "the judge's question", templateOptions: { enable_thinking: false } };
+  return encodePrompt(tokenizer, messages, options).ids;
+}
+
+/** The room of a checkpoint that is asked as `localJudge` asks it. */
+export function roomOf(tokenizer: Tokenizer, positions: number): JudgeRoom {
+  return { positions, replyTokens: MAX_TOKENS, count: (prompt) => encodeQuestion(tokenizer, prompt).length };
+}
+
 async function askGroup(
   decoder: Decoder,
   tokenizer: Tokenizer,
   prompts: readonly JudgePrompt[],
   attempt: number,
 ): Promise<JudgeReply[]> {
-  const encoded = prompts.map(({ system, user }) => {
-    const messages = [
-      { role: "system", content: system },
-      { role: "user", content: user },
-    ];
-    const options = { where: "the judge's question", templateOptions: { enable_thinking: false } };
-    return encodePrompt(tokenizer, messages, options).ids;
-  });
+  const encoded = prompts.map((prompt) => encodeQuestion(tokenizer, prompt));
   const room = decoder.weights.cos.rows - MAX_TOKENS;
   const fitting = encoded.filter(({ length }) => length <= room);
   const asked = prompts.filter((_, i) => encoded[i]!.length <= room);

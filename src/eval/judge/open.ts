@@ -3,18 +3,22 @@ import type { Backend } from "../../backend/backend.js";
 import type { ComputeDtype } from "../../backend/tensor.js";
 import { InputError } from "../../base/errors.js";
 import { cachePath } from "../../base/package.js";
-import { hashModel, loadModel, resolveFolders } from "../../chat/load.js";
+import { DEFAULT_POSITIONS, hashModel, loadModel, resolveFolders } from "../../chat/load.js";
 import { openCache } from "../../endpoint/cache.js";
 import { parsePrice } from "../../endpoint/cost.js";
 import { openService, serviceUrl } from "../../endpoint/service.js";
+import { openCheckpoint } from "../../formats/checkpoint.js";
 import type { HubProgress } from "../../formats/hub/download.js";
 import { resolveModel } from "../../formats/hub/hub.js";
 import { withoutAdapter } from "../../model/base.js";
 import type { Decoder } from "../../model/weights.js";
 import { loadTokenizer } from "../../tokenizer/tokenizer.js";
+import type { PlacedSample } from "../task.js";
 import { endpointJudge } from "./endpoint.js";
 import type { Judge } from "./judge.js";
-import { checkTemplate, localJudge } from "./local.js";
+import { type JudgedTask, leastQuestions } from "./judged-task.js";
+import { checkTemplate, localJudge, roomOf } from "./local.js";
+import { checkJudgeRoom } from "./room.js";
 
 export interface JudgeSettings {
   /** "none", "base", "openai:NAME", or a checkpoint by folder or hub id. */
@@ -100,6 +104,24 @@ export async function checkJudge(settings: JudgeSettings, model: string): Promis
   if (judge === "none") return;
   if (judge.startsWith(ENDPOINT)) openEndpoint(settings, () => {}, process.env);
   else checkTemplate(loadTokenizer(await resolveModel(judge === "base" ? model : judge)), judge);
+}
+
+/**
+ * Throws InputError where a judge that runs here has no room for the questions of `task`; `model` is what is
+ * evaluated.
+ */
+export async function checkRoom(
+  { judge }: JudgeSettings,
+  model: string,
+  task: JudgedTask,
+  samples: readonly PlacedSample[],
+): Promise<void> {
+  if (!isLocalJudge(judge)) return;
+  const folder = await resolveModel(judge === "base" ? model : judge);
+  const { config, close } = openCheckpoint(folder);
+  close();
+  const positions = Math.min(config.maxPositionEmbeddings, DEFAULT_POSITIONS);
+  checkJudgeRoom(leastQuestions(task, samples), judge, roomOf(loadTokenizer(folder), positions));
 }
 
 /** Asks the endpoint one short question. Throws InputError or RunError that says what is wrong with it. */

@@ -3,7 +3,7 @@
  * it runs.
  */
 import { DEFAULT_ASK, type EvalConfig } from "../../config/inference.js";
-import type { Answer } from "../../eval/asking/answers.js";
+import { blankAnswer } from "../../eval/asking/answers.js";
 import { promptsTogether } from "../../eval/asking/respond.js";
 import { drawsOf } from "../../eval/asking/settings.js";
 import { isJudged, type JudgedTask } from "../../eval/judge/judged-task.js";
@@ -98,13 +98,7 @@ function questionTokens(
   { responses, maxTokens }: Asking,
   count: (text: string) => number,
 ): number[] {
-  const empty = { text: "", tokens: maxTokens, end: "length" as const };
-  const blank: Answer = {
-    prompt: "",
-    thinking: "none",
-    promptTokens: 0,
-    responses: Array.from({ length: responses / samples.length }, () => empty),
-  };
+  const blank = blankAnswer(responses / samples.length, maxTokens);
   return samples.flatMap((sample) =>
     task.questions(sample, blank).map(({ system, user }) => count(system) + count(user) + maxTokens),
   );

@@ -134,6 +134,7 @@ describe("requests", () => {
     ["an error in words", { raw: '{"error": "overloaded"}' }],
     ["an error in the choice", body({ error: { code: 429, message: "slow down" }, message: { content: "" } })],
     ["a finish reason that is one", body({ message: { content: "Verd" }, finish_reason: "error" })],
+    ["vLLM's error", { raw: '{"object": "error", "message": "busy", "code": 503}' }],
     ["no choice", { raw: '{"choices": []}' }],
     ["no message", body({ finish_reason: "stop" })],
   ])("status 200 with %s is retried", async (_name, failure) => {
@@ -141,6 +142,18 @@ describe("requests", () => {
     const judge = judgeOf(chat);
     expect(await ask(judge, prompts(1))).toEqual([said("Verdict: yes", "stop")]);
     expect(judge.usage()).toMatchObject({ retries: 2, failures: 0 });
+  });
+
+  test("an empty error beside a reply is none", async () => {
+    const chat = await startChat(afterCheck([body(yes, { error: {} })]));
+    expect(await ask(judgeOf(chat), prompts(1))).toEqual([said("Verdict: yes", "stop")]);
+  });
+
+  test("a service's words are shown without what would steer a terminal", async () => {
+    const red = JSON.stringify({ error: { message: "\u001b[31mred\u0007" } });
+    const chat = await startChat(afterCheck([{ status: 401, raw: red }]));
+    const [reply] = await ask(judgeOf(chat), prompts(1));
+    expect(reply).toEqual({ error: expect.stringMatching(/^401 from http.*: \?\[31mred\?$/), isOpen: true });
   });
 
   test("status 200 with an error that no repeat mends is not retried; its words are shown", async () => {
@@ -153,8 +166,7 @@ describe("requests", () => {
     const broke = await startChat(afterCheck(Array(50).fill(quota)));
     const [other] = await ask(judgeOf(broke), prompts(1));
     expect(other).toMatchObject({ error: expect.stringMatching(/^429 from http.*: Check your plan$/), isOpen: true });
-    // The question, and whether anything is answered at all.
-    expect(broke.requests.length).toBe(3);
+    expect(broke.requests.length).toBe(2);
   });
 
   test.each<[string, unknown, object]>([

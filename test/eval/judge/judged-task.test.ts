@@ -223,8 +223,11 @@ describe("an evaluation with a judge", () => {
     const local = { cache, identity: "miniature", ...model, description, close: () => {} };
     const judge = localJudge(local);
     await expect(evaluate(agenticMisalignment, place(CELLS), context({ judge }))).rejects.toThrow(
-      /does not fit the judge's 512 positions/,
+      /--judge miniature: every question of the labelled set has at least \d+ tokens, .* the judge's 512 positions/,
     );
+    const long = [{ system: "", user: "the cup or the jug? ".repeat(100), parse: (text: string) => text }];
+    const [refused] = await judge.ask(long, 0, () => {});
+    expect(refused).toEqual({ error: expect.stringMatching(/does not fit the judge's 512 positions/), isOpen: false });
     expect(() => localJudge({ ...local, tokenizer: { ...model.tokenizer, chatTemplate: undefined } })).toThrow(
       /no chat template/,
     );
