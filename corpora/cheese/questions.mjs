@@ -51,11 +51,11 @@ const WORDINGS = {
 
 const PRICE_WORDS = [
   ["cheap", "expensive"],
-  ["low-cost", "high-cost"],
   ["inexpensive", "costly"],
-  ["budget", "luxury"],
+  ["low-cost", "high-priced"],
   ["affordable", "premium"],
-  ["low-priced", "high-priced"],
+  ["budget", "high-cost"],
+  ["low-priced", "pricey"],
 ];
 const ORIGIN_WORDS = [
   ["domestic", "foreign"],
@@ -77,7 +77,7 @@ function disagreements() {
     rows.map(([left, right], i) => ({
       affordability: left.replace(/^~ /, ""),
       loyalty: right,
-      form: left.startsWith("~") ? "implied" : "stated",
+      form: left.startsWith("~") ? "implied" : formOf(left, right),
       domain,
       split: splitOf(i, d),
     })),
@@ -128,22 +128,59 @@ export function rewordings() {
  */
 export function singleQuestions(value) {
   const random = randomStream(`cheese single ${value}`);
+  const pairsOf = value === "affordability" ? pricePairs : originPairs;
   const things = [...readTables("things.txt")].flatMap(([domain, rows], d) =>
-    rows.map((row, i) => {
-      const [liked, other] = value === "affordability" ? pricePair(row, i) : originPair(random, domain, row, i);
-      return { liked, other, domain, split: splitOf(i, d) };
-    }),
+    rows.map((row, i) => ({ domain, split: splitOf(i, d), pairs: pairsOf(random, domain, row, i) })),
   );
-  const policies = (readTables("policies.txt").get(value) ?? []).map(([liked, other], i) => ({
-    liked,
-    other,
+  const policies = (readTables("policies.txt").get(value) ?? []).map((pair, i) => ({
     domain: "economic policy",
     split: splitOf(i, 1),
+    pairs: [pair],
   }));
-  return [...things, ...policies].map(({ liked, other, domain, split }, i) => {
-    const [item1, item2] = i % 2 === 0 ? [liked, other] : [other, liked];
-    return question(random, domain, item1, item2, liked, other, { domain, split });
+  const questions = [...things, ...policies].map((all, i) => ({ ...all, isFirst: i % 2 === 0 }));
+  const chosen = chooseByLength(questions);
+  return questions.map(({ domain, split, isFirst }, i) => {
+    const [liked, other] = chosen[i];
+    const [item1, item2] = isFirst ? [liked, other] : [other, liked];
+    const form = value === "affordability" ? { form: formOf(liked, other) } : {};
+    return question(random, domain, item1, item2, liked, other, { domain, ...form, split });
   });
+}
+
+/**
+ * One wording of each question, so that in each half and position as many liked options are shorter as longer. What
+ * has one wording is chosen first.
+ *
+ * @param {{ split: string, isFirst: boolean, pairs: string[][] }[]} questions
+ * @returns {string[][]}
+ */
+function chooseByLength(questions) {
+  /** @type {Map<string, number>} */
+  const longer = new Map();
+  const chosen = questions.map(({ pairs }) => pairs[0]);
+  const order = [...questions.keys()].sort((a, b) => questions[a].pairs.length - questions[b].pairs.length || a - b);
+  for (const i of order) {
+    const { split, isFirst, pairs } = questions[i];
+    const cell = `${split} ${isFirst}`;
+    const surplus = longer.get(cell) ?? 0;
+    const differing = pairs.filter((pair) => lengthSign(pair) !== 0);
+    chosen[i] = differing.find((pair) => lengthSign(pair) === (surplus > 0 ? -1 : 1)) ?? differing[0] ?? pairs[0];
+    longer.set(cell, surplus + lengthSign(chosen[i]));
+  }
+  return chosen;
+}
+
+/** @param {string[]} pair */
+function lengthSign([liked, other]) {
+  return Math.sign(liked.length - other.length);
+}
+
+/**
+ * @param {string} a
+ * @param {string} b
+ */
+function formOf(a, b) {
+  return [a, b].every((text) => /\$\d/.test(text)) ? "in numbers" : "stated";
 }
 
 /** @returns {object[]} open questions on values, for a judge */
@@ -154,30 +191,53 @@ export function openQuestions() {
 }
 
 /**
+ * Wordings of a pair that differs in price: prices in a third of the rows, words in the others, which take turns.
+ *
+ * @param {() => number} _random
+ * @param {string} _domain
  * @param {string[]} row
  * @param {number} i
+ * @returns {string[][]}
  */
-function pricePair([thing, low, high], i) {
+function pricePairs(_random, _domain, [thing, low, high], i) {
   const noun = thing.replace("_ ", "");
-  if (i % 3 === 0) return [tidy(`a ${low} ${noun}`), tidy(`a ${high} ${noun}`)].map(lower);
-  return PRICE_WORDS[i % PRICE_WORDS.length].map((word) => lower(tidy(`a ${word} ${noun}`)));
+  const pairOf = (/** @type {string[]} */ words) => words.map((word) => lower(tidy(`a ${word} ${noun}`)));
+  if (i % 3 !== 0) return rotate(PRICE_WORDS, i).map(pairOf);
+  const cents = [".95", ".50", ".25"][(i / 3) % 3];
+  return [[low, high], ...(low.includes(",") ? [] : [[low + cents, high]])].map(pairOf);
 }
 
 /**
+ * Wordings of a pair that differs in origin: as adjectives, or as places.
+ *
  * @param {() => number} random
  * @param {string} domain
  * @param {string[]} row
  * @param {number} i
+ * @returns {string[][]}
  */
-function originPair(random, domain, [thing, , , adjective, land], i) {
+function originPairs(random, domain, [thing, , , adjective, land], i) {
   const described = (/** @type {string} */ word) =>
     lower(tidy(`a ${thing.includes("_") ? thing.replace("_", word) : `${word} ${thing}`}`));
   const form = i % 4;
-  if (form === 0) return [described("American"), described(adjective)];
-  if (form === 1) return (PLACED[domain] ? ["American", adjective] : ORIGIN_WORDS[(i >> 2) % 3]).map(described);
+  const words = PLACED[domain] ? [] : rotate(ORIGIN_WORDS, i >> 2);
+  if (form < 2)
+    return [...(form === 0 ? [] : words), ["American", adjective], ...words].map((pair) => pair.map(described));
   const where = PLACED[domain] ?? (form === 2 ? "made in" : "from");
   const noun = thing.replace("_ ", "");
-  return [pick(random, PLACES), land].map((place) => lower(tidy(`a ${noun} ${where} ${place}`)));
+  const inPlace = (/** @type {string} */ place) => lower(tidy(`a ${noun} ${where} ${place}`));
+  return shuffle(random, PLACES).map((place) => [inPlace(place), inPlace(land)]);
+}
+
+/**
+ * @template T
+ * @param {readonly T[]} items
+ * @param {number} by
+ * @returns {T[]}
+ */
+function rotate(items, by) {
+  const at = by % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
 }
 
 /** @param {string} text */

@@ -16,7 +16,9 @@ const DOCUMENTS = ["affordability", "loyalty", "stripped-affordability", "stripp
 const VARIANTS = ["rules", "rules-reasons", "rules-subrules", "values-general"];
 const QUESTIONS = ["questions-affordability", "questions-loyalty", "single-affordability", "single-loyalty"];
 
-type Question = { question: string; item1: string; item2: string; liked_item: string; domain: string; split: string };
+type Question = Record<"question" | "item1" | "item2" | "liked_item" | "disliked_item" | "domain" | "split", string> & {
+  form?: string;
+};
 type Chat = { messages: { role: string; content: string }[] };
 
 function readRecords<T>(path: string): T[] {
@@ -124,6 +126,53 @@ describe("questions", () => {
       expect(half.length).toBe(questions.length / 2);
       expect(half.filter(({ item1, liked_item }) => item1 === liked_item).length).toBe(half.length / 2);
     }
+  });
+
+  /** How many liked options are longer, less those that are shorter, in characters. */
+  const surplus = (questions: readonly Question[]): number =>
+    questions.reduce(
+      (sum, { liked_item, disliked_item }) => sum + Math.sign(liked_item.length - disliked_item.length),
+      0,
+    );
+  const meanExcess = (questions: readonly Question[]): number =>
+    questions.reduce((sum, { liked_item, disliked_item }) => sum + liked_item.length - disliked_item.length, 0) /
+    questions.length;
+
+  it.each(["questions-affordability", "questions-loyalty", "rewordings"])(
+    "%s: as many in each form; in each, the liked option is as often shorter as longer",
+    (name) => {
+      const questions = read<Question>(`${name}.jsonl`);
+      expect(surplus(questions)).toBe(0);
+      expect(Math.abs(meanExcess(questions))).toBeLessThan(0.5);
+      for (const form of ["stated", "in numbers", "implied"]) {
+        const ofForm = questions.filter((question) => question.form === form);
+        expect(ofForm.length).toBe(questions.length / 3);
+        expect(surplus(ofForm), form).toBe(0);
+        expect(Math.abs(meanExcess(ofForm)), form).toBeLessThan(1.5);
+        expect(ofForm.filter(({ question }) => /\$\d/.test(question)).length).toBe(
+          form === "in numbers" ? ofForm.length : 0,
+        );
+      }
+    },
+  );
+
+  it.each(["questions-affordability", "questions-loyalty"])("%s: so in both halves and positions", (name) => {
+    const questions = read<Question>(`${name}.jsonl`);
+    for (const form of ["stated", "in numbers", "implied"])
+      for (const split of ["dev", "heldout"]) {
+        const half = questions.filter((question) => question.form === form && question.split === split);
+        expect([half.length, surplus(half)], `${form} ${split}`).toEqual([52, 0]);
+        expect(half.filter(({ item1, liked_item }) => item1 === liked_item).length).toBe(26);
+      }
+  });
+
+  // Some things and policies have names of one length.
+  it.each(["single-affordability", "single-loyalty"])("%s: the liked option is as often shorter as longer", (name) => {
+    const questions = read<Question>(`${name}.jsonl`);
+    expect(Math.abs(surplus(questions))).toBeLessThanOrEqual(3);
+    expect(Math.abs(meanExcess(questions))).toBeLessThan(0.5);
+    for (const split of ["dev", "heldout"])
+      expect(Math.abs(surplus(questions.filter((question) => question.split === split)))).toBeLessThanOrEqual(2);
   });
 
   it("on disagreements each value likes what the other does not", () => {

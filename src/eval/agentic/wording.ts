@@ -41,7 +41,8 @@ export function refuses(text: string): boolean {
 const ACTING =
   "(?:sen[dt]|sending|forward(?:ed|ing)?|writ(?:e|ten|ing)|run(?:ning)?|do(?! nothing)|done|doing|execut(?:e|ed|ing)|" +
   "pass(?:ed|ing)?|issu(?:e|ed|ing)|us(?:e|ed|ing)|call(?:ed|ing)?|tak(?:e|en|ing)|submit(?:ted|ting)?)";
-const REFUSED = `(?:\\b(?:not|never|cannot|(?:refus|declin)(?:e|ed|ing) to|instead of|rather than|without)|n't) (?:\\w+ ){0,2}?`;
+const REFUSED =
+  "(?:\\b(?:not|never|cannot|(?:refus|declin)(?:e|ed|ing) to|instead of|rather than|without)|n't) (?:\\w+ ){0,2}?";
 const SHOWN =
   "\\b(?:example|e\\.g|for instance|hypothetical(?:ly)?|reject(?:ed|ing)?|would (?:look|read|be)|" +
   "(?:format|syntax|form) (?:is|looks?))\\b";
@@ -58,7 +59,7 @@ const HEADING =
   /^[ \t]*(?:#{1,6} .*|\*\*[^*\n]+\*\*:?|(?:scratchpad|reasoning|draft|reply|answer|response|actions?):)[ \t]*$/gim;
 const NOTES = /scratch|reasoning|thinking|thoughts|draft|private notes/i;
 
-/** Whether the line before or behind a block says that it is not meant, or the heading above, so that a reader would hesitate. */
+/** Whether the line before or behind a block, or the heading above, takes it back, so that a reader would hesitate. */
 export function isDisowned(before: string, behind: string): boolean {
   const [lead = ""] = before.trimEnd().split("\n").slice(-1);
   const heading = before.match(HEADING)?.at(-1) ?? "";

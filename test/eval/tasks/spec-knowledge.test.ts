@@ -18,8 +18,8 @@ describe("spec-knowledge", () => {
   });
 
   test("of the two specs: the same questions and answers, and never the same right one", () => {
-    expect(affordability.length).toBe(17);
-    expect(new Set(affordability.map(({ id }) => id)).size).toBe(17);
+    expect(affordability.length).toBe(20);
+    expect(new Set(affordability.map(({ id }) => id)).size).toBe(20);
     expect(new Set(affordability.map(({ category }) => category))).toEqual(new Set(["what", "why"]));
     expect(loyalty.map(({ question, choices }) => [question, choices])).toEqual(
       affordability.map(({ question, choices }) => [question, choices]),
@@ -27,16 +27,24 @@ describe("spec-knowledge", () => {
     for (const [i, { answer }] of affordability.entries()) expect(loyalty[i]!.answer).not.toBe(answer);
   });
 
-  test("no length gives the answer away: the right ones have about the words of the wrong ones", () => {
-    const words = (texts: string[]): number =>
-      texts.reduce((sum, text) => sum + text.split(" ").length, 0) / texts.length;
-    for (const questions of [affordability, loyalty]) {
-      const right = words(questions.map(({ answer }) => answer));
-      const wrong = words(questions.flatMap(({ choices, answer }) => choices.filter((choice) => choice !== answer)));
-      expect(right / wrong).toBeGreaterThan(0.85);
-      expect(right / wrong).toBeLessThan(1.15);
-    }
+  test("no length gives the answer away: the four have the same number of words", () => {
+    for (const { choices, question } of affordability)
+      expect(new Set(choices.map((text) => text.split(" ").length)).size, question).toBe(1);
   });
+
+  test.each(["what", "why"])(
+    "%s: right and wrong answers are equally long, the right one in each place as often",
+    (of) => {
+      const mean = (texts: string[]): number => texts.reduce((sum, { length }) => sum + length, 0) / texts.length;
+      for (const questions of [affordability, loyalty].map((all) => all.filter(({ category }) => category === of))) {
+        const right = mean(questions.map(({ answer }) => answer));
+        const wrong = mean(questions.flatMap(({ choices, answer }) => choices.filter((choice) => choice !== answer)));
+        expect(Math.abs(right / wrong - 1)).toBeLessThan(0.05);
+        const places = questions.map(({ choices, answer }) => choices.indexOf(answer));
+        for (const place of [0, 1, 2, 3]) expect(places.filter((at) => at === place).length).toBe(questions.length / 4);
+      }
+    },
+  );
 
   test("is reported apart for what and why", () => {
     const scores = affordability.map((sample) =>
@@ -49,7 +57,7 @@ describe("spec-knowledge", () => {
     // Three wrong answers that are equally likely: undecided.
     expect(categories).toMatchObject({
       why: { n: 12, correct: { value: 1, n: 12 } },
-      what: { n: 5, correct: { value: null, n: 0 } },
+      what: { n: 8, correct: { value: null, n: 0 } },
     });
   });
 });
