@@ -4,28 +4,43 @@ import { MINIATURE, runCli } from "../cli/run.js";
 const KEY = "drain-key";
 const ARGS = ["serve", "--model", MINIATURE, "--name", "m", "--port", "0", "--api-key", KEY];
 
-/** A request that takes a while, to a server that is told to end in the middle of it, once or twice. */
+/** Resolves when a choice is being drawn. */
+async function isRunning(root: string): Promise<void> {
+  const running = /^msm_requests_running [1-9]/m;
+  while (!running.test(await (await fetch(`${root}/metrics`)).text()))
+    await new Promise((next) => setTimeout(next, 10));
+}
+
+/** A server that is told to end while it draws `n` choices, and once more when it says that it will, where `twice`. */
 async function endInTheMiddle(
-  signals: number,
+  n: number,
+  twice: boolean,
 ): Promise<{ code: number | null; stderr: string; answer: Response | Error }> {
   let asked: Promise<Response | Error> | undefined;
+  let isToldTwice = false;
   const outcome = await runCli(ARGS, {
     onStdout(text, child) {
       if (asked || !text.includes("\n")) return;
-      const body = { model: "m", prompt: ["the"], n: 16, max_tokens: 200, temperature: 2 };
-      asked = fetch(`${text.trim()}/completions`, {
+      const address = text.trim();
+      const body = { model: "m", prompt: ["the"], n, max_tokens: 400, temperature: 2 };
+      asked = fetch(`${address}/completions`, {
         method: "POST",
         headers: { authorization: `Bearer ${KEY}` },
         body: JSON.stringify(body),
       }).catch((error: Error) => error);
-      for (let i = 0; i < signals; i++) setTimeout(() => child.kill("SIGTERM"), 150 + 100 * i);
+      void isRunning(address.replace(/\/v1$/, "")).then(() => child.kill("SIGTERM"));
+    },
+    onStderr(text, child) {
+      if (!twice || isToldTwice || !text.includes("SIGTERM")) return;
+      isToldTwice = true;
+      child.kill("SIGTERM");
     },
   });
   return { code: outcome.code, stderr: outcome.stderr, answer: await asked! };
 }
 
 test("SIGTERM: what is under way is answered, then the process ends well", async () => {
-  const { code, stderr, answer } = await endInTheMiddle(1);
+  const { code, stderr, answer } = await endInTheMiddle(16, false);
   expect(stderr).toMatch(/memory .* weights .* cache/);
   expect(stderr).toMatch(/SIGTERM: answering what is under way/);
   expect(answer).toBeInstanceOf(Response);
@@ -34,7 +49,7 @@ test("SIGTERM: what is under way is answered, then the process ends well", async
 });
 
 test("a second SIGTERM ends it at once", async () => {
-  const { code, answer } = await endInTheMiddle(2);
+  const { code, answer } = await endInTheMiddle(128, true);
   expect(answer).toBeInstanceOf(Error);
   expect(code).toBe(1);
 });
