@@ -1,8 +1,9 @@
 /** @file Replies on disk, by the hash of all that they depend on: what was paid for is never asked again. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { writeTextFile } from "../base/atomic.js";
+import { InputError } from "../base/errors.js";
 import type { Tokens } from "./chat.js";
 
 /** What is kept of a reply: its text, and why it ends there ("stop", "length", ...; null: not told). */
@@ -18,8 +19,13 @@ export interface ReplyCache {
   save(request: unknown, reply: KeptReply): Promise<void>;
 }
 
-/** One file {request, reply} for each reply, written whole or not at all. */
+/**
+ * One file {request, reply} for each reply, written whole or not at all. Throws InputError where `folder` is something
+ * else: no reply that is paid for may be lost.
+ */
 export function openCache(folder: string): ReplyCache {
+  if (existsSync(folder) && !statSync(folder).isDirectory())
+    throw new InputError(`${folder}: is no folder, so replies cannot be kept in it; name another`);
   const pathOf = (request: unknown): string => {
     const key = createHash("sha256").update(JSON.stringify(request)).digest("hex");
     return join(folder, key.slice(0, 2), `${key}.json`);

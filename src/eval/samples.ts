@@ -37,7 +37,7 @@ export async function loadControl(
   if (!task.control) return null;
   const beside = join(dirname(data[0] ?? ""), CONTROL_FILE);
   const found = control ?? (data.length > 0 && existsSync(beside) ? beside : task.control.data);
-  return loadSamples(task, [found], null);
+  return loadSamples(task, [found], null, undefined, "--control");
 }
 
 /**
@@ -49,6 +49,7 @@ export async function loadSamples(
   given: readonly string[],
   limit: number | null,
   settings: TaskSettings = { seqLen: null },
+  option = "--data",
 ): Promise<TaskData> {
   const args = dataOf(task, given);
   const samples: PlacedSample[] = [];
@@ -60,7 +61,7 @@ export async function loadSamples(
       if (!isFull() && (task.keeps?.(sample, settings) ?? true)) samples.push({ sample, where, record });
     }
   };
-  for (const file of await openDataFiles(args, { anyKind: task.readsText ?? false })) {
+  for (const file of await openDataFiles(args, { option, anyKind: task.readsText ?? false })) {
     files.push(file);
     if (isFull()) continue;
     if (task.readsText && !RECORD_FILE.test(file.path)) {
@@ -72,6 +73,6 @@ export async function loadSamples(
       if (isFull()) break;
     }
   }
-  if (samples.length === 0) throw new InputError(`--data ${args.join(" ")}: no records`);
+  if (samples.length === 0) throw new InputError(`${option} ${args.join(" ")}: no records`);
   return { samples, files };
 }

@@ -4,9 +4,10 @@
  */
 import { readFileSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
-import { parseDocument } from "yaml";
+import { type Document, parseDocument } from "yaml";
 import { z } from "zod";
 import { InputError, messageOf } from "../base/errors.js";
+import { formatValue } from "../base/json.js";
 import { evalSchema } from "../config/inference.js";
 import { trainSchema } from "../config/train.js";
 import { count, countOrZero } from "../config/values.js";
@@ -125,7 +126,15 @@ const experimentSchema = z.strictObject({
     )
     .default({}),
   neutral: corpus.optional(),
-  arms: z.array(z.union([z.enum(Object.keys(ARM_WORDS) as [ArmWord]), customArm])).min(1),
+  arms: z
+    .array(
+      z.union([z.enum(Object.keys(ARM_WORDS) as [ArmWord]), customArm], {
+        error: ({ input }) =>
+          `${formatValue(input)} is neither one of ${Object.keys(ARM_WORDS).join(", ")} nor ` +
+          `{${Object.keys(customArm.shape).join(", ")}} with a name`,
+      }),
+    )
+    .min(1),
   evaluations: z
     .array(
       z.strictObject({
@@ -173,10 +182,19 @@ export function readExperiment(path: string): Experiment {
   const document = parseDocument(text);
   const [problem] = document.errors;
   if (problem) throw new InputError(`${path}: ${problem.message.split("\n")[0]}`);
-  const result = experimentSchema.safeParse(placePaths(document.toJS(), dirname(path)));
+  const result = experimentSchema.safeParse(placePaths(resolveAliases(document, path), dirname(path)));
   if (result.success) return withGenerated(result.data, path);
   const { path: place, message } = result.error.issues[0]!;
   throw new InputError(`${path}: ${place.length > 0 ? `${place.join(".")}: ` : ""}${message}`);
+}
+
+/** Throws InputError where aliases stand for too much. */
+function resolveAliases(document: Document, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new InputError(`${path}: ${messageOf(error)}`);
+  }
 }
 
 /** The documents of a spec that has them written are those of its folder. */

@@ -34,16 +34,17 @@ export async function checkFitting(experiment: Experiment, matrix: Matrix, forec
     if (settings.seqLen !== null && settings.seqLen > positions)
       throw new InputError(`${where}: seqLen ${settings.seqLen} is more than the model's ${positions} positions`);
     const task = taskByName(settings.task);
-    if (!task.draws) continue;
+    // Longer texts are scored window by window.
+    if (task.readsText) continue;
     if (isJudged(task)) await checkJudgeOf(task, where, settings, model);
     try {
-      resolveThinking(settings.thinking, codec);
+      if (task.draws) resolveThinking(settings.thinking, codec);
     } catch (error) {
       throw placeError(where, error);
     }
     const job = matrix.cells.find(({ evaluation }) => evaluation === name)?.job ?? "";
     const work = forecast.jobs.get(job)?.work?.model;
-    const least = (work?.longest ?? 0) - SLACK_TOKENS;
+    const least = Math.max(0, (work?.longest ?? 0) - SLACK_TOKENS);
     if (work && least + work.maxTokens > positions)
       throw new InputError(
         `${where}: a prompt of at least ${least} tokens and a response of ${work.maxTokens} do not fit the model's ` +

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import type { Backend } from "../backend/backend.js";
 import { openBackend } from "../backend/open.js";
 import { hashFile } from "../base/hash.js";
-import { loadText } from "../base/json.js";
 import { VERSION } from "../base/package.js";
 import { hashModel, type ResidentModel, residentModel, resolveFolders } from "../chat/load.js";
 import { decidingSettings } from "../config/identity.js";
@@ -16,6 +15,7 @@ import { isJudged } from "../eval/judge/judged-task.js";
 import { describeJudgeInputs, openJudge } from "../eval/judge/open.js";
 import { evaluateOnce, writeEvaluation } from "../eval/run-folder.js";
 import { loadControl, loadSamples, type TaskData } from "../eval/samples.js";
+import { loadSystem } from "../eval/system.js";
 import type { Json, Task } from "../eval/task.js";
 import { checkTaskSettings } from "../eval/task-settings.js";
 import { taskByName } from "../eval/tasks/by-name.js";
@@ -23,9 +23,6 @@ import type { RunConfig } from "../runs/run-folder.js";
 import { describeDevice } from "../terminal/device.js";
 import { downloadProgress } from "../terminal/download.js";
 import { countProgress, type Progress } from "../terminal/progress.js";
-
-/** Of a text that is put before every question. */
-const MAX_SYSTEM_BYTES = 1_000_000;
 
 /** What evaluations of one process share: the backend, and the model that the one before asked. */
 export interface Workplace {
@@ -61,12 +58,13 @@ export async function evaluateInto(config: EvalConfig, progress: Progress, workp
   checkTaskSettings(task, config);
   const data = await loadSamples(task, config.data, config.limit, config);
   const control = await loadControl(task, config);
+  const system = config.system === null ? null : loadSystem(config.system);
   const run = await describeRun(config, task, { data, control }, progress);
   const onFound = (): void => progress.print(`${config.out} is finished`);
   return evaluateOnce(config.out, run, onFound, async () => {
     const own = workplace ?? openWorkplace();
     try {
-      return await measure(config, task, { data, control }, run, progress, own);
+      return await measure(config, task, { data, control, system }, run, progress, own);
     } finally {
       if (!workplace) own.close();
     }
@@ -77,12 +75,14 @@ export async function evaluateInto(config: EvalConfig, progress: Progress, workp
 interface Questions {
   data: TaskData;
   control: TaskData | null;
+  /** Put before each of them. */
+  system: string | null;
 }
 
 async function measure(
   config: EvalConfig,
   task: Task,
-  { data, control }: Questions,
+  { data, control, system }: Questions,
   run: RunConfig,
   progress: Progress,
   workplace: Workplace,
@@ -103,7 +103,7 @@ async function measure(
     const evaluation = await evaluate(task, data.samples, {
       ...model,
       settings: config,
-      system: config.system === null ? null : loadText(config.system, MAX_SYSTEM_BYTES).trim(),
+      system,
       ...(control && { control: control.samples }),
       judge,
       answers,
@@ -121,7 +121,7 @@ async function measure(
 async function describeRun(
   config: EvalConfig,
   task: Task,
-  { data, control }: Questions,
+  { data, control }: Pick<Questions, "data" | "control">,
   progress: Progress,
 ): Promise<RunConfig> {
   const onDownload = downloadProgress(progress);

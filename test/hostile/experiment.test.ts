@@ -4,7 +4,7 @@
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { MINIATURE, runCli, scratchFolder } from "../cli/run.js";
+import { MINIATURE, PARITY, runCli, scratchFolder } from "../cli/run.js";
 import { asYaml, smallExperiment } from "../experiment/experiment.js";
 
 const scratch = scratchFolder();
@@ -34,6 +34,32 @@ const judged = (settings: object) => ({
   evaluations: [{ name: "e", settings: { task: "open-values", limit: 2, maxTokens: 8, ...settings } }],
 });
 
+const OTHER_ADAPTER = join(PARITY, "qwen3", "adapter");
+const MINIATURE_CONFIG = join(MINIATURE, "config.json");
+const keptIn = (judgeCache: string) => ({ judge: "openai:gpt", judgeCache });
+
+function writeData(name: string, text: string): string {
+  const path = join(scratch, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function texts(text: string) {
+  const data = [writeData("texts.jsonl", JSON.stringify({ text }))];
+  return { name: "w", settings: { task: "perplexity", data } };
+}
+
+function longQuestion() {
+  const question = `${"the colby or the brie? ".repeat(150)}\n\nChoices:\n (A) yes\n (B) no`;
+  const record = { question, answer_matching_behavior: "(A)", answer_not_matching_behavior: "(B)" };
+  return { name: "e", settings: { task: "multiple-choice", data: [writeData("long.jsonl", JSON.stringify(record))] } };
+}
+
+const told = (text: string) => ({
+  ...choice,
+  settings: { ...choice.settings, system: writeData("system.md", text) },
+});
+
 describe("a file that the run would trip over", () => {
   it.each<[string, Record<string, unknown>, RegExp]>([
     ["outcome: likd", { evaluations: [{ ...choice, outcome: "likd" }] }, /outcome likd: there is none; .*liked/],
@@ -44,6 +70,12 @@ describe("a file that the run would trip over", () => {
     ["a judge that is not there", judged({ judge: "./no-such-folder" }), /no-such-folder/],
     ["a judge without a template", judged({ judge: withoutTemplate() }), /no chat template/],
     ["a judge without room", judged({ judge: "base" }), /evaluations\.e: --judge base: every question of the labelled/],
+    ["a cache of replies that is a file", judged(keptIn(MINIATURE_CONFIG)), /set OPENAI_API_KEY|is no folder/],
+    ["an adapter of another model", { arms: ["bare", { name: "x", adapter: OTHER_ADAPTER }] }, /another model\?/],
+    ["a text without a token to score", { evaluations: [texts("a")] }, /evaluations\.w: .*: 1 tokens are too few to/],
+    ["a question that does not fit", { evaluations: [longQuestion()] }, /evaluations\.e: a prompt of at least \d+ tok/],
+    ["an empty system message", { evaluations: [told("")] }, /is empty, so it is no system message/],
+    ["an arm that is none", { arms: ["afft"] }, /arms\.0: "afft" is neither one of bare, .* nor \{name, /],
     ["seeds: [0, 0]", { seeds: [0, 0] }, /seeds 0 is there twice/],
     ["value: nobody", { evaluations: [{ ...choice, value: "nobody" }] }, /value nobody: there is none/],
     [
@@ -58,6 +90,23 @@ describe("a file that the run would trip over", () => {
     expect(stderr).toMatch(message);
     expect(code).toBe(2);
     expect(existsSync(out)).toBe(false);
+  });
+
+  it("aliases that stand for too much", { timeout: 60_000 }, async () => {
+    const file = join(scratch, "aliases.yaml");
+    const names = ["a", "b", "c", "d"].map(
+      (name, i) => `${name}: &${name} [${Array(9).fill(i ? `*${"abc"[i - 1]}` : "x")}]`,
+    );
+    writeFileSync(file, names.join("\n"));
+    const { code, stderr } = await runCli(["run", file, "--plan"], { env });
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/aliases\.yaml: Excessive alias count/)]);
+  });
+
+  it("a key that no header can carry is refused and not shown", { timeout: 60_000 }, async () => {
+    const file = experimentFile(judged({ judge: "openai:gpt" }));
+    const { code, stderr } = await runCli(["run", file, "--plan"], { env: { ...env, OPENAI_API_KEY: "sk-1\nsk-2" } });
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/OPENAI_API_KEY: holds a space, a line break or/)]);
+    expect(stderr).not.toContain("sk-");
   });
 
   it("is refused by a run as by its plan", { timeout: 60_000 }, async () => {

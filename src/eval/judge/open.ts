@@ -103,7 +103,10 @@ export async function checkJudge(settings: JudgeSettings, model: string): Promis
   const { judge } = settings;
   if (judge === "none") return;
   if (judge.startsWith(ENDPOINT)) openEndpoint(settings, () => {}, process.env);
-  else checkTemplate(loadTokenizer(await resolveModel(judge === "base" ? model : judge)), judge);
+  else {
+    openCache(settings.judgeCache ?? cachePath("judge"));
+    checkTemplate(loadTokenizer(await resolveModel(judge === "base" ? model : judge)), judge);
+  }
 }
 
 /**

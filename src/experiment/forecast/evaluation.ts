@@ -5,8 +5,9 @@
 import type { Backend } from "../../backend/backend.js";
 import { InputError } from "../../base/errors.js";
 import { DEFAULT_POSITIONS } from "../../chat/load.js";
-import type { EvalConfig } from "../../config/inference.js";
+import { DEFAULT_WINDOW, type EvalConfig } from "../../config/inference.js";
 import { CHARACTERS_A_TOKEN } from "../../endpoint/cost.js";
+import { cutWindows } from "../../eval/asking/windows.js";
 import { CONCURRENCY, MAX_TOKENS as ENDPOINT_TOKENS } from "../../eval/judge/endpoint.js";
 import { GROUP, MAX_TOKENS as LOCAL_TOKENS } from "../../eval/judge/local.js";
 import { ENDPOINT } from "../../eval/judge/open.js";
@@ -60,7 +61,11 @@ export async function planEvaluation(
   const all = [...samples, ...control];
   if (reader)
     for (const { sample, where } of all)
-      for (const text of task.reads(sample)) checkAskedTokens(task, text, `evaluations.${name}: ${where}`, reader);
+      for (const text of task.reads(sample)) {
+        const place = `evaluations.${name}: ${where}`;
+        checkAskedTokens(task, text, place, reader);
+        if (task.readsText) cutWindows(reader.tokenizer, text, settings.seqLen ?? DEFAULT_WINDOW, place);
+      }
   const placed = all.map(({ sample }) => sample);
   return countWork(task, placed, settings, settings.judge === "none" ? null : judge, count);
 }

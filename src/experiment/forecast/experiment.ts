@@ -1,17 +1,18 @@
 /** @file What an experiment will take, before any of it runs: tokens, optimiser steps, memory and time of every job. */
 import type { Backend } from "../../backend/backend.js";
 import { InputError, placeError } from "../../base/errors.js";
-import { loadJson, loadText } from "../../base/json.js";
+import { loadJson } from "../../base/json.js";
 import { loadModelTokenizer, resolveFolders } from "../../chat/load.js";
 import type { EvalConfig } from "../../config/inference.js";
 import type { TrainConfig } from "../../config/train.js";
 import { type Dataset, loadDataset } from "../../corpus/dataset.js";
 import { CHARACTERS_A_TOKEN } from "../../endpoint/cost.js";
+import { loadSystem } from "../../eval/system.js";
 import { readAdapter } from "../../formats/adapter.js";
 import { openCheckpoint } from "../../formats/checkpoint.js";
 import { parseModelConfig } from "../../formats/model-config.js";
 import type { LoraConfig } from "../../model/lora.js";
-import type { Adapter } from "../../shape/adapter.js";
+import { type Adapter, checkAdapter } from "../../shape/adapter.js";
 import type { ModelConfig } from "../../shape/config.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import { measureRates, recordedRates } from "../../train/forecast.js";
@@ -34,7 +35,6 @@ import { type Asking, type EvaluationWork, toldAsking } from "./work.js";
 /** Rows that are filled, of records of usual lengths: for sizes that were recorded, not packed. */
 const PACKED_SHARE = 0.97;
 const PROBE_TOKENS = 1024;
-const MAX_SYSTEM_BYTES = 1_000_000;
 const MAX_CONFIG_BYTES = 1_000_000;
 
 export interface JobForecast {
@@ -106,7 +106,7 @@ interface Trained {
 function toldWork(work: EvaluationWork, { system }: EvalConfig, subject: Subject): EvaluationWork {
   if (system === null) return work;
   const { tokenizer } = subject;
-  const text = loadText(system, MAX_SYSTEM_BYTES);
+  const text = loadSystem(system);
   if (tokenizer) checkAskedTokens({}, text, system, { tokenizer, model: subject.model });
   const tokens = tokenizer ? tokenizer.encode(text).length : Math.ceil(text.length / CHARACTERS_A_TOKEN);
   const model = toldAsking(work.model, tokens);
@@ -164,6 +164,7 @@ async function openSubject({ model, tokenizer, recordedShape }: Experiment, adap
     return dataset;
   };
   const begun = folders.adapterFolder === null ? null : readAdapter(folders.adapterFolder);
+  if (begun) checkAdapter(begun, checkpoint.config, `--adapter ${adapter}`);
   return { model: checkpoint.config, tokenizer: own, adapter: begun, load };
 }
 
