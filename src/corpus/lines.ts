@@ -55,7 +55,8 @@ export async function* readLines(
     }
   } catch (error) {
     if (error instanceof InputError) throw error;
-    throw new InputError(`${path}: cannot be read after line ${line}: ${shortMessage(error)}`);
+    const after = line > 0 ? ` after line ${line}` : "";
+    throw new InputError(`${path}: cannot be read${after}: ${shortMessage(error)}`);
   }
   const text = finish();
   if (text !== "") yield { text, line };

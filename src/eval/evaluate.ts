@@ -27,8 +27,10 @@ async function evaluateControl(task: Task, context: TaskContext): Promise<Json> 
   return { control: { ...task.control.summarize(scores), questions } };
 }
 
-/** The results in a few lines for a person; what is missing comes first. */
+/** The results in a few lines for a person; what is missing comes first, whether they can be read at all last. */
 export function describeEvaluation(task: Task, results: Json): string[] {
   const counts = results["counts"] as Counts | undefined;
-  return [...(counts && !isWhole(counts) ? [`note: ${describeCounts(counts)}`] : []), ...task.describe(results)];
+  const note = counts && !isWhole(counts) ? [`note: ${describeCounts(counts)}`] : [];
+  const control = results["control"] as Json | undefined;
+  return [...note, ...task.describe(results), ...((control && task.control?.describe(control)) ?? [])];
 }

@@ -44,10 +44,12 @@ export function usesColor(): boolean {
 
 /** Shows how far counted work is: its rate and the time that is left, of each phase by itself. */
 export function countProgress(progress: Progress, name: string): (done: number, total: number, phase?: string) => void {
-  let [current, began]: [string | undefined, number] = [undefined, performance.now()];
+  let [current, began, last]: [string | undefined, number, number] = [undefined, performance.now(), performance.now()];
   return (done, total, phase) => {
-    if (phase !== current) [current, began] = [phase, performance.now()];
-    const perItem = (performance.now() - began) / 1000 / done;
+    // A phase begins where the one before ended: its first call comes after its first items.
+    if (phase !== current) [current, began] = [phase, last];
+    last = performance.now();
+    const perItem = (last - began) / 1000 / done;
     const rate = done > 0 ? `  ${(1 / perItem).toFixed(1)}/s  ETA ${formatDuration(perItem * (total - done))}` : "";
     progress.update(`${phase ? `${name}, ${phase}` : name}: ${done}/${total}${rate}`, done === total);
   };

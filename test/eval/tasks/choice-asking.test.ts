@@ -8,7 +8,7 @@ import { evalSchema } from "../../../src/config/inference.js";
 import { choiceOutcomes } from "../../../src/eval/asking/choice-score.js";
 import { competenceOf } from "../../../src/eval/asking/competence.js";
 import { encodeQuestion, withSystem } from "../../../src/eval/asking/prompt.js";
-import { evaluate } from "../../../src/eval/evaluate.js";
+import { describeEvaluation, evaluate } from "../../../src/eval/evaluate.js";
 import type { Json, Task, TaskContext } from "../../../src/eval/task.js";
 import { checkTaskSettings } from "../../../src/eval/task-settings.js";
 import { choice } from "../../../src/eval/tasks/choice.js";
@@ -114,7 +114,7 @@ describe("format competence", () => {
       onProgress: () => {},
     });
     expect(results["control"]).toMatchObject({ n: 40, answer: { right: { value: 0 }, isCompetent: false } });
-    expect(choice.control!.describe(results["control"] as Json).join("\n")).toMatch(/answer: .*are not to be read/);
+    expect(describeEvaluation(choice, results).join("\n")).toMatch(/competence by answer: .*are not to be read/);
   });
 
   it("is right in both orders on half of the questions", () => {
