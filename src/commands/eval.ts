@@ -6,8 +6,9 @@ import { describeEvaluation } from "../eval/evaluate.js";
 import type { Json } from "../eval/task.js";
 import { TASKS, taskByName } from "../eval/tasks/by-name.js";
 import { evaluateInto } from "../jobs/evaluation.js";
+import { checkLogFolder, writeInspectLog } from "../report/inspect-log.js";
 import { openProgress } from "../terminal/progress.js";
-import { addOptions } from "./options.js";
+import { addOptions, LOG_DIR } from "./options.js";
 import { addReasonsCommand } from "./reasons.js";
 import { addRejudgeCommand } from "./rejudge.js";
 
@@ -30,6 +31,7 @@ export function addEvalCommand(program: Command): void {
   addReasonsCommand(command);
   addOptions(command, evalSchema)
     .option("--json", "print results.json on stdout")
+    .option(...LOG_DIR)
     .addHelpText(
       "after",
       `\nTasks:\n${TASKS.map(({ name, summary }) => `  ${name.padEnd(22)}${summary}`).join("\n")}\n` +
@@ -39,14 +41,24 @@ export function addEvalCommand(program: Command): void {
         "--samples 50 --out runs/misalignment",
     )
     .action(async (options: Record<string, unknown>) => {
-      const { json = false, ...settings } = options;
-      await runEval({ ...parseOptions(evalSchema, settings), json: json === true });
+      const { json = false, logDir, ...settings } = options;
+      await runEval({
+        ...parseOptions(evalSchema, settings),
+        json: json === true,
+        logDir: logDir as string | undefined,
+      });
     });
 }
 
-/** Runs `eval`; results go to `out`, and to stdout with `json`. */
-async function runEval({ json, ...config }: EvalConfig & { json: boolean }): Promise<void> {
+/** Runs `eval`; results go to `out`, to stdout with `json`, and to Inspect's log in `logDir`. */
+async function runEval({
+  json,
+  logDir,
+  ...config
+}: EvalConfig & { json: boolean; logDir: string | undefined }): Promise<void> {
+  if (logDir !== undefined) checkLogFolder(logDir);
   const all = await evaluateInto(config, openProgress(json));
+  if (logDir !== undefined) await writeInspectLog(config.out, logDir);
   if (json) process.stdout.write(`${JSON.stringify(all)}\n`);
   else process.stdout.write(`${describeEvaluation(taskByName(config.task), all["results"] as Json).join("\n")}\n`);
 }

@@ -3,6 +3,9 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import { flagOf } from "../config/help.js";
 
+/** Of what evaluates. */
+export const LOG_DIR = ["--log-dir <dir>", "also write each evaluation there as a log that Inspect opens"] as const;
+
 /** Adds an option for every setting of `schema`, in its order. What is missing or wrong `parseOptions` says. */
 export function addOptions(command: Command, schema: z.ZodObject): Command {
   for (const [key, field] of Object.entries(schema.shape)) command.addOption(optionOf(key, field as z.ZodType));

@@ -19,6 +19,7 @@ import { checkJudges, tryJudges } from "../experiment/judges.js";
 import { buildMatrix, type InputHashes, type Matrix } from "../experiment/matrix.js";
 import { watchSignals } from "../jobs/signals.js";
 import { formatMatrix } from "../report/forecast.js";
+import { checkLogFolder, writeInspectLogs } from "../report/inspect-log.js";
 import { formatSummary } from "../report/summary.js";
 import { watch } from "../report/watch.js";
 import { writeResults, writeUnfinished } from "../report/write.js";
@@ -28,7 +29,7 @@ import { formatDuration, openProgress, type Progress } from "../terminal/progres
 import { planCorpus } from "../writing/generate.js";
 import { isMade } from "../writing/record.js";
 import { makeCorpus } from "./corpus-generate.js";
-import { optionOf } from "./options.js";
+import { LOG_DIR, optionOf } from "./options.js";
 
 interface RunOptions {
   out?: string;
@@ -36,6 +37,7 @@ interface RunOptions {
   seeds?: string;
   plan?: boolean;
   json?: boolean;
+  logDir?: string;
   watch?: boolean;
   port: string;
   executor: "here" | "slurm";
@@ -73,6 +75,7 @@ export function addRunCommand(program: Command): void {
     .option("--watch", "serve the report on 127.0.0.1 while the experiment runs")
     .option("--port <n>", "of --watch; 0: any that is free", "0")
     .option("--json", "results.json on stdout")
+    .option(...LOG_DIR)
     .addHelpText(
       "after",
       `\nArms of one word (one for each spec where it says "the spec"):\n${Object.entries(ARM_WORDS)
@@ -118,6 +121,7 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
     return;
   }
   progress.print(formatMatrix(experiment, matrix, forecast));
+  if (options.logDir !== undefined) checkLogFolder(options.logDir);
   await tryJudges(matrix);
   const unlock = lockFolder(folder);
   try {
@@ -133,6 +137,7 @@ export async function runExperiment(file: string, options: RunOptions): Promise<
       throw error;
     } finally {
       watched?.close();
+      if (options.logDir !== undefined) await writeInspectLogs(matrix, options.logDir);
     }
     const record = await writeResults(folder, experiment, matrix);
     if (json) process.stdout.write(`${JSON.stringify(record)}\n`);
