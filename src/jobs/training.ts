@@ -38,6 +38,8 @@ export interface TrainFlags {
   json: boolean;
   /** Leave device and plan out: one of several stages. */
   brief: boolean;
+  /** Called when the run's folder is open and known to be this run's. */
+  onOpen?: () => void;
 }
 
 /** A plan with what it was made from. */
@@ -102,6 +104,7 @@ async function runPrepared(command: string, prepared: Prepared, flags: TrainFlag
   const unlock = lockFolder(config.out);
   try {
     await openRunFolder(config.out, run);
+    flags.onOpen?.();
     sweepRunFolder(config.out);
     if (isFinished(config.out)) {
       progress.print(`${config.out} is finished: adapter in ${join(config.out, "adapter")}`);

@@ -2,29 +2,18 @@
  * @file A run's log as a TensorBoard event file: records (length, data, each with a masked CRC-32C, as TFRecord) of
  * Event messages, which are written out in protobuf's wire format.
  */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { stageFile, writeAll } from "../base/atomic.js";
-
-/** What of a step is shown, and as what. */
-const TAGS: readonly [key: string, tag: string][] = [
-  ["loss", "train/loss"],
-  ["gradNorm", "train/grad_norm"],
-  ["lr", "train/learning_rate"],
-  ["tokensPerSecond", "train/tokens_per_second"],
-];
+import { readSteps, type ShownStep } from "./steps.js";
 
 /**
  * Writes the steps of `runFolder`/log.jsonl as one file in `folder`, in place of what was there of this run; false
  * where there is no log. `wallTime`: seconds since 1970.
  */
 export async function writeTensorboard(runFolder: string, folder: string, wallTime: number): Promise<boolean> {
-  const log = join(runFolder, "log.jsonl");
-  if (!existsSync(log)) return false;
-  const lines = readFileSync(log, "utf8")
-    .split("\n")
-    .filter((line) => line.trim() !== "");
-  const steps = lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter(({ type }) => type === "step");
+  if (!existsSync(join(runFolder, "log.jsonl"))) return false;
+  const steps = readSteps(runFolder);
   mkdirSync(folder, { recursive: true });
   // TensorBoard wants a time in the name, and reads files in the order of their names.
   const path = join(folder, "events.out.tfevents.0000000000.train-msm");
@@ -32,16 +21,15 @@ export async function writeTensorboard(runFolder: string, folder: string, wallTi
   return true;
 }
 
-/** The bytes of an event file; each of `steps` has `step` and numbers. */
-export function eventFile(steps: readonly Record<string, unknown>[], wallTime: number): Uint8Array {
+/** The bytes of an event file. */
+export function eventFile(steps: readonly ShownStep[], wallTime: number): Uint8Array {
   const time = double(1, wallTime);
   const version = record(Buffer.concat([time, bytes(3, Buffer.from("brain.Event:2"))]));
-  const events = steps.map((entry) => {
-    const values = TAGS.flatMap(([key, tag]) => {
-      const value = entry[key];
-      return typeof value === "number" ? [bytes(1, Buffer.concat([bytes(1, Buffer.from(tag)), float(2, value)]))] : [];
-    });
-    return record(Buffer.concat([time, varintField(2, Number(entry["step"])), bytes(5, Buffer.concat(values))]));
+  const events = steps.map(({ step, metrics }) => {
+    const values = Object.entries(metrics).map(([tag, value]) =>
+      bytes(1, Buffer.concat([bytes(1, Buffer.from(tag)), float(2, value)])),
+    );
+    return record(Buffer.concat([time, varintField(2, step), bytes(5, Buffer.concat(values))]));
   });
   return Buffer.concat([version, ...events]);
 }

@@ -32,7 +32,9 @@ test("the checksum is RFC 3720's", () => {
 });
 
 test("an event is its bytes in protobuf's wire format", () => {
-  const [version, event, ...rest] = recordsOf(Buffer.from(eventFile([{ step: 300, loss: 0.5 }], 1.5)));
+  const [version, event, ...rest] = recordsOf(
+    Buffer.from(eventFile([{ step: 300, metrics: { "train/loss": 0.5 } }], 1.5)),
+  );
   expect(rest).toEqual([]);
   const time = "09000000000000f83f";
   expect(version!.toString("hex")).toBe(`${time}1a0d${Buffer.from("brain.Event:2").toString("hex")}`);

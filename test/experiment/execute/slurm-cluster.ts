@@ -79,7 +79,11 @@ export async function startCluster(folder: string): Promise<Cluster> {
     stop: () => {
       for (const name of ["slurmd", "slurmctld"]) {
         const path = join(folder, `${name}.pid`);
-        if (existsSync(path)) spawnSync("kill", [readFileSync(path, "utf8").trim()]);
+        if (!existsSync(path)) continue;
+        const pid = readFileSync(path, "utf8").trim();
+        spawnSync("kill", [pid]);
+        // The controller saves its state when it ends, into a folder that is removed next.
+        spawnSync("timeout", ["20", "tail", `--pid=${pid}`, "-f", "/dev/null"]);
       }
     },
   };
