@@ -53,7 +53,8 @@ test("every command has an option for each of its settings, and a line of help f
   for (const [i, command] of [...program.commands, rejudge].entries()) {
     const settings = Object.entries(schemas[i]!.shape).map(([key, field]) => optionOf(key, field as z.ZodType));
     // What is shown, which settles nothing of the run.
-    const isOwn = (flags: string): boolean => ["--plan", "--json", "--tensorboard <dir>"].includes(flags);
+    const own = ["--plan", "--json", "--tensorboard <dir>", "--trackio <url>", "--log-dir <dir>"];
+    const isOwn = (flags: string): boolean => own.includes(flags);
     expect(command.options.map(({ flags }) => flags).filter((flags) => !isOwn(flags))).toEqual(
       settings.map(({ flags }) => flags),
     );
