@@ -66,11 +66,9 @@ describe("a file that the run would trip over", () => {
     ["two evaluations of one name", { evaluations: [choice, choice] }, /affordability is there twice/],
     ["a judge without a key", judged({ judge: "openai:gpt" }), /--judge openai:gpt: set OPENAI_API_KEY/],
     ["a judge without a name", judged({ judge: "openai:" }), /write openai:NAME/],
-    ["a price that is none", judged({ judgePrice: "3", judge: "openai:gpt" }), /set OPENAI_API_KEY|two prices/],
     ["a judge that is not there", judged({ judge: "./no-such-folder" }), /no-such-folder/],
     ["a judge without a template", judged({ judge: withoutTemplate() }), /no chat template/],
     ["a judge without room", judged({ judge: "base" }), /evaluations\.e: --judge base: every question of the labelled/],
-    ["a cache of replies that is a file", judged(keptIn(MINIATURE_CONFIG)), /set OPENAI_API_KEY|is no folder/],
     ["an adapter of another model", { arms: ["bare", { name: "x", adapter: OTHER_ADAPTER }] }, /another model\?/],
     ["a text without a token to score", { evaluations: [texts("a")] }, /evaluations\.w: .*: 1 tokens are too few to/],
     ["a question that does not fit", { evaluations: [longQuestion()] }, /evaluations\.e: a prompt of at least \d+ tok/],
@@ -90,6 +88,15 @@ describe("a file that the run would trip over", () => {
     expect(stderr).toMatch(message);
     expect(code).toBe(2);
     expect(existsSync(out)).toBe(false);
+  });
+
+  it.each<[string, Record<string, unknown>, RegExp]>([
+    ["a price that is none", judged({ judgePrice: "3", judge: "openai:gpt" }), /two prices/],
+    ["a cache of replies that is a file", judged(keptIn(MINIATURE_CONFIG)), /config\.json: is no folder/],
+  ])("%s, of a judge with a key", { timeout: 60_000 }, async (_name, changes, message) => {
+    const withKey = { ...env, OPENAI_API_KEY: "sk-x" };
+    const { code, stderr } = await runCli(["run", experimentFile(changes), "--plan", "--out", out], { env: withKey });
+    expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
   });
 
   it("aliases that stand for too much", { timeout: 60_000 }, async () => {
