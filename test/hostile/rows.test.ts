@@ -257,7 +257,14 @@ const FORMS: Mistake[] = [
     code: 0,
     says: ["1 messages have reasoning (reasoning_content) that the chat template does not write"],
   },
-  { what: "help lists the forms", args: ["aft", "--help"], code: 0, says: ["{conversations}", "{prompt, response}"] },
+  ...["aft", "midtrain"].map(
+    (command): Mistake => ({
+      what: `help of ${command} lists the forms`,
+      args: [command, "--help"],
+      code: 0,
+      says: ["{conversations}", "{prompt, response}"],
+    }),
+  ),
 ];
 
 const ADAPTER = join(PARITY, "qwen3", "adapter");
