@@ -3,20 +3,18 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { InputError } from "../base/errors.js";
-import { loadJson } from "../base/json.js";
 import { type ReasonsConfig, reasonsSchema } from "../config/inference.js";
 import { parseOptions } from "../config/options.js";
 import type { JudgedBy } from "../eval/judge/describe.js";
 import type { ArmReasons } from "../eval/reasons/counts.js";
 import { describeReasons } from "../eval/reasons/describe.js";
 import { meaningOf, REASONS, sideOf } from "../eval/reasons/list.js";
+import { loadResults } from "../eval/run-folder.js";
 import { agenticMisalignment } from "../eval/tasks/agentic-misalignment.js";
 import { REASONS_FOLDER, responsesOf } from "../experiment/reasons.js";
 import { findReasonsInto, type ReasonsOf } from "../jobs/reasons.js";
 import { openProgress } from "../terminal/progress.js";
 import { addOptions } from "./options.js";
-
-const MAX_RESULTS_BYTES = 100_000_000;
 
 /** Adds `reasons` to `eval`. */
 export function addReasonsCommand(evalCommand: Command): void {
@@ -57,7 +55,7 @@ async function runReasons(config: ReasonsConfig, json: boolean): Promise<void> {
 function evaluationOf(folder: string): ReasonsOf {
   const path = join(folder, "results.json");
   if (!existsSync(path)) throw new InputError(`${folder}: is no finished evaluation and no experiment`);
-  const { task, settings } = loadJson(path, MAX_RESULTS_BYTES) as { task: unknown; settings: Record<string, unknown> };
+  const { task, settings } = loadResults(folder) as { task: unknown; settings: Record<string, unknown> };
   if (task !== agenticMisalignment.name)
     throw new InputError(`${folder}: holds ${task}; reasons are read in ${agenticMisalignment.name}`);
   const textOf = (key: string): string | null => (typeof settings[key] === "string" ? settings[key] : null);

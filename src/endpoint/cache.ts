@@ -1,9 +1,10 @@
 /** @file Replies on disk, by the hash of all that they depend on: what was paid for is never asked again. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeTextFile } from "../base/atomic.js";
 import { InputError } from "../base/errors.js";
+import { statOf } from "../base/file.js";
 import type { Tokens } from "./chat.js";
 
 /** What is kept of a reply: its text, and why it ends there ("stop", "length", ...; null: not told). */
@@ -24,7 +25,7 @@ export interface ReplyCache {
  * else: no reply that is paid for may be lost.
  */
 export function openCache(folder: string): ReplyCache {
-  if (existsSync(folder) && !statSync(folder).isDirectory())
+  if (statOf(folder)?.isDirectory() === false)
     throw new InputError(`${folder}: is no folder, so replies cannot be kept in it; name another`);
   const pathOf = (request: unknown): string => {
     const key = createHash("sha256").update(JSON.stringify(request)).digest("hex");

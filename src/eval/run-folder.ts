@@ -45,11 +45,16 @@ function finishedEvaluation(folder: string, config: RunConfig): Json | null {
   const other = `give another --out, or remove the folder`;
   if (existsSync(join(folder, "config.json"))) throw new InputError(`${folder} holds a training run: ${other}`);
   if (!existsSync(path)) return null;
-  const previous = loadJson(path, MAX_RESULTS_BYTES) as Json;
+  const previous = loadResults(folder);
   const { settings, inputs } = previous as Pick<RunConfig, "settings" | "inputs">;
   const difference = differenceOfRuns({ settings, inputs }, config);
   if (difference) throw new InputError(`${folder} holds another evaluation (${difference}): ${other}`);
   return previous;
+}
+
+/** What results.json holds of a finished evaluation. Throws InputError where there is none, or it is no JSON. */
+export function loadResults(folder: string): Json {
+  return loadJson(join(folder, "results.json"), MAX_RESULTS_BYTES) as Json;
 }
 
 /** Writes both files whole or not at all. Returns what results.json holds. */

@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError, RunError } from "../base/errors.js";
 import { hashFile } from "../base/hash.js";
-import { loadJson } from "../base/json.js";
 import type { JudgedBy } from "../eval/judge/describe.js";
 import type { ArmReasons, Example } from "../eval/reasons/counts.js";
+import { loadResults } from "../eval/run-folder.js";
 import { agenticMisalignment } from "../eval/tasks/agentic-misalignment.js";
 import { type ReasonsOf, type ReasonsSource, samplesOf } from "../jobs/reasons.js";
 import { isDone } from "./execute/done.js";
@@ -14,8 +14,6 @@ import type { Matrix } from "./matrix.js";
 
 /** Within an experiment's folder. */
 export const REASONS_FOLDER = "reasons";
-
-const MAX_RESULTS_BYTES = 100_000_000;
 
 /** What the report of an experiment holds of them. */
 export interface ReasonsRecord {
@@ -55,9 +53,9 @@ function sourcesOf({ jobs, cells }: Matrix): ReasonsSource[] {
 
 /** What `eval reasons` found in the responses of the experiment in `folder`; undefined where it did not run. */
 export async function readReasons(folder: string, matrix: Matrix): Promise<ReasonsRecord | undefined> {
-  const path = join(folder, REASONS_FOLDER, "results.json");
-  if (!existsSync(path)) return undefined;
-  const { results, settings, inputs } = loadJson(path, MAX_RESULTS_BYTES) as {
+  const found = join(folder, REASONS_FOLDER);
+  if (!existsSync(join(found, "results.json"))) return undefined;
+  const { results, settings, inputs } = loadResults(found) as {
     results: Pick<ReasonsRecord, "arms" | "examples" | "judgedBy">;
     settings: { kinds: string[] };
     inputs: { answers: { sha256: string }[] };

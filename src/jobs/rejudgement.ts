@@ -8,21 +8,18 @@ import { openBackend } from "../backend/open.js";
 import type { ComputeDtype } from "../backend/tensor.js";
 import { InputError } from "../base/errors.js";
 import { hashFile } from "../base/hash.js";
-import { loadJson } from "../base/json.js";
 import { VERSION } from "../base/package.js";
 import type { RejudgeConfig } from "../config/inference.js";
 import { readRecords } from "../corpus/files.js";
 import { agreementOf, isJudged, type JudgedSample, type JudgedTask, judgeAnswers } from "../eval/judge/judged-task.js";
 import { describeJudgeInputs, isLocalJudge, openJudge } from "../eval/judge/open.js";
-import { evaluateOnce, writeEvaluation } from "../eval/run-folder.js";
+import { evaluateOnce, loadResults, writeEvaluation } from "../eval/run-folder.js";
 import type { Json } from "../eval/task.js";
 import { taskByName } from "../eval/tasks/by-name.js";
 import type { RunConfig } from "../runs/run-folder.js";
 import { downloadProgress } from "../terminal/download.js";
 import { countProgress, type Progress } from "../terminal/progress.js";
 import { loadTranscripts } from "./transcripts.js";
-
-const MAX_RESULTS_BYTES = 100_000_000;
 
 /** What is judged, and what its results.json says of where it comes from. */
 interface Stored {
@@ -88,7 +85,7 @@ async function loadRun(folder: string): Promise<Stored> {
   const path = join(folder, "samples.jsonl");
   if (!existsSync(results) || !existsSync(path))
     throw new InputError(`${folder}: is no finished evaluation (results.json and samples.jsonl)`);
-  const previous = loadJson(results, MAX_RESULTS_BYTES) as Stored["run"] & { task: unknown };
+  const previous = loadResults(folder) as unknown as Stored["run"] & { task: unknown };
   const task = taskByName(String(previous.task));
   if (!isJudged(task)) throw new InputError(`${folder}: --task ${task.name} has no judge`);
   const samples: JudgedSample[] = [];

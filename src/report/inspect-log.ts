@@ -8,13 +8,12 @@ import { basename, join } from "node:path";
 import { writeTextFile } from "../base/atomic.js";
 import { InputError, messageOf } from "../base/errors.js";
 import { makeFolder } from "../base/file.js";
-import { loadJson } from "../base/json.js";
 import { readRecords } from "../corpus/files.js";
-import type { Json, Outcome, Task } from "../eval/task.js";
+import { loadResults } from "../eval/run-folder.js";
+import type { Json, Task } from "../eval/task.js";
 import { taskByName } from "../eval/tasks/by-name.js";
 import type { Matrix } from "../experiment/matrix.js";
-
-const MAX_RESULTS_BYTES = 100_000_000;
+import { decidedValue } from "../experiment/outcomes.js";
 
 /** What samples.jsonl holds of a sample. */
 interface StoredSample {
@@ -41,7 +40,7 @@ export function checkLogFolder(folder: string): void {
 export async function writeInspectLog(evaluation: string, folder: string, labels: Json = {}): Promise<void> {
   const path = join(evaluation, "results.json");
   if (!existsSync(path)) return;
-  const results = loadJson(path, MAX_RESULTS_BYTES) as Json;
+  const results = loadResults(evaluation);
   const samples: StoredSample[] = [];
   for await (const { value } of readRecords(join(evaluation, "samples.jsonl"))) samples.push(value as StoredSample);
   const created = statSync(path)
@@ -125,7 +124,7 @@ function inspectSample(
   const [first, ...others] = shown.map(({ response }) => ({ role: "assistant" as const, content: response, model }));
   const choices = [record["item1"], record["item2"]].filter((item) => typeof item === "string");
   const scores = Object.entries(task.outcomes(score)).flatMap(([name, outcome]) => {
-    const value = valueOfOutcome(outcome);
+    const value = decidedValue(outcome);
     if (value === null) return [];
     return [[name, { value, answer: shown[0]?.verdict ?? null, explanation: task.legend[name] ?? null, history: [] }]];
   });
@@ -154,11 +153,6 @@ function inspectSample(
     role_usage: {},
     attachments: {},
   };
-}
-
-/** Null: the sample has nothing to do with it, or nothing of it is decided. */
-function valueOfOutcome(outcome: Outcome | null): number | null {
-  return typeof outcome === "number" || outcome === null ? outcome : outcome.value;
 }
 
 /** Of every outcome, its mean over the samples that have one. */

@@ -50,9 +50,9 @@ export function sendToTrackio(
   const send = async (): Promise<void> => {
     if (isBroken) return;
     try {
-      const entries = logEntries(runFolder);
-      while (sent < entries.length) {
-        const batch = entries.slice(sent, sent + BATCH);
+      const entries = logEntries(runFolder, sent);
+      for (let begin = 0; begin < entries.length; begin += BATCH) {
+        const batch = entries.slice(begin, begin + BATCH);
         await post(server, batch);
         sent += batch.length;
       }
@@ -77,8 +77,8 @@ export function sendToTrackio(
   };
 }
 
-/** One a step. The project is the folder that the run's lies in, the run its folder's name. */
-function logEntries(runFolder: string): object[] {
+/** One a step after the first `sent`. The project is the folder that the run's lies in, the run its folder's name. */
+function logEntries(runFolder: string, sent: number): object[] {
   const configPath = join(runFolder, "config.json");
   if (!existsSync(configPath)) return [];
   const text = readFileSync(configPath, "utf8");
@@ -86,9 +86,9 @@ function logEntries(runFolder: string): object[] {
   const run_id = createHash("sha256").update(text).digest("hex").slice(0, 32);
   const path = resolve(runFolder);
   const [project, run] = [basename(dirname(path)) || "train-msm", basename(path)];
-  return readSteps(runFolder).map(({ step, metrics }) => ({
-    ...{ project, run, run_id, step, metrics },
-    config,
+  const steps = readSteps(runFolder).slice(sent);
+  return steps.map(({ step, metrics }) => ({
+    ...{ project, run, run_id, step, metrics, config },
     log_id: `${run_id}-${step}`,
   }));
 }

@@ -97,6 +97,7 @@ describe("a file that the run would trip over", () => {
     const withKey = { ...env, OPENAI_API_KEY: "sk-x" };
     const { code, stderr } = await runCli(["run", experimentFile(changes), "--plan", "--out", out], { env: withKey });
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
+    expect(existsSync(out)).toBe(false);
   });
 
   it("aliases that stand for too much", { timeout: 60_000 }, async () => {
